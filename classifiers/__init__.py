@@ -1,0 +1,1 @@
+"""Classifiers over plain typed batches; they know neither `pipeline` nor Spark."""

@@ -1,0 +1,1 @@
+"""MoE training and inference over token shards; knows `pipeline/tokenization/SHARDS.md` only."""

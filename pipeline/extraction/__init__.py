@@ -1,0 +1,1 @@
+"""HTML bytes to text: decoding, engines, line structure. Usable alone."""

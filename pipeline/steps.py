@@ -1,0 +1,157 @@
+"""Steps: what a stage does to documents, one small class each.
+
+A step *is* its validated parameters plus one pure call. Write one by subclassing `DocumentStep` in a module of a stage
+package (`pipeline/preparation/`, `pipeline/rule_based/`, ...):
+
+    class MinWords(DocumentStep):
+        \"\"\"Drop documents of fewer than `min_words` words.\"\"\"
+
+        step: Literal["min_words"] = "min_words"
+        min_words: int = Field(50, gt=0, description="inclusive lower bound, in words")
+
+        def __call__(self, doc: Document) -> Document | Drop:
+            n = count_words(doc.text or "")
+            return doc if n >= self.min_words else Drop("too_few_words", value=n)
+
+and add the line `- {step: min_words, min_words: 50}` to the stage's config. It is registered when the class is created,
+found by `discover()`, and tested by `tests/contracts` unasked.
+
+A step cannot remove a row: it can only return `Drop`; the runner records step, reason and value, and later steps skip the
+row. An exception becomes the drop `step_error` with its message.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.schema import Document, Drop
+
+STAGES = ("preparation", "rule_based", "model_based", "tokenization")
+
+_REGISTRY: dict[str, type[Step]] = {}
+
+
+class Step(BaseModel):
+    """A validated, immutable parameter set with a name.
+
+    Subclasses set `step: Literal["name"] = "name"`; the field, unlike a class variable, survives `model_dump`, so the stored
+    config can be read back.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: ClassVar[int] = 1
+    """Raise it when the step's results change for the same parameters: finished outputs then ask to be made again."""
+
+    step: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        name = cls.model_fields["step"].default
+        if isinstance(name, str):
+            other = _REGISTRY.get(name)
+            if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise TypeError(f"step name {name!r} is taken by {other.__module__}.{other.__qualname__}")
+            _REGISTRY[name] = cls
+
+    def resources(self) -> Sequence[str]:
+        """Paths or URLs of files that the results depend on (block lists, weights); hashed into the fingerprint."""
+        return ()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must be equal for two runs of this step to give the same result."""
+        return {
+            "step": self.step,
+            "version": type(self).version,
+            "parameters": self.model_dump(mode="json", exclude={"step"}),
+            "resources": {Path(r).name: file_sha256(r) for r in self.resources()},
+        }
+
+    def load(self) -> None:
+        """Load what the step needs (lists, models), once per worker process. Called before the first document."""
+
+
+class DocumentStep(Step):
+    """Decides on each document by itself: `doc -> Document | Drop`."""
+
+    needs_html: ClassVar[bool] = False
+    """True if the step reads `doc.html`: the runner then reads the record from its source file."""
+
+    def __call__(self, doc: Document) -> Document | Drop:
+        raise TypeError(f"{type(self).__name__} must define __call__ or process")
+
+    def process(self, docs: list[Document]) -> list[Document | Drop]:
+        """Decide on a batch: same length, same order. Override where a batch is faster; results may not depend on it."""
+        return [self(doc) for doc in docs]
+
+
+class CrossDocumentStep(Step):
+    """Decides on documents by comparing them: its pure part makes keys, its Spark part is `pipeline/spark/<name>.py`."""
+
+    def key(self, doc: Document) -> str | None:
+        """The comparison key of a live document; null takes no part."""
+        raise TypeError(f"{type(self).__name__} must define key")
+
+
+def discover(stage: str | None = None) -> dict[str, type[Step]]:
+    """Import the modules of the stage packages and return the steps they define, by name."""
+    for name in STAGES if stage is None else (stage,):
+        package = importlib.import_module(f"pipeline.{name}")
+        for info in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"pipeline.{name}.{info.name}")
+    if stage is None:
+        return dict(sorted(_REGISTRY.items()))
+    return {n: c for n, c in sorted(_REGISTRY.items()) if c.__module__.startswith(f"pipeline.{stage}.")}
+
+
+def apply_step(step: DocumentStep, docs: list[Document]) -> list[Document | Drop]:
+    """Run a document step over live documents; an exception drops the one document that caused it (`step_error`).
+
+    :returns: one verdict a document, in order.
+    :raises ValueError: if `process` returns another number of verdicts than it got documents.
+    """
+    try:
+        verdicts = step.process(docs)
+    except Exception:  # the batch is tried again one by one: a bad record must not take its neighbours along
+        verdicts = [_apply_one(step, doc) for doc in docs]
+    if len(verdicts) != len(docs):
+        raise ValueError(f"step {step.step!r} returned {len(verdicts)} verdicts for {len(docs)} documents")
+    return verdicts
+
+
+def _apply_one(step: DocumentStep, doc: Document) -> Document | Drop:
+    try:
+        (verdict,) = step.process([doc])
+        return verdict
+    except Exception as error:  # any failure of any step is a recorded drop
+        return Drop("step_error", value=f"{type(error).__name__}: {error}")
+
+
+def file_sha256(path: str) -> str:
+    """SHA-256 of a file's content, by fsspec path or URL."""
+    import fsspec
+
+    digest = hashlib.sha256()
+    with fsspec.open(path, "rb") as f:
+        while block := f.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@functools.cache
+def _known(stage: str) -> tuple[str, ...]:
+    return tuple(discover(stage))
+
+
+def known_steps(stages: Iterable[str] = STAGES) -> list[str]:
+    """Names of the steps that the stages define."""
+    return sorted(n for s in stages for n in _known(s))

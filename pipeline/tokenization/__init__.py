@@ -1,0 +1,1 @@
+"""Stage 4: documents to token shards. SHARDS.md specifies the format."""
