@@ -3,8 +3,8 @@
 A row is a crawled record (or a JSONL/Parquet input row) together with everything that was found out about it.
 Rows are never removed, only marked: `drop_step` is null for a kept row and names the deciding step otherwise.
 
-Row key: (`file_no`, `record_no`), the place of the record in the sorted list of input files. `doc_id` is for people and
-for provenance; it is 128 bits because 64-bit ids collide at corpus size (2.3e9 documents give 0.14 expected collisions
+Row key within a stage: (`file_no`, `row_no`), the place of the row in the stage's sorted list of input files. Where the record
+came from: `source_file`, `record_no`, `offset`, the same in every stage. `doc_id` is for people and for provenance; it is 128 bits because 64-bit ids collide at corpus size (2.3e9 documents give 0.14 expected collisions
 at 64 bits, a web corpus has more).
 """
 
@@ -14,6 +14,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
@@ -27,10 +29,11 @@ DOCUMENT = pa.schema(
         pa.field("domain", pa.string()),  # registered domain (public suffix list), lower case, punycode
         pa.field("source", pa.string()),  # name of the data set, from the config
         pa.field("source_file", pa.string(), nullable=False),
-        pa.field("file_no", pa.int64(), nullable=False),
-        pa.field("record_no", pa.int64(), nullable=False),
+        pa.field("record_no", pa.int64(), nullable=False),  # counts the records of `source_file` that are input
         pa.field("offset", pa.int64()),  # byte offset of the record in the (compressed) file, null if unknown
         pa.field("generation", pa.int32(), nullable=False),
+        pa.field("file_no", pa.int64(), nullable=False),
+        pa.field("row_no", pa.int64(), nullable=False),
         pa.field("crawl_time", pa.timestamp("ms", tz="UTC")),
         # the record as read
         pa.field("record_type", pa.string()),  # response, resource, conversion, revisit, row
@@ -59,6 +62,9 @@ DOCUMENT = pa.schema(
         pa.field("language", pa.string()),
         pa.field("language_score", pa.float32()),
         pa.field("text_digest", pa.string()),  # MD5 of the normalised text (dots.llm1 C.1), 32 hex characters
+        # what tokenization decided
+        pa.field("n_tokens", pa.int64()),  # with the end-of-document token
+        pa.field("copies", pa.int32()),
         # the verdict; null for kept rows
         pa.field("drop_step", pa.string()),
         pa.field("drop_reason", pa.string()),
@@ -66,6 +72,9 @@ DOCUMENT = pa.schema(
         pa.field("duplicate_of", pa.string()),  # doc_id of the document kept instead
     ]
 )
+
+CHUNK = DOCUMENT.append(pa.field("input_ids", pa.list_(pa.int32())))
+"""What tasks hand on within a stage: the document and, in the tokenization stage, its tokens."""
 
 VERDICT_COLUMNS = ("drop_step", "drop_reason", "drop_value", "duplicate_of")
 PAGE_SIGNALS = ("canonical_url", "og_type", "schema_types", "html_lang")
@@ -75,7 +84,8 @@ PAGE_SIGNALS = ("canonical_url", "og_type", "schema_types", "html_lang")
 class Document:
     """One row. Frozen: a step returns a changed copy made by `evolve`.
 
-    `html` is the decoded HTTP body as bytes; it lives only while a task holds the record and is never stored.
+    `html` is the decoded HTTP body as bytes; it lives only while a task holds the record and is never stored. `input_ids` are
+    the tokens, shape (n_tokens,), kept between the phases of the tokenization stage.
     """
 
     doc_id: str
@@ -83,10 +93,11 @@ class Document:
     url: str | None = None
     domain: str | None = None
     source: str | None = None
-    file_no: int = 0
     record_no: int = 0
     offset: int | None = None
     generation: int = 0
+    file_no: int = 0
+    row_no: int = 0
     crawl_time: int | None = None  # milliseconds since 1970, UTC
     record_type: str | None = None
     http_status: int | None = None
@@ -103,11 +114,14 @@ class Document:
     language: str | None = None
     language_score: float | None = None
     text_digest: str | None = None
+    n_tokens: int | None = None
+    copies: int | None = None
     drop_step: str | None = None
     drop_reason: str | None = None
     drop_value: str | None = None
     duplicate_of: str | None = None
     html: bytes | None = dataclasses.field(default=None, repr=False)
+    input_ids: npt.NDArray[np.int32] | None = dataclasses.field(default=None, repr=False)
 
     @property
     def is_dropped(self) -> bool:
@@ -138,15 +152,11 @@ class Drop:
         return text[:500]
 
 
-def columns() -> list[str]:
-    return list(DOCUMENT.names)
-
-
 def to_table(docs: list[Document]) -> pa.Table:
-    """Rows as an Arrow table of schema `DOCUMENT` (n rows)."""
+    """Rows as an Arrow table of schema `CHUNK` (n rows)."""
     return pa.table(
-        {field.name: pa.array([getattr(d, field.name) for d in docs], type=field.type) for field in DOCUMENT},
-        schema=DOCUMENT,
+        {field.name: pa.array([getattr(d, field.name) for d in docs], type=field.type) for field in CHUNK},
+        schema=CHUNK,
     )
 
 

@@ -30,23 +30,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+import pyarrow as pa
 
 from pipeline.schema import Document, Drop
+from pipeline.strict import Strict
 
 STAGES = ("preparation", "rule_based", "model_based", "tokenization")
 
 _REGISTRY: dict[str, type[Step]] = {}
 
 
-class Step(BaseModel):
+class Step(Strict):
     """A validated, immutable parameter set with a name.
 
     Subclasses set `step: Literal["name"] = "name"`; the field, unlike a class variable, survives `model_dump`, so the stored
     config can be read back.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: ClassVar[int] = 1
     """Raise it when the step's results change for the same parameters: finished outputs then ask to be made again."""
@@ -93,13 +92,40 @@ class DocumentStep(Step):
         """Decide on a batch: same length, same order. Override where a batch is faster; results may not depend on it."""
         return [self(doc) for doc in docs]
 
+    def child_cpu_seconds(self) -> float:
+        """CPU seconds that child processes of this step have used so far (the runner sees only its own process)."""
+        return 0.0
+
 
 class CrossDocumentStep(Step):
-    """Decides on documents by comparing them: its pure part makes keys, its Spark part is `pipeline/spark/<name>.py`."""
+    """Decides on documents by comparing them.
 
-    def key(self, doc: Document) -> str | None:
-        """The comparison key of a live document; null takes no part."""
-        raise TypeError(f"{type(self).__name__} must define key")
+    Its pure part, here, says which columns it compares; its Spark part is registered in `pipeline/spark/<module>.py` with
+    `pipeline.spark.run.compute_marks`. A document's fate may depend only on documents that sort before it, and the sort key
+    starts with the ingest generation: so what is published is never revoked.
+    """
+
+    def prepare(self, doc: Document) -> Document:
+        """Fill the columns that the comparison reads; called for live documents just before they are written."""
+        return doc
+
+
+class DuplicateStep(CrossDocumentStep):
+    """Of all live documents with the same key the first in sort order stays; the others name it in `duplicate_of`.
+
+    Sort order: generation, then crawl time (oldest first, or newest first if `newest_first`; unknown times last), then
+    `doc_id`, then row key.
+    """
+
+    reason: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+    """Document columns that `keys` reads."""
+
+    newest_first: ClassVar[bool] = False
+
+    def keys(self, rows: pa.Table) -> pa.Array:
+        """Comparison keys of the rows (n strings); null takes no part."""
+        raise TypeError(f"{type(self).__name__} must define keys")
 
 
 def discover(stage: str | None = None) -> dict[str, type[Step]]:
@@ -109,7 +135,7 @@ def discover(stage: str | None = None) -> dict[str, type[Step]]:
         for info in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"pipeline.{name}.{info.name}")
     if stage is None:
-        return dict(sorted(_REGISTRY.items()))
+        return {n: c for n, c in sorted(_REGISTRY.items()) if not c.__module__.startswith("pipeline.executor")}
     return {n: c for n, c in sorted(_REGISTRY.items()) if c.__module__.startswith(f"pipeline.{stage}.")}
 
 

@@ -1,0 +1,249 @@
+"""Stage configuration: one YAML file a stage, typed, closed, printed and stored with the output.
+
+`load(path, overrides)` reads a file and applies `key=value` overrides, whose values are YAML:
+
+    input.paths=[a.warc.gz, dir/]        output.path=out/run7        steps.language.min_score=0.8
+
+A step is addressed by its name or its position in `steps`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+
+from pipeline.preparation.readers import InputOptions
+from pipeline.steps import STAGES, CrossDocumentStep, Step, discover, known_steps
+from pipeline.strict import Strict, UserError
+
+StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
+
+
+def parse_step(data: Any) -> Any:
+    """A step from its dictionary; an unknown name is answered with the known ones."""
+    if isinstance(data, Step):
+        return data
+    if not isinstance(data, dict) or not isinstance(data.get("step"), str):
+        raise ValueError(f"expected a step such as {{step: language, min_score: 0.65}}, found {data!r}")
+    steps = discover()
+    if data["step"] not in steps:
+        close = difflib.get_close_matches(data["step"], steps, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"unknown step {data['step']!r}{hint}; known steps: {', '.join(steps)}")
+    return steps[data["step"]].model_validate(data)
+
+
+AnyStep = Annotated[SerializeAsAny[Step], BeforeValidator(parse_step)]
+
+
+class InputConfig(InputOptions):
+    """Where rows come from: crawl files for the first stage, an earlier stage's output for the others."""
+
+    paths: list[str] = Field(description="files, folders, globs, list files (*.paths[.gz]) or URLs; or stage outputs")
+
+
+class OutputConfig(Strict):
+    """Where rows go."""
+
+    path: str = Field(description="folder or URL of this stage's output")
+    dropped_text: Literal["full", "sample", "none"] = Field(
+        "full", description="text stored for dropped rows: all, that of `dropped_text_share` chosen by doc_id, or none"
+    )
+    dropped_text_share: float = Field(0.01, ge=0, le=1, description="share of dropped rows that keep text under `sample`")
+    file_characters: int = Field(
+        300_000_000, gt=0, description="characters of text that one published file gathers (about 100-300 MB)"
+    )
+
+
+class RunConfig(Strict):
+    """How the stage is run; nothing here changes the result."""
+
+    overwrite: bool = Field(False, description="discard a finished output that another config made, and start again")
+    max_error_fraction: float = Field(0.01, ge=0, le=1, description="share of step_error rows above which the stage fails")
+    unit_records: int = Field(5_000, gt=0, description="records of one unit of work after the first pass over a file")
+    wave_units: int = Field(2_000, gt=0, description="units handed to Spark in one job; bounds the driver's memory")
+    batch_documents: int = Field(256, gt=0, description="documents a step sees at once")
+    batch_bytes: int = Field(64_000_000, gt=0, description="bytes of HTML and text a step sees at once")
+    lease_seconds: float = Field(60, gt=0, description="a lock whose heartbeat is older is taken for dead")
+    keep_work: bool = Field(False, description="keep _work/ after success, for debugging")
+
+
+class SparkConfig(Strict):
+    """Spark session; nothing here changes the result."""
+
+    master: str | None = Field(None, description="Spark master; null leaves it to spark-submit (local[*] outside it)")
+    partitions: int | None = Field(None, gt=0, description="tasks a job and shuffle partitions; null: one task a unit")
+    conf: dict[str, str] = Field(default_factory=dict, description="further spark.* settings")
+
+
+class StageConfig(Strict):
+    """One stage: its input, its steps in order, its output."""
+
+    stage: StageName
+    modules: list[str] = Field(
+        default_factory=list, description="modules of your own that define steps; importable on driver and workers"
+    )
+    input: InputConfig
+    output: OutputConfig
+    steps: list[AnyStep] = Field(default_factory=list)
+    removal_lists: list[str] = Field(
+        default_factory=list, description="files of URLs, domains or document ids to be removed; see pipeline/removal.py"
+    )
+    run: RunConfig = RunConfig()
+    spark: SparkConfig = SparkConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _import_modules(cls, data: Any) -> Any:
+        for name in data.get("modules") or () if isinstance(data, dict) else ():
+            try:
+                importlib.import_module(name)
+            except ImportError as e:
+                raise ValueError(f"modules: cannot import {name!r}: {e}") from e
+        return data
+
+    @model_validator(mode="after")
+    def _steps_belong_to_stage(self) -> StageConfig:
+        allowed = known_steps([self.stage])
+        for step in self.steps:
+            if step.step not in allowed and type(step).__module__.startswith("pipeline."):
+                raise ValueError(
+                    f"step {step.step!r} is not of stage {self.stage!r}, whose steps are: {', '.join(allowed) or 'none yet'}"
+                )
+        return self
+
+    def labels(self) -> list[str]:
+        """A unique name for each step: its own, with #2, #3 ... where it occurs again."""
+        seen: dict[str, int] = {}
+        out = []
+        for step in self.steps:
+            seen[step.step] = n = seen.get(step.step, 0) + 1
+            out.append(step.step if n == 1 else f"{step.step}#{n}")
+        return out
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that the result depends on, apart from the input files: see `Step.fingerprint`."""
+        return {
+            "stage": self.stage,
+            "input": self.input.model_dump(mode="json", exclude={"paths"}),
+            "output": self.output.model_dump(mode="json", exclude={"path"}),
+            "steps": {
+                label: step.fingerprint() for label, step in zip(self.labels(), self.steps, strict=True)
+            },
+        }
+
+    def rounds(self) -> list[Round]:
+        """The steps cut into passes: each ends at the cross-document steps that follow its document steps."""
+        rounds: list[Round] = [Round()]
+        for label, step in zip(self.labels(), self.steps, strict=True):
+            if isinstance(step, CrossDocumentStep):
+                rounds[-1].cross.append((label, step))
+            else:
+                if rounds[-1].cross:
+                    rounds.append(Round())
+                rounds[-1].steps.append((label, step))
+        return rounds
+
+
+class Round:
+    """One pass over the documents (`steps`) and the comparisons after it (`cross`)."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, Any]] = []
+        self.cross: list[tuple[str, CrossDocumentStep]] = []
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error as one line: where, what was found, what was expected."""
+    parts = []
+    for e in error.errors():
+        where = ".".join(str(p) for p in e["loc"])
+        message = str(e["msg"]).removeprefix("Value error, ")
+        if e["type"] not in ("value_error", "missing"):
+            message += f", found {e['input']!r}"
+        parts.append(f"{where}: {message}" if where else message)
+    return "; ".join(dict.fromkeys(parts))
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), stage: str | None = None) -> StageConfig:
+    """Read a stage's YAML and apply `key=value` overrides.
+
+    :raises UserError: if the file is missing, is not YAML, has an unknown key or step or a value of the wrong type.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as e:
+        raise UserError(f"cannot read config {str(path)!r}: {e.strerror or e}") from e
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as e:
+        raise UserError(f"config {str(path)!r} is not YAML: {' '.join(str(e).split())}") from e
+    if not isinstance(data, dict):
+        raise UserError(f"config {str(path)!r}: expected a mapping with the keys {', '.join(StageConfig.model_fields)}")
+    for override in overrides:
+        apply_override(data, override)
+    config = parse(data, origin=str(path))
+    if stage is not None and config.stage != stage:
+        raise UserError(f"config {str(path)!r} is for stage {config.stage!r}, but this job runs {stage!r}")
+    return config
+
+
+def parse(data: dict[str, Any], origin: str = "config") -> StageConfig:
+    """A `StageConfig` from plain data. :raises UserError: as `load`."""
+    try:
+        return StageConfig.model_validate(data)
+    except ValidationError as e:
+        raise UserError(f"{origin}: {describe(e)}") from e
+
+
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Set one dotted `key=value` in place; the value is YAML. :raises UserError: if the key leads nowhere."""
+    key, eq, value = override.partition("=")
+    if not eq or not key:
+        raise UserError(f"--set expects key=value (values are YAML), found {override!r}")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as e:
+        raise UserError(f"--set {override!r}: the value is not YAML: {' '.join(str(e).split())}") from e
+    node: Any = data
+    parts = key.split(".")
+    for i, part in enumerate(parts):
+        last = i == len(parts) - 1
+        if isinstance(node, list):
+            index = _index(node, part, override)
+            if last:
+                node[index] = parsed
+            else:
+                node = node[index]
+        elif isinstance(node, dict):
+            if last:
+                node[part] = parsed
+            else:
+                if node.get(part) is None:
+                    node[part] = {}
+                node = node[part]
+        else:
+            raise UserError(f"--set {override!r}: {'.'.join(parts[:i])} is {node!r}, which has no keys")
+
+
+def _index(items: list[Any], part: str, override: str) -> int:
+    names = [item.get("step") if isinstance(item, dict) else None for item in items]
+    if part in names:
+        return names.index(part)
+    if part.isdigit() and int(part) < len(items):
+        return int(part)
+    raise UserError(f"--set {override!r}: no step {part!r} here; there are: {', '.join(str(n) for n in names)}")
+
+
+def dump(config: StageConfig) -> dict[str, Any]:
+    """The resolved config as plain data; `parse(dump(c)) == c`."""
+    return config.model_dump(mode="json")
+
+
+__all__ = ["STAGES", "StageConfig", "dump", "load", "parse"]

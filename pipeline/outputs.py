@@ -1,0 +1,239 @@
+"""A stage's output folder: what is in it, who may write it, and what of it may be believed.
+
+    documents/verdict=kept|dropped/part-g0000-00000.parquet    the rows
+    _manifest.json     the generations: input files, published files with rows and SHA-256; readers trust this alone
+    _run.json          resolved config, fingerprints, versions, counts by step and reason, CPU seconds
+    _SUCCESS           written last, after conservation was checked; absent while a generation is being added
+    _lease.json        the run that holds the output, with its heartbeat
+    _state/            what later generations need to know of earlier ones (survivors' keys)
+    _work/             the unfinished generation: plan, receipts, chunks, marks; removed after success
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.schema import DOCUMENT, SCHEMA_VERSION
+from pipeline.strict import UserError
+
+MANIFEST = "_manifest.json"
+RUN = "_run.json"
+SUCCESS = "_SUCCESS"
+LEASE = "_lease.json"
+
+Verdict = Literal["kept", "dropped"]
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """An input file of a generation. `fingerprint` tells whether it has changed since (size, hash of both ends)."""
+
+    path: str
+    fingerprint: dict[str, Any]
+    generation: int
+    file_no: int
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file of documents or of shards, relative to the output folder."""
+
+    path: str
+    verdict: Verdict
+    rows: int
+    bytes: int
+    sha256: str
+    generation: int
+
+
+@dataclass
+class Manifest:
+    """What has been published. Replaced as a whole, so that a reader sees all of a generation or nothing of it."""
+
+    stage: str
+    fingerprint: dict[str, Any]
+    inputs: list[InputFile] = field(default_factory=list)
+    files: list[PublishedFile] = field(default_factory=list)
+    state: dict[str, list[str]] = field(default_factory=dict)
+    """Per cross-document step the state files of all generations, relative to the output folder."""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def generations(self) -> int:
+        return 1 + max((f.generation for f in self.inputs), default=-1)
+
+    def rows(self, verdict: Verdict) -> int:
+        return sum(f.rows for f in self.files if f.verdict == verdict)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Manifest:
+        if data["schema_version"] != SCHEMA_VERSION:
+            raise UserError(
+                f"the output has schema version {data['schema_version']}, this code reads {SCHEMA_VERSION}: "
+                "make the output again (--set run.overwrite=true) or use the version that made it"
+            )
+        return cls(
+            **{
+                **data,
+                "inputs": [InputFile(**f) for f in data["inputs"]],
+                "files": [PublishedFile(**f) for f in data["files"]],
+            }
+        )
+
+
+def read_manifest(output: str) -> Manifest | None:
+    """The manifest of an output folder, or None if nothing has been published there."""
+    path = storage.join(output, MANIFEST)
+    return Manifest.from_json(storage.read_json(path)) if storage.exists(path) else None
+
+
+def require_manifest(output: str) -> Manifest:
+    """:raises UserError: if nothing has been published in that folder."""
+    manifest = read_manifest(output)
+    if manifest is None:
+        raise UserError(f"{output!r} is not a finished stage output: it has no {MANIFEST}; run the stage first")
+    return manifest
+
+
+def published_files(output: str, verdict: Verdict | None = None) -> list[PublishedFile]:
+    return [f for f in require_manifest(output).files if verdict is None or f.verdict == verdict]
+
+
+def read_documents(output: str, verdict: Verdict | None = None, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Published rows, one table a file, through the manifest. For inspection and tests; a cluster reads files in tasks."""
+    for f in published_files(output, verdict):
+        with storage.open_read(storage.join(output, f.path)) as source:
+            yield pq.read_table(source, columns=columns)
+
+
+def read_all(output: str, verdict: Verdict | None = None, columns: list[str] | None = None) -> pa.Table:
+    """All published rows as one table; for outputs that fit in memory."""
+    tables = list(read_documents(output, verdict, columns))
+    if tables:
+        return pa.concat_tables(tables)
+    return DOCUMENT.empty_table().select(columns or DOCUMENT.names)
+
+
+class LeaseLost(Exception):
+    """Another run took the output over, since this one's heartbeat had stopped for too long."""
+
+
+class Lease:
+    """A lock on an output folder with a heartbeat, so that a killed run does not block its own rerun for long.
+
+    A lease is dead when its heartbeat is older than `seconds`, or at once if its process ran on this host and is gone.
+    """
+
+    def __init__(self, output: str, seconds: float) -> None:
+        self.path = storage.join(output, LEASE)
+        self.seconds = seconds
+        self.token = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def _content(self) -> bytes:
+        data = {
+            "token": self.token,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": _process_start(os.getpid()),
+            "heartbeat": time.time(),
+        }
+        return json.dumps(data).encode()
+
+    def __enter__(self) -> Lease:
+        if not storage.create(self.path, self._content()):
+            other = self._read()
+            if other is not None and not self._is_dead(other):
+                age = time.time() - float(other["heartbeat"])
+                raise UserError(
+                    f"another run holds this output: process {other['pid']} on {other['host']}, last heartbeat "
+                    f"{age:.0f} s ago ({self.path}). Wait for it, or choose another output.path"
+                )
+            storage.write_bytes(self.path, self._content())
+            time.sleep(0.2)  # two runs that found the same dead lease: the last writer has it
+            now = self._read()
+            if now is None or now["token"] != self.token:
+                raise UserError(f"another run took over this output just now ({self.path})")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        current = self._read()
+        if current is not None and current["token"] == self.token:
+            storage.remove(self.path)
+
+    def check(self) -> None:
+        """:raises LeaseLost: if this run no longer holds the output; called before anything is committed."""
+        current = self._read()
+        if self._lost.is_set() or current is None or current["token"] != self.token:
+            raise LeaseLost(f"this run lost its lease {self.path}: another run took the output over; nothing was published")
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            data: dict[str, Any] = storage.read_json(self.path)
+        except (FileNotFoundError, ValueError):
+            return None
+        return data
+
+    def _is_dead(self, other: dict[str, Any]) -> bool:
+        if time.time() - float(other["heartbeat"]) > self.seconds:
+            return True
+        return other["host"] == socket.gethostname() and _process_start(int(other["pid"])) != other["started"]
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self.seconds / 6):
+            current = self._read()
+            if current is not None and current["token"] != self.token:
+                self._lost.set()
+                return
+            storage.write_bytes(self.path, self._content())
+
+
+def _process_start(pid: int) -> str | None:
+    """Start time of a process of this host in clock ticks (a pid alone is reused); None if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            return f.read().rsplit(b")", 1)[1].split()[19].decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except OSError:  # no /proc on this system: only the heartbeat decides
+        return "unknown"
+
+
+def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two fingerprints, as lines `steps.language.parameters.min_score: 0.65 -> 0.8`."""
+    lines: list[str] = []
+    for key in sorted({*old, *new}):
+        where = f"{prefix}.{key}" if prefix else key
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += difference(a, b, where)
+        elif key not in old:
+            lines.append(f"{where}: added")
+        elif key not in new:
+            lines.append(f"{where}: removed")
+        elif a != b:
+            lines.append(f"{where}: {a!r} -> {b!r}")
+    if prefix == "steps" and not lines and list(old) != list(new):
+        lines.append(f"steps: order {list(old)} -> {list(new)}")
+    return lines

@@ -1,0 +1,83 @@
+"""Duplicates by equal key: the Spark part of every `DuplicateStep`.
+
+Only (key, sort key, row key) shuffles, never text. The minimum of a hot key is taken by partial aggregation, so that a
+million copies of one page do not meet in one task; the join back is against the keys that occur more than once, which
+adaptive execution broadcasts or splits.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipeline import storage
+from pipeline.spark.run import CrossContext, compute_marks
+from pipeline.steps import DuplicateStep
+
+KEYS = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("generation", pa.int32(), nullable=False),
+        pa.field("time", pa.int64(), nullable=False),
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("file_no", pa.int64(), nullable=False),
+        pa.field("row_no", pa.int64(), nullable=False),
+    ]
+)
+ORDER = ["generation", "time", "doc_id", "file_no", "row_no"]
+LAST = 2**62  # a row without crawl time sorts after all that have one
+
+STATE = pa.schema([KEYS.field("key"), KEYS.field("generation"), KEYS.field("doc_id")])
+
+
+@compute_marks.register
+def duplicates(step: DuplicateStep, context: CrossContext) -> tuple[DataFrame, list[str]]:
+    """Marks for all but the first row of each key; state: key and `doc_id` of the first."""
+    newest_first = step.newest_first
+
+    def project(rows: pa.Table) -> pa.Table:
+        time = rows["crawl_time"].cast(pa.int64())
+        if newest_first:
+            time = pa.compute.negate(time)
+        columns = {
+            **{n: rows[n] for n in ("generation", "doc_id", "file_no", "row_no")},
+            "key": step.keys(rows),
+            "time": pa.compute.fill_null(time, LAST),
+        }
+        table = pa.table({n: columns[n] for n in KEYS.names})
+        return table.filter(pa.compute.is_valid(table["key"]))
+
+    columns = [*step.columns, "crawl_time", "generation", "doc_id"]
+    rows = context.rows(columns, project, KEYS)
+    seen = rows
+    if context.state:
+        old = context.read_state(STATE).select(
+            "key",
+            "generation",
+            F.lit(-(2**62)).alias("time"),
+            "doc_id",
+            F.lit(-1).cast("bigint").alias("file_no"),
+            F.lit(-1).cast("bigint").alias("row_no"),
+        )
+        seen = rows.unionByName(old)
+    order = F.struct(*ORDER)
+    first = seen.groupBy("key").agg(F.min(order).alias("first"), F.count("*").alias("n"))
+    same = (F.col("first.file_no") == F.col("file_no")) & (F.col("first.row_no") == F.col("row_no"))
+    repeated = first.where("n > 1").select("key", "first")
+    marks = (
+        rows.join(repeated, "key")
+        .where(~same)
+        .select(
+            "file_no",
+            "row_no",
+            F.lit(step.reason).alias("reason"),
+            F.col("key").alias("value"),
+            F.col("first.doc_id").alias("duplicate_of"),
+        )
+    )
+    new = first.where("first.file_no >= 0").select(
+        "key", F.col("first.generation").alias("generation"), F.col("first.doc_id").alias("doc_id")
+    )
+    state = context.write(new, storage.join(context.work, "state", context.label))
+    return marks, state

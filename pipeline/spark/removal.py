@@ -1,0 +1,156 @@
+"""Apply removal lists to finished outputs and shards: takedowns after the fact.
+
+    spark-submit jobs/remove.py --list takedowns.txt out/demo/preparation out/demo/tokenization
+
+A matching row becomes (or stays) a dropped row without text, step `removal`; a matching row of a shard is cut out and the
+shard's manifest says so. Files without a match are not touched. The manifest changes as a whole, after the new files are
+there and before the old ones go; killed anywhere, the same command ends the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from pipeline import storage
+from pipeline.config import SparkConfig
+from pipeline.executor import REMOVAL, documents_writer, removal_list
+from pipeline.outputs import MANIFEST, RUN, Lease, Manifest, PublishedFile, require_manifest
+from pipeline.schema import DOCUMENT
+from pipeline.spark.run import map_each
+from pipeline.spark.session import get_session
+from pipeline.spark.stages import load_removal_lists
+from pipeline.steps import file_sha256
+from pipeline.strict import UserError
+
+TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "page_signals")
+
+
+def remove_from_output(spark: SparkSession, output: str, lists: Sequence[str], lease_seconds: float = 60) -> dict[str, int]:
+    """Apply removal lists to one finished output.
+
+    :returns: rows removed from kept and from dropped files, and from shards.
+    :raises UserError: if the folder holds no finished output, or a list is not readable.
+    """
+    load_removal_lists(lists)
+    tag = hashlib.sha256("".join(file_sha256(p) for p in lists).encode()).hexdigest()[:8]
+    with Lease(output, lease_seconds) as lease:
+        manifest = require_manifest(output)
+        work = [_Rewrite(output, tuple(lists), tag, f) for f in manifest.files]
+        results = map_each(spark, work, _Rewrite.run, None)
+        files: list[PublishedFile] = []
+        removed = {"kept": 0, "dropped": 0}
+        for old, result in zip(manifest.files, results, strict=True):
+            if result is None:
+                files.append(old)
+                continue
+            files += [PublishedFile(**f) for f in result["files"]]
+            removed[old.verdict] += result["removed"]
+        lease.check()
+        if any(r is not None for r in results):
+            storage.write_json(storage.join(output, MANIFEST), dataclasses.replace(manifest, files=files).to_json())
+            record = storage.read_json(storage.join(output, RUN))
+            entry = {"lists": {p: file_sha256(p) for p in lists}, "removed": removed}
+            storage.write_json(
+                storage.join(output, RUN), {**record, "removals": [*record.get("removals", []), entry]}
+            )
+        _sweep(output, dataclasses.replace(manifest, files=files))
+    return removed
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rewrite:
+    """One published file and the lists to apply to it."""
+
+    output: str
+    lists: tuple[str, ...]
+    tag: str
+    file: PublishedFile
+
+    def run(self) -> dict[str, Any] | None:
+        """Write the file again without what the lists name. :returns: the new files, or None if nothing matched."""
+        path = storage.join(self.output, self.file.path)
+        with storage.open_read(path) as f:
+            keys = pq.read_table(f, columns=["doc_id", "url", "text", "drop_step"])
+        found = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
+        if self.file.verdict == "dropped":  # what was removed before stays as it is
+            done = pc.and_(pc.equal(keys["drop_step"], REMOVAL), pc.is_null(keys["text"])).to_pylist()
+            found = [None if d else m for m, d in zip(found, done, strict=True)]
+        hits = pa.array([m is not None for m in found], pa.bool_())
+        n = pc.sum(hits).as_py()
+        if not n:
+            return None
+        with storage.open_read(path) as f:
+            table = pq.read_table(f)
+        gone = _removed_rows(table.filter(hits), [m for m in found if m is not None])
+        rest = table.filter(pc.invert(hits))
+        files = [self._write(self.file.verdict, rest if self.file.verdict == "kept" else pa.concat_tables([rest, gone]))]
+        if self.file.verdict == "kept":
+            files.append(self._write("dropped", gone))
+        return {"removed": n, "files": [dataclasses.asdict(f) for f in files]}
+
+    def _write(self, verdict: Any, table: pa.Table) -> PublishedFile:
+        name = self.file.path.rsplit("/", 1)[-1].removesuffix(".parquet")
+        marked = f"{name}-removed-{self.file.verdict[0]}{self.tag}"
+        path = f"documents/verdict={verdict}/{marked}.parquet"
+        with storage.open_atomic(storage.join(self.output, path)) as f:
+            with documents_writer(f, DOCUMENT) as writer:
+                writer.write_table(table.cast(DOCUMENT))
+            return PublishedFile(path, verdict, table.num_rows, f.size, f.sha256, self.file.generation)
+
+
+def _removed_rows(table: pa.Table, entries: list[str]) -> pa.Table:
+    """Rows as dropped ones: identity stays, text and what was made of it goes."""
+    n = table.num_rows
+    values = {
+        **{name: pa.nulls(n, DOCUMENT.field(name).type) for name in (*TEXT_COLUMNS, "duplicate_of")},
+        "drop_step": pa.array([REMOVAL] * n, pa.string()),
+        "drop_reason": pa.array(["removed"] * n, pa.string()),
+        "drop_value": pa.array(entries, pa.string()),
+    }
+    for name, column in values.items():
+        table = table.set_column(table.schema.get_field_index(name), DOCUMENT.field(name), column)
+    return table
+
+
+def _sweep(output: str, manifest: Manifest) -> None:
+    """Delete document files that the manifest does not name: what a removal replaced must not stay on the disk."""
+    named = {f.path for f in manifest.files}
+    for verdict in ("kept", "dropped"):
+        folder = f"documents/verdict={verdict}"
+        for name in storage.names(storage.join(output, folder)):
+            if f"{folder}/{name}" not in named:
+                storage.remove(storage.join(output, folder, name))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of jobs/remove.py. :returns: exit code 0 or 2."""
+    parser = argparse.ArgumentParser(
+        prog="spark-submit jobs/remove.py",
+        description="Remove documents that lists of URLs, domains or document ids name from finished outputs and shards.",
+        epilog="A list has one entry a line: url:..., domain:..., doc_id:..., or the same without prefix; # is a comment.",
+    )
+    parser.add_argument("--list", action="append", required=True, dest="lists", metavar="FILE", help="repeatable")
+    parser.add_argument("outputs", nargs="+", help="output folders of stages")
+    arguments = parser.parse_args(argv)
+    try:
+        load_removal_lists(arguments.lists)
+        for output in arguments.outputs:
+            require_manifest(output)
+        spark = get_session("remove", SparkConfig())
+        for output in arguments.outputs:
+            removed = remove_from_output(spark, output, arguments.lists)
+            print(f"{output}: removed {', '.join(f'{n} of {k}' for k, n in removed.items())}")
+    except UserError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    return 0

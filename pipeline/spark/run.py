@@ -1,0 +1,269 @@
+"""Sends units of work to Spark, and reads rows back for the cross-document steps.
+
+Each unit is one Spark task: a number in, nothing of the corpus through the JVM. Only keys of cross-document steps shuffle.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StructField, StructType
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from pipeline import storage
+from pipeline.executor import (
+    MARKS,
+    Group,
+    Receipt,
+    Task,
+    Unit,
+    committed_receipts,
+    marks_bucket,
+    publish_group,
+    read_marks,
+    run_unit,
+)
+from pipeline.spark.progress import Progress
+from pipeline.steps import CrossDocumentStep
+
+Work = TypeVar("Work", Unit, Group)
+
+
+def map_each(spark: SparkSession, items: Sequence[Any], call: Callable[[Any], Any], partitions: int | None) -> list[Any]:
+    """Call a function on each item in Spark tasks: one task an item, or `partitions` tasks in all.
+
+    :returns: the results in order, through JSON; for results of a few bytes, such as None or a file's name and size.
+    """
+    if not items:
+        return []
+    items = list(items)
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for i in batch.column(0).to_pylist():
+                yield pa.RecordBatch.from_pydict({"id": [i], "result": [json.dumps(call(items[i]))]})
+
+    numbers = spark.range(0, len(items), 1, min(partitions or len(items), len(items)))
+    found = {r.id: json.loads(r.result) for r in numbers.mapInArrow(work, "id long, result string").collect()}
+    return [found[i] for i in range(len(items))]
+
+
+def run_units(spark: SparkSession, task: Task, units: list[Unit], progress: Progress, config: Any) -> dict[str, Receipt]:
+    """Do the units that have no receipt yet, in waves. :returns: the receipts of all, by unit id, in order."""
+    return _run(spark, task, units, functools.partial(run_unit, task), progress, config)
+
+
+def publish_groups(
+    spark: SparkSession, task: Task, groups: list[Group], output: str, progress: Progress, config: Any
+) -> dict[str, Receipt]:
+    """Publish the groups that have no receipt yet."""
+    return _run(spark, task, groups, _Publish(task, output), progress, config)
+
+
+@dataclass(frozen=True)
+class _Publish:
+    task: Task
+    output: str
+
+    def __call__(self, group: Group) -> None:
+        publish_group(self.task, group, self.output)
+
+
+def _run(
+    spark: SparkSession, task: Task, work: list[Work], call: Callable[[Work], None], progress: Progress, config: Any
+) -> dict[str, Receipt]:
+    wanted = {w.unit_id for w in work}
+    done = {k: r for k, r in committed_receipts(task).items() if k in wanted}
+    todo = [w for w in work if w.unit_id not in done]
+    with progress.phase(task.folder("receipts"), total=len(work), done=len(done)):
+        for i in range(0, len(todo), config.run.wave_units):
+            map_each(spark, todo[i : i + config.run.wave_units], call, config.spark.partitions)
+    receipts = committed_receipts(task) if todo else done
+    missing = [w.unit_id for w in work if w.unit_id not in receipts]
+    if missing:
+        raise OSError(f"{len(missing)} units ended without a receipt, the first {missing[0]}: the store lost a file")
+    return {w.unit_id: receipts[w.unit_id] for w in work}
+
+
+@dataclass
+class CrossContext:
+    """What a cross-document step's Spark part works with."""
+
+    spark: SparkSession
+    label: str
+    work: str
+    units: list[Unit]
+    """Units of the round just done, each with its chunk."""
+    earlier_marks: dict[str, str]
+    """Marks of cross-document steps of the same round that come before this one."""
+    state: list[str]
+    """This step's state files of earlier generations, full paths."""
+    partitions: int | None
+    record: dict[str, Any] = field(default_factory=dict)
+    """What the step wants written into `_run.json`."""
+    persisted: list[DataFrame] = field(default_factory=list)
+
+    def rows(self, columns: Sequence[str], project: Callable[[pa.Table], pa.Table], schema: pa.Schema) -> DataFrame:
+        """Live rows of the round as a DataFrame of `schema`, made by `project` from chunk columns inside the tasks."""
+        units, work, marks = self.units, self.work, self.earlier_marks
+        names = list(dict.fromkeys([*columns, "file_no", "row_no"]))
+
+        def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for i in batch.column(0).to_pylist():
+                    for table in live_rows(work, units[i], names, marks):
+                        yield from project(table).select(schema.names).cast(schema).to_batches()
+
+        # Read once, used for marks and for state: what is kept on the executors' disks are keys, never text.
+        frame = self._numbers(len(units)).mapInArrow(read, from_arrow_schema(schema))
+        frame.persist(StorageLevel.DISK_ONLY)
+        self.persisted.append(frame)
+        return frame
+
+    def _numbers(self, n: int) -> DataFrame:
+        """0..n-1 in as many tasks as keep the cluster busy: 16 small files a task where there are many."""
+        enough = max(2 * self.spark.sparkContext.defaultParallelism, n // 16)
+        return self.spark.range(0, n, 1, max(1, min(self.partitions or enough, n)))
+
+    def close(self) -> None:
+        """Let go of what is kept on the executors."""
+        for frame in self.persisted:
+            frame.unpersist()
+
+    def read_state(self, schema: pa.Schema) -> DataFrame:
+        """The step's state of earlier generations."""
+        files = self.state
+
+        def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for i in batch.column(0).to_pylist():
+                    with storage.open_read(files[i]) as f:
+                        yield from pq.read_table(f, columns=schema.names).cast(schema).to_batches()
+
+        return self._numbers(len(files)).mapInArrow(read, from_arrow_schema(schema))
+
+    def write(self, frame: DataFrame, folder: str) -> list[str]:
+        """Write a DataFrame to Parquet files in a folder, one a partition. :returns: their paths, complete and exact."""
+        attempt = uuid.uuid4().hex[:12]
+        schema = pa.schema([pa.field("path", pa.string())])
+
+        def save(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            tables = [b for b in batches if b.num_rows]
+            if tables:
+                path = storage.join(folder, f"{attempt}-{uuid.uuid4().hex[:12]}.parquet")
+                with storage.open_atomic(path) as f:
+                    pq.write_table(pa.Table.from_batches(tables), f, compression="zstd")
+                yield pa.RecordBatch.from_pydict({"path": [path]}, schema=schema)
+
+        return sorted(r.path for r in frame.mapInArrow(save, from_arrow_schema(schema)).collect())
+
+
+def live_rows(work: str, unit: Unit, columns: list[str], marks: dict[str, str]) -> Iterator[pa.Table]:
+    """Columns of a chunk's rows that no step has dropped so far, a row group at a time."""
+    assert unit.chunk is not None
+    marked: set[int] = set()
+    for folder in marks.values():
+        marked |= set(read_marks(folder, unit.file.file_no, unit.start, unit.stop))
+    with storage.open_read(storage.join(work, unit.chunk)) as f:
+        for batch in pq.ParquetFile(f).iter_batches(batch_size=4096, columns=[*columns, "drop_step"]):
+            table = pa.Table.from_batches([batch])
+            table = table.filter(pa.compute.is_null(table["drop_step"])).drop_columns(["drop_step"])
+            if marked:
+                table = table.filter(pa.array([r not in marked for r in table["row_no"].to_pylist()], pa.bool_()))
+            if table.num_rows:
+                yield table
+
+
+@functools.singledispatch
+def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataFrame, list[str]]:
+    """Decide which rows a cross-document step drops.
+
+    :returns: a DataFrame of schema `MARKS`, and the state files that this pass adds.
+    """
+    raise TypeError(f"step {step.step!r} has no Spark part: register one with pipeline.spark.run.compute_marks")
+
+
+def write_marks(frame: DataFrame, folder: str, partitions: int | None) -> int:
+    """Write marks to bucket files sorted by row key, so that a task reads only its file's. :returns: rows written."""
+
+    def save(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        # A partition holds whole buckets, sorted; a bucket is a few million rows at most (64 input files).
+        current: int | None = None
+        held: list[pa.Table] = []
+
+        def flush() -> int:
+            if current is None:
+                return 0
+            table = pa.concat_tables(held)
+            with storage.open_atomic(storage.join(folder, f"bucket-{current:06d}.parquet")) as f:
+                pq.write_table(table, f, compression="zstd", row_group_size=64 * 1024)
+            return table.num_rows
+
+        rows = 0
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            numbers = table["bucket"].to_pylist()
+            start = 0
+            for i in range(1, len(numbers) + 1):
+                if i == len(numbers) or numbers[i] != numbers[start]:
+                    if numbers[start] != current:
+                        rows += flush()
+                        current, held = numbers[start], []
+                    held.append(table.slice(start, i - start).select(MARKS.names).cast(MARKS))
+                    start = i
+        rows += flush()
+        yield pa.RecordBatch.from_pydict({"id": pa.array([rows], pa.int64())})
+
+    bucketed = frame.withColumn("bucket", F.expr(f"cast(floor(file_no / {_files_per_bucket()}) as bigint)"))
+    shuffled = bucketed.repartition(*([partitions] if partitions else []), "bucket")
+    ordered = shuffled.sortWithinPartitions("bucket", "file_no", "row_no")
+    counts = ordered.mapInArrow(save, StructType([StructField("id", LongType())])).collect()
+    return sum(r.id for r in counts)
+
+
+def _files_per_bucket() -> int:
+    """The smallest file number of bucket 1."""
+    n = 1
+    while marks_bucket(n) == 0:
+        n *= 2
+    return n
+
+
+def local_cpu_seconds(spark: SparkSession) -> float:
+    """CPU seconds so far of the driver's JVM and all its descendants: with a local master that is everything.
+
+    On a cluster it is the driver's part alone; on a system without /proc it is 0.
+    """
+    pid = int(spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid())  # type: ignore[union-attr]
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as f:
+                    fields = f.read().rsplit(b")", 1)[1].split()
+            except OSError:  # gone since the listing
+                continue
+            parents[int(entry)] = int(fields[1])
+            ticks[int(entry)] = sum(map(int, fields[11:15]))  # own and reaped children's, user and system
+    total = 0
+    for process, used in ticks.items():
+        ancestor = process
+        while ancestor not in (0, pid):
+            ancestor = parents.get(ancestor, 0)
+        total += used if ancestor == pid else 0
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+__all__ = ["CrossContext", "compute_marks", "live_rows", "map_each", "run_units", "write_marks"]

@@ -1,0 +1,54 @@
+"""What the Spark tests share: configs on small inputs, and outputs as comparable sets of rows."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.config import StageConfig, dump, load, parse
+from pipeline.outputs import read_all
+from pipeline.spark.progress import Progress
+from pipeline.spark.stages import run_stage
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def stage_config(stage: str, inputs: list[str], output: Path | str, **sections: Any) -> StageConfig:
+    """The shipped config of a stage on other inputs, with keys of sections replaced: `run={"overwrite": True}`."""
+    data = dump(load(ROOT / "configs" / f"{stage}.yaml"))
+    data["input"]["paths"] = inputs
+    data["output"]["path"] = str(output)
+    for section, values in sections.items():
+        if isinstance(values, dict):
+            data[section].update(values)
+        else:
+            data[section] = values
+    return parse(data)
+
+
+def run(config: StageConfig, spark: Any) -> dict[str, Any]:
+    return run_stage(config, spark, Progress(config.stage, io.StringIO()))
+
+
+def rows(output: Path | str, verdict: Any = None, without: tuple[str, ...] = ()) -> pa.Table:
+    """All published rows, sorted by what identifies them, so that two outputs can be compared as sets."""
+    table = read_all(str(output), verdict)
+    order = [("generation", "ascending"), ("source_file", "ascending"), ("record_no", "ascending")]
+    return table.sort_by(order).drop_columns(list(without))
+
+
+def reasons(record: dict[str, Any], label: str) -> dict[str, int]:
+    """Drops by reason of one step, over all passes of a run record."""
+    total: dict[str, int] = {}
+    for one in record["passes"]:
+        for reason, n in one["steps"].get(label, {"dropped": {}})["dropped"].items():
+            total[reason] = total.get(reason, 0) + n
+    return total
+
+
+def python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
