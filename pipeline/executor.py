@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import time
 import uuid
@@ -33,6 +34,8 @@ from pipeline.steps import CrossDocumentStep, DocumentStep, apply_step
 READ = "read"
 REMOVAL = "removal"
 MAX_EXAMPLES = 3
+ROW_GROUP_ROWS = 2048
+ROW_GROUP_BYTES = 64_000_000
 PUBLISH = "publish"
 
 MARKS = pa.schema(
@@ -184,16 +187,17 @@ def stage_config(task: Task) -> StageConfig:
     return _parsed(json.dumps(task.config, sort_keys=True))
 
 
-class Mark:
-    """One row's entry in a marks table."""
+@dataclass(frozen=True)
+class Marks:
+    """What a cross-document step decided about the rows of one unit."""
 
-    __slots__ = ("duplicate_of", "reason", "value")
+    label: str
+    step: CrossDocumentStep
+    by_row: dict[int, Drop]
+    record: dict[str, Any]
 
-    def __init__(self, reason: str, value: str | None, duplicate_of: str | None) -> None:
-        self.reason, self.value, self.duplicate_of = reason, value, duplicate_of
 
-
-def read_marks(folder: str, file_no: int, start: int = 0, stop: int | None = None) -> dict[int, Mark]:
+def read_marks(folder: str, file_no: int, start: int = 0, stop: int | None = None) -> dict[int, Drop]:
     """Marks of rows [start, stop) of a file, by row number. The file is sorted, so row-group statistics skip the rest."""
     path = storage.join(folder, f"bucket-{marks_bucket(file_no):06d}.parquet")
     if not storage.exists(path):
@@ -203,7 +207,19 @@ def read_marks(folder: str, file_no: int, start: int = 0, stop: int | None = Non
         where.append(("row_no", "<", stop))
     with storage.open_read(path) as f:
         rows = pq.read_table(f, filters=where).to_pylist()
-    return {r["row_no"]: Mark(r["reason"], r["value"], r["duplicate_of"]) for r in rows}
+    return {r["row_no"]: Drop(r["reason"], r["value"], r["duplicate_of"]) for r in rows}
+
+
+def _unit_marks(task: Task, config: StageConfig, unit: Unit) -> list[Marks]:
+    """The marks that the round before `task` made, for one unit."""
+    if task.round_no == 0:
+        return []
+    found = []
+    for label, step in config.rounds()[task.round_no - 1].cross:
+        folder = task.marks[label]
+        record = storage.read_json(storage.join(folder, "done.json"))["record"]
+        found.append(Marks(label, step, read_marks(folder, unit.file.file_no, unit.start, unit.stop), record))
+    return found
 
 
 class _Rows:
@@ -250,15 +266,15 @@ class _Rows:
         self.count(label).cpu_seconds += time.process_time() - cpu + step.child_cpu_seconds() - child
         return _replace(docs, live, changed)
 
-    def apply_marks(self, label: str, marks: dict[int, Mark], docs: list[Document]) -> list[Document]:
-        """A cross-document step's verdicts on the live documents of a batch."""
+    def apply_marks(self, marks: Marks, docs: list[Document]) -> list[Document]:
+        """A cross-document step's verdicts on the live documents of a batch: its marks, then its `decide` on the rest."""
         live = [i for i, d in enumerate(docs) if not d.is_dropped]
         chosen = [docs[i] for i in live]
-        verdicts: list[Document | Drop] = []
-        for doc in chosen:
-            m = marks.get(doc.row_no)
-            verdicts.append(doc if m is None else Drop(m.reason, m.value, m.duplicate_of))
-        return _replace(docs, live, self.record(label, chosen, verdicts))
+        verdicts: list[Document | Drop] = [marks.by_row.get(doc.row_no, doc) for doc in chosen]
+        rest = [i for i, v in enumerate(verdicts) if isinstance(v, Document)]
+        for i, verdict in zip(rest, marks.step.decide([chosen[i] for i in rest], marks.record), strict=True):
+            verdicts[i] = verdict
+        return _replace(docs, live, self.record(marks.label, chosen, verdicts))
 
 
 def _replace(docs: list[Document], at: list[int], new: list[Document]) -> list[Document]:
@@ -299,7 +315,7 @@ def _chunk_rows(unit: Unit, task: Task, config: StageConfig, rows: _Rows, needs_
     it, the HTML of live rows read from the source again. Reading a record costs 0.4 ms, extracting it 40: storing the HTML
     would only move bytes."""
     assert unit.chunk is not None and unit.stop is not None
-    marks = {label: read_marks(folder, unit.file.file_no, unit.start, unit.stop) for label, folder in task.marks.items()}
+    marks = _unit_marks(task, config, unit)
     bodies: Iterator[Any] | None = None
     if needs_html:
         bodies = read_records(
@@ -314,8 +330,8 @@ def _chunk_rows(unit: Unit, task: Task, config: StageConfig, rows: _Rows, needs_
         table = pq.read_table(f, filters=[("row_no", ">=", unit.start), ("row_no", "<", unit.stop)])
     for piece in table.to_batches(max_chunksize=1024):
         docs = from_table(pa.Table.from_batches([piece]))
-        for label, found in marks.items():
-            docs = rows.apply_marks(label, found, docs)
+        for found in marks:
+            docs = rows.apply_marks(found, docs)
         for doc in docs:
             if bodies is not None:
                 cpu = time.process_time()
@@ -448,18 +464,17 @@ def publish_group(task: Task, group: Group, output: str) -> None:
         storage.open_atomic(storage.join(output, paths["dropped"])) as dropped_file,
     ):
         with documents_writer(kept_file, DOCUMENT) as kept, documents_writer(dropped_file, DOCUMENT) as dropped:
-            for unit in group.chunks:
-                source = _published_rows(unit, task, rows)
-                for batch in _batches(source, 1024, config.run.batch_bytes):
-                    for verdict, writer in (("kept", kept), ("dropped", dropped)):
-                        docs = [d for d in batch if d.is_dropped == (verdict == "dropped")]
-                        if verdict == "dropped":
-                            docs = [_without_text(d, config) for d in docs]
-                        if docs:
-                            writer.write_table(to_table(docs).select(DOCUMENT.names))
-                        written[verdict] += len(docs)  # type: ignore[index]
-                    total += len(batch)
-                    characters += sum(len(d.text or "") for d in batch if not d.is_dropped)
+            source = itertools.chain.from_iterable(_published_rows(unit, task, config, rows) for unit in group.chunks)
+            # Fixed sizes, not the config's: row groups, and so the bytes, are the same however the rows were worked on.
+            for batch in _batches(source, ROW_GROUP_ROWS, ROW_GROUP_BYTES):
+                for verdict, writer in (("kept", kept), ("dropped", dropped)):
+                    docs = [d for d in batch if d.is_dropped == (verdict == "dropped")]
+                    docs = [_as_published(d, config) for d in docs]
+                    if docs:
+                        writer.write_table(to_table(docs).select(DOCUMENT.names))
+                    written[verdict] += len(docs)  # type: ignore[index]
+                total += len(batch)
+                characters += sum(len(d.text or "") for d in batch if not d.is_dropped)
         files = [
             PublishedFile(paths[v], v, written[v], f.size, f.sha256, group.generation)
             for v, f in (("kept", kept_file), ("dropped", dropped_file))
@@ -480,22 +495,26 @@ def publish_group(task: Task, group: Group, output: str) -> None:
     storage.create(task.receipt_path(group.unit_id), receipt.to_bytes())
 
 
-def _published_rows(unit: Unit, task: Task, rows: _Rows) -> Iterator[Document]:
+def _published_rows(unit: Unit, task: Task, config: StageConfig, rows: _Rows) -> Iterator[Document]:
     assert unit.chunk is not None
-    marks = {label: read_marks(folder, unit.file.file_no, unit.start, unit.stop) for label, folder in task.marks.items()}
+    marks = _unit_marks(task, config, unit)
     with storage.open_read(storage.join(task.work, unit.chunk)) as f:
         for piece in pq.ParquetFile(f).iter_batches(batch_size=1024, columns=DOCUMENT.names):
             docs = from_table(pa.Table.from_batches([piece]))
-            for label, found in marks.items():
-                docs = rows.apply_marks(label, found, docs)
+            for found in marks:
+                docs = rows.apply_marks(found, docs)
             yield from docs
 
 
-def _without_text(doc: Document, config: StageConfig) -> Document:
-    """A dropped row as the config wants it stored; a sample is chosen by hash, so that it is the same every time."""
-    policy = config.output.dropped_text
-    if policy == "full" or doc.text is None:
+def _as_published(doc: Document, config: StageConfig) -> Document:
+    """A row as it is stored: text of dropped rows as the config says, by hash where it is a sample; no text in the last
+    stage's table, whose shards hold it as tokens."""
+    if doc.text is None:
         return doc
-    if policy == "sample" and xxhash.xxh3_64_intdigest(doc.doc_id) < config.output.dropped_text_share * 2**64:
-        return doc
-    return doc.evolve(text=None, line_tags=None, line_link_share=None)
+    if doc.is_dropped:
+        policy = config.output.dropped_text
+        share = {"full": 1.0, "sample": config.output.dropped_text_share, "none": 0.0}[policy]
+        with_text = xxhash.xxh3_64_intdigest(doc.doc_id.encode()) < share * 2**64
+    else:
+        with_text = config.stage != "tokenization"
+    return doc if with_text else doc.evolve(text=None, line_tags=None, line_link_share=None)

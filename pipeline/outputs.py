@@ -1,6 +1,6 @@
 """A stage's output folder: what is in it, who may write it, and what of it may be believed.
 
-    documents/verdict=kept|dropped/part-g0000-00000.parquet    the rows
+    documents/verdict=kept|dropped/part-g0000-00000-<pass>.parquet    the rows
     _manifest.json     the generations: input files, published files with rows and SHA-256; readers trust this alone
     _run.json          resolved config, fingerprints, versions, counts by step and reason, CPU seconds
     _SUCCESS           written last, after conservation was checked; absent while a generation is being added

@@ -1,4 +1,4 @@
-"""Lists of web addresses and documents: what must go from every stage and finished output (takedowns), or what must stay.
+"""Lists of web addresses and documents: what must go from every stage and output (takedowns), or what must stay.
 
 One entry a line, in UTF-8; `#` starts a comment at the start of a line or after white space:
 
@@ -38,10 +38,10 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 def url_key(url: str) -> str | None:
     """What two URLs must share to be the same page: `host[:port]/path[?query]`, or None if the URL has no host.
 
-    Equal are: http and https; host names in any case, in Unicode or punycode; with and without user name, default port (80,
-    443), fragment, empty query or slashes at the end of the path; percent-escapes in either case, of characters that need none
-    (RFC 3986, 6.2.2), and characters that should have been escaped. Different are: `www.` and its parent, other ports,
-    upper and lower case in path and query, the order of query parameters.
+    Equal are: http and https; host names in any case, in Unicode or punycode; with and without user name, default
+    port (80, 443), fragment, empty query or slashes at the end of the path; percent-escapes in either case, of
+    characters that need none (RFC 3986, 6.2.2), and characters that should have been escaped. Different are: `www.`
+    and its parent, other ports, upper and lower case in path and query, the order of query parameters.
     """
     host = host_of(url)
     if host is None:
@@ -74,7 +74,8 @@ def _escape(text: str) -> str:
 def entries(path: str) -> Iterator[tuple[int, str]]:
     """Line number (from 1) and content of the lines of a UTF-8 list file that hold something.
 
-    White space at both ends and comments are gone. `path` is an fsspec path or URL; .gz, .bz2, .xz and .zst are unpacked.
+    White space at both ends and comments are gone. `path` is an fsspec path or URL; .gz, .bz2, .xz and .zst are
+    unpacked.
 
     :raises ValueError: with file name and line number, if a line is not UTF-8.
     """

@@ -109,6 +109,13 @@ class CrossDocumentStep(Step):
         """Fill the columns that the comparison reads; called for live documents just before they are written."""
         return doc
 
+    def decide(self, docs: list[Document], record: dict[str, Any]) -> list[Document | Drop]:
+        """Verdicts on documents that were not marked, from the small record that the comparison left (a plan, a threshold).
+
+        Called when the marks are applied, so that what holds for most rows need not be written out as a row for each.
+        """
+        return list(docs)
+
 
 class DuplicateStep(CrossDocumentStep):
     """Of all live documents with the same key the first in sort order stays; the others name it in `duplicate_of`.

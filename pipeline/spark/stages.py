@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import platform
 import sys
@@ -76,6 +77,13 @@ class Plan:
     discard: bool = False
     started: str = ""
 
+    @property
+    def pass_id(self) -> str:
+        """Names the pass by what it makes of what. A worker that outlives a killed run writes under its own pass's names
+        alone, so it cannot slip a receipt or a file into a pass with another configuration."""
+        what = json.dumps([self.fingerprint, [dataclasses.asdict(f) for f in self.files]], sort_keys=True)
+        return hashlib.sha256(what.encode()).hexdigest()[:8]
+
     def save(self, path: str) -> None:
         storage.write_json(path, dataclasses.asdict(self))
 
@@ -134,6 +142,11 @@ def _plan(config: StageConfig, found: dict[str, dict[str, Any]], progress: Progr
     fingerprint = json.loads(json.dumps(config.fingerprint()))
     manifest = read_manifest(output)
     unfinished = Plan.read(path) if storage.exists(path) else None
+    if unfinished is not None and manifest is not None and not unfinished.discard:
+        published = {(f.path, f.generation) for f in manifest.inputs}
+        if all((f.path, f.generation) in published for f in unfinished.files):  # killed between manifest and _SUCCESS
+            _finish(output, manifest)
+            unfinished = None
     if unfinished is not None and unfinished.fingerprint == fingerprint:
         _check_unchanged(unfinished.files, found)
         progress.say(f"resuming a pass over {len(unfinished.files)} files that began {unfinished.started}")
@@ -188,6 +201,14 @@ def _check_unchanged(files: list[InputFile], found: dict[str, dict[str, Any]], o
             )
 
 
+def _finish(output: str, manifest: Manifest, keep_work: bool = False) -> None:
+    """The last word on a committed pass."""
+    counts = {"generations": manifest.generations, "kept": manifest.rows("kept"), "dropped": manifest.rows("dropped")}
+    storage.write_json(storage.join(output, SUCCESS), counts)
+    if not keep_work:
+        storage.remove(storage.join(output, "_work"))
+
+
 def _discard(output: str) -> None:
     for name in (SUCCESS, MANIFEST, RUN):
         storage.remove(storage.join(output, name))
@@ -205,7 +226,7 @@ class _Pass:
     ) -> None:
         self.config, self.plan, self.spark, self.progress, self.lease = config, plan, spark, progress, lease
         self.output = config.output.path
-        self.work = storage.join(self.output, "_work")
+        self.work = storage.join(self.output, "_work", plan.pass_id)
         self.manifest = read_manifest(self.output) or Manifest(config.stage, plan.fingerprint)
         self.counts: dict[str, StepCount] = {}
         self.skipped: Counter[str] = Counter()
@@ -231,7 +252,7 @@ class _Pass:
             marks = self._marks(n, round_.cross, done)
             units = _split(done, receipts) if n == 0 and len(rounds) > 1 else done
         characters = [receipts[u.unit_id].characters for u in units]
-        groups = _groups(units, characters, self.config.output.file_characters)
+        groups = _groups(units, characters, self.config.output.file_characters, self.plan.pass_id)
         publish = Task(dump(self.config), self.work, len(rounds), marks)
         self.lease.check()
         storage.remove(storage.join(self.output, SUCCESS))  # from here on the folder holds more than the manifest says
@@ -339,20 +360,17 @@ class _Pass:
         self.lease.check()
         storage.write_json(storage.join(self.output, RUN), record)
         storage.write_json(storage.join(self.output, MANIFEST), manifest.to_json())
-        storage.write_json(
-            storage.join(self.output, SUCCESS),
-            {"generations": manifest.generations, "kept": manifest.rows("kept"), "dropped": manifest.rows("dropped")},
-        )
-        if not self.config.run.keep_work:
-            storage.remove(self.work)
+        _finish(self.output, manifest, keep_work=self.config.run.keep_work)
         return record
 
     def _record(self, manifest: Manifest, files: list[Any], seconds: float) -> dict[str, Any]:
         path = storage.join(self.output, RUN)
         earlier = storage.read_json(path)["passes"] if storage.exists(path) and self.manifest.inputs else []
+        generations = sorted({f.generation for f in self.plan.files})
+        earlier = [p for p in earlier if p["generations"] != generations]  # this pass's own, killed before the manifest
         steps = {label: self.counts.get(label, StepCount()).to_json() for label in self._labels()}
         one = {
-            "generations": sorted({f.generation for f in self.plan.files}),
+            "generations": generations,
             "started": self.plan.started,
             "finished": _now(),
             "wall_seconds_of_last_run": round(seconds, 3),
@@ -390,7 +408,7 @@ def _split(units: list[Unit], receipts: dict[str, Receipt]) -> list[Unit]:
     return pieces
 
 
-def _groups(units: list[Unit], characters: list[int], file_characters: int) -> list[Group]:
+def _groups(units: list[Unit], characters: list[int], file_characters: int, pass_id: str) -> list[Group]:
     """Consecutive units of a generation, as many as fill a file: decided by what is in them, not by who did them."""
     groups: list[Group] = []
     filled = 0
@@ -401,7 +419,7 @@ def _groups(units: list[Unit], characters: list[int], file_characters: int) -> l
             filled += size
         else:
             number = sum(g.generation == generation for g in groups)
-            groups.append(Group(f"g{generation:04d}-{number:05d}", generation, [unit]))
+            groups.append(Group(f"g{generation:04d}-{number:05d}-{pass_id}", generation, [unit]))
             filled = size
     return groups
 

@@ -1,0 +1,109 @@
+"""SIGKILL of the whole process group at five moments, and a rerun: the same result, finished work not done again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.config import dump
+from pipeline.outputs import published_files, read_manifest
+from tests.spark.helpers import ROOT, rows, run, stage_config
+
+SEED = 20260101
+
+
+class KilledRun:
+    """A stage in a process group of its own."""
+
+    def __init__(self, config: Path, moment: str | None = None) -> None:
+        command = [sys.executable, str(ROOT / "tests/spark/killed_run.py"), "preparation", str(config)]
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            command + ([moment] if moment else []),
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def kill_when(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert self.process.poll() is None, self.process.communicate()[0].decode()[-3000:]
+            assert time.monotonic() < deadline, "the moment to kill never came"
+            time.sleep(0.002)
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.wait_killed()
+
+    def wait_killed(self) -> None:
+        out = self.process.communicate(timeout=120)[0].decode()
+        assert self.process.returncode == -signal.SIGKILL, out[-3000:]
+
+
+def receipts(output: Path, round_no: int) -> dict[str, tuple[int, int]]:
+    """Finished units: name -> (inode, time of writing)."""
+    found = {}
+    for path in output.glob(f"_work/*/round-{round_no}/receipts/*.json"):
+        if not path.name.startswith(".tmp-"):
+            status = path.stat()
+            found[path.name] = (status.st_ino, status.st_mtime_ns)
+    return found
+
+
+def test_killed_anywhere_a_rerun_ends_in_the_same_result(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"run": {"unit_records": 7}, "spark": {"master": "local[2]"}}
+    undisturbed = stage_config("preparation", sample_inputs, tmp_path / "undisturbed", **options)
+    run(undisturbed, spark)
+    output = tmp_path / "killed"
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(dump(stage_config("preparation", sample_inputs, output, **options))))
+    chance = random.Random(SEED)
+    finished: dict[str, tuple[int, int]] = {}
+
+    def still_there() -> None:
+        now = receipts(output, 1)
+        assert {k: now[k] for k in finished} == finished  # neither written again nor gone
+        finished.update(now)
+        assert read_manifest(str(output)) is None
+        assert not (output / "_SUCCESS").exists()
+
+    # 1. the first pass over the files, after a seeded number of them
+    files = chance.randrange(1, 12)
+    KilledRun(config).kill_when(lambda: len(receipts(output, 0)) >= files)
+    still_there()
+    # 2. between a cross-document step's work and the note that it is done
+    KilledRun(config, "raw_dedup/done.json").wait_killed()
+    still_there()
+    # 3. in the middle of the write of a chunk, after a seeded number of finished ones
+    some = chance.randrange(3, 20)
+    KilledRun(config).kill_when(
+        lambda: len(receipts(output, 1)) >= some and any(output.glob("_work/*/round-1/chunks/.tmp-*"))
+    )
+    still_there()
+    assert len(finished) >= some
+    # 4. in the middle of the commit: files are published, the manifest does not name them yet
+    KilledRun(config, "_manifest.json").wait_killed()
+    still_there()
+    assert any((output / "documents").rglob("*.parquet"))
+    # 5. the manifest is there, the last word is not
+    KilledRun(config, "_SUCCESS").wait_killed()
+    assert not (output / "_SUCCESS").exists()
+    # and to the end
+    last = KilledRun(config)
+    out = last.process.communicate(timeout=180)[0].decode()
+    assert last.process.returncode == 0, out[-3000:]
+    assert (output / "_SUCCESS").exists()
+    assert not (output / "_work").exists()
+    assert rows(output).equals(rows(tmp_path / "undisturbed"))
+    assert [(f.rows, f.sha256) for f in published_files(str(output))] == [
+        (f.rows, f.sha256) for f in published_files(str(tmp_path / "undisturbed"))
+    ]
