@@ -55,7 +55,9 @@ class OutputConfig(Strict):
     dropped_text: Literal["full", "sample", "none"] = Field(
         "full", description="text stored for dropped rows: all, that of `dropped_text_share` chosen by doc_id, or none"
     )
-    dropped_text_share: float = Field(0.01, ge=0, le=1, description="share of dropped rows that keep text under `sample`")
+    dropped_text_share: float = Field(
+        0.01, ge=0, le=1, description="share of dropped rows that keep text under `sample`"
+    )
     file_characters: int = Field(
         300_000_000, gt=0, description="characters of text that one published file gathers (about 100-300 MB)"
     )
@@ -65,7 +67,9 @@ class RunConfig(Strict):
     """How the stage is run; nothing here changes the result."""
 
     overwrite: bool = Field(False, description="discard a finished output that another config made, and start again")
-    max_error_fraction: float = Field(0.01, ge=0, le=1, description="share of step_error rows above which the stage fails")
+    max_error_fraction: float = Field(
+        0.01, ge=0, le=1, description="share of step_error rows above which the stage fails"
+    )
     unit_records: int = Field(5_000, gt=0, description="records of one unit of work after the first pass over a file")
     wave_units: int = Field(2_000, gt=0, description="units handed to Spark in one job; bounds the driver's memory")
     batch_documents: int = Field(256, gt=0, description="documents a step sees at once")
@@ -93,7 +97,8 @@ class StageConfig(Strict):
     output: OutputConfig
     steps: list[AnyStep] = Field(default_factory=list)
     removal_lists: list[str] = Field(
-        default_factory=list, description="files of URLs, domains or document ids to be removed; see pipeline/removal.py"
+        default_factory=list,
+        description="files of URLs, domains or document ids to be removed; see pipeline/removal.py",
     )
     run: RunConfig = RunConfig()
     spark: SparkConfig = SparkConfig()
@@ -116,6 +121,8 @@ class StageConfig(Strict):
                 raise ValueError(
                     f"step {step.step!r} is not of stage {self.stage!r}, whose steps are: {', '.join(allowed) or 'none yet'}"
                 )
+        if self.stage == "tokenization" and [s.step for s in self.steps if s.step in allowed] != ["tokenize", "shards"]:
+            raise ValueError("the tokenization stage has the steps tokenize and shards, in this order")
         return self
 
     def labels(self) -> list[str]:
@@ -133,9 +140,7 @@ class StageConfig(Strict):
             "stage": self.stage,
             "input": self.input.model_dump(mode="json", exclude={"paths"}),
             "output": self.output.model_dump(mode="json", exclude={"path"}),
-            "steps": {
-                label: step.fingerprint() for label, step in zip(self.labels(), self.steps, strict=True)
-            },
+            "steps": {label: step.fingerprint() for label, step in zip(self.labels(), self.steps, strict=True)},
         }
 
     def rounds(self) -> list[Round]:

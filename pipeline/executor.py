@@ -34,6 +34,7 @@ from pipeline.steps import CrossDocumentStep, DocumentStep, apply_step
 READ = "read"
 REMOVAL = "removal"
 MAX_EXAMPLES = 3
+VERDICTS: tuple[Verdict, Verdict] = ("kept", "dropped")
 ROW_GROUP_ROWS = 2048
 ROW_GROUP_BYTES = 64_000_000
 PUBLISH = "publish"
@@ -244,7 +245,9 @@ class _Rows:
                 count.dropped[verdict.reason] += 1
                 value = verdict.value_text()
                 if verdict.reason == "step_error" and len(self.errors) < MAX_EXAMPLES:
-                    self.errors.append({"step": label, "doc_id": doc.doc_id, "url": doc.url or "", "error": value or ""})
+                    self.errors.append(
+                        {"step": label, "doc_id": doc.doc_id, "url": doc.url or "", "error": value or ""}
+                    )
                 doc = doc.evolve(
                     drop_step=label, drop_reason=verdict.reason, drop_value=value, duplicate_of=verdict.duplicate_of
                 )
@@ -291,9 +294,7 @@ def _source_rows(unit: Unit, config: StageConfig, rows: _Rows, skipped: Counter[
         return
     cpu = time.process_time()
     for record in read_records(unit.file.path, config.input, skipped=skipped):
-        doc = record.doc.evolve(
-            file_no=unit.file.file_no, row_no=record.doc.record_no, generation=unit.file.generation
-        )
+        doc = record.doc.evolve(file_no=unit.file.file_no, row_no=record.doc.record_no, generation=unit.file.generation)
         (doc,) = rows.record(READ, [doc], [record.drop or doc])
         rows.count(READ).cpu_seconds += time.process_time() - cpu
         yield doc
@@ -314,7 +315,8 @@ def _chunk_rows(unit: Unit, task: Task, config: StageConfig, rows: _Rows, needs_
     """Rows of a later-round unit: from the chunk of the round before, with its marks applied and, where a step asks for
     it, the HTML of live rows read from the source again. Reading a record costs 0.4 ms, extracting it 40: storing the HTML
     would only move bytes."""
-    assert unit.chunk is not None and unit.stop is not None
+    assert unit.chunk is not None
+    assert unit.stop is not None
     marks = _unit_marks(task, config, unit)
     bodies: Iterator[Any] | None = None
     if needs_html:
@@ -454,9 +456,7 @@ def publish_group(task: Task, group: Group, output: str) -> None:
         return
     config = stage_config(task)
     rows = _Rows()
-    paths: dict[Verdict, str] = {
-        v: f"documents/verdict={v}/part-{group.unit_id}.parquet" for v in ("kept", "dropped")  # type: ignore[misc]
-    }
+    paths: dict[Verdict, str] = {v: f"documents/verdict={v}/part-{group.unit_id}.parquet" for v in VERDICTS}
     written: Counter[Verdict] = Counter()
     total = characters = 0
     with (
@@ -467,17 +467,17 @@ def publish_group(task: Task, group: Group, output: str) -> None:
             source = itertools.chain.from_iterable(_published_rows(unit, task, config, rows) for unit in group.chunks)
             # Fixed sizes, not the config's: row groups, and so the bytes, are the same however the rows were worked on.
             for batch in _batches(source, ROW_GROUP_ROWS, ROW_GROUP_BYTES):
-                for verdict, writer in (("kept", kept), ("dropped", dropped)):
+                for verdict, writer in zip(VERDICTS, (kept, dropped), strict=True):
                     docs = [d for d in batch if d.is_dropped == (verdict == "dropped")]
                     docs = [_as_published(d, config) for d in docs]
                     if docs:
                         writer.write_table(to_table(docs).select(DOCUMENT.names))
-                    written[verdict] += len(docs)  # type: ignore[index]
+                    written[verdict] += len(docs)
                 total += len(batch)
                 characters += sum(len(d.text or "") for d in batch if not d.is_dropped)
         files = [
             PublishedFile(paths[v], v, written[v], f.size, f.sha256, group.generation)
-            for v, f in (("kept", kept_file), ("dropped", dropped_file))
+            for v, f in zip(VERDICTS, (kept_file, dropped_file), strict=True)
         ]
     receipt = Receipt(
         unit_id=group.unit_id,

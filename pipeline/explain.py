@@ -32,7 +32,7 @@ from pipeline.outputs import published_files
 from pipeline.preparation.domains import registered_domain
 from pipeline.preparation.readers import read_records as read_crawl
 from pipeline.schema import Document, Drop, from_table
-from pipeline.steps import CrossDocumentStep, apply_step
+from pipeline.steps import CrossDocumentStep, DocumentStep, apply_step
 from pipeline.strict import UserError
 
 
@@ -56,6 +56,7 @@ def explain_steps(config: StageConfig, doc: Document, found: Document | None = N
             else:
                 lines.append(f"  {label:<16} kept (from the output)")
             continue
+        assert isinstance(step, DocumentStep)
         before = doc
         (verdict,) = apply_step(loaded(step), [doc])
         if isinstance(verdict, Drop):
@@ -96,7 +97,12 @@ def document_of_file(path: str, url: str | None) -> Document:
     except OSError as e:
         raise UserError(f"cannot read {path!r}: {e.strerror or e}") from e
     return Document(
-        doc_id="0" * 32, source_file=path, url=url, domain=registered_domain(url), record_type="row", html=body,
+        doc_id="0" * 32,
+        source_file=path,
+        url=url,
+        domain=registered_domain(url),
+        record_type="row",
+        html=body,
         raw_bytes=len(body),
     )
 
@@ -148,7 +154,10 @@ def explain_output(path: str, target: str) -> tuple[list[str], Document]:
                 continue
             break
         if doc is None:
-            lines += [f"{row.url}", f"doc_id {row.doc_id}, record {row.record_no} at offset {row.offset} of {row.source_file}"]
+            lines += [
+                f"{row.url}",
+                f"doc_id {row.doc_id}, record {row.record_no} at offset {row.offset} of {row.source_file}",
+            ]
             lines += [f"{config.stage} (generation {row.generation})"]
             doc = row
             if config.stage == "preparation":
@@ -163,7 +172,9 @@ def explain_output(path: str, target: str) -> tuple[list[str], Document]:
         if doc.is_dropped:
             break
     if doc is None:
-        raise UserError(f"no document {target!r} in {path!r}: give a URL as it was crawled, or a doc_id of 32 hex characters")
+        raise UserError(
+            f"no document {target!r} in {path!r}: give a URL as it was crawled, or a doc_id of 32 hex characters"
+        )
     lines.append(f"verdict: {'dropped by ' + str(doc.drop_step) if doc.is_dropped else 'kept'}")
     return lines, doc
 
@@ -178,7 +189,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("path", help="an HTML file, or an output folder")
     parser.add_argument("target", nargs="?", help="with an output: the page's URL or doc_id")
     parser.add_argument("--config", help="with a file: the stage's YAML")
-    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="as in the jobs")
+    parser.add_argument(
+        "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="as in the jobs"
+    )
     parser.add_argument("--url", help="with a file: the URL that URL rules should see")
     parser.add_argument("--text", action="store_true", help="print the text too, with the tag of each line")
     arguments = parser.parse_args(argv)
@@ -192,7 +205,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise UserError("--config is needed to explain a file, for example --config configs/preparation.yaml")
             config = load(arguments.config, arguments.overrides)
             lines, doc = explain_steps(config, document_of_file(arguments.path, arguments.url))
-            lines = [config.stage, *lines, f"verdict: {'dropped by ' + str(doc.drop_step) if doc.is_dropped else 'kept'}"]
+            lines = [
+                config.stage,
+                *lines,
+                f"verdict: {'dropped by ' + str(doc.drop_step) if doc.is_dropped else 'kept'}",
+            ]
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
 """The funnel table: what happened to every page, step by step.
 
-    python -m pipeline.funnel out/demo          all stages under a folder
-    python -m pipeline.funnel out/demo/preparation
+python -m pipeline.funnel out/demo          all stages under a folder
+python -m pipeline.funnel out/demo/preparation
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def funnel_lines(records: Sequence[dict[str, Any]]) -> list[str]:
         rows_in, kept = sum(p["rows_in"] for p in passes), sum(p["kept"] for p in passes)
         steps = total_steps(record)
         cpu = sum(c["cpu_seconds"] for c in steps.values())
-        rows.append((record["stage"], f"{rows_in:,}", f"{kept:,}", f"{rows_in - kept:,}", "", f"{cpu:.2f}", _rate(rows_in, cpu)))
+        rows.append(
+            (record["stage"], f"{rows_in:,}", f"{kept:,}", f"{rows_in - kept:,}", "", f"{cpu:.2f}", _rate(rows_in, cpu))
+        )
         for label, c in steps.items():
             dropped = c["rows_in"] - c["kept"]
             seconds = c["cpu_seconds"]

@@ -1,12 +1,12 @@
 """A stage's output folder: what is in it, who may write it, and what of it may be believed.
 
-    documents/verdict=kept|dropped/part-g0000-00000-<pass>.parquet    the rows
-    _manifest.json     the generations: input files, published files with rows and SHA-256; readers trust this alone
-    _run.json          resolved config, fingerprints, versions, counts by step and reason, CPU seconds
-    _SUCCESS           written last, after conservation was checked; absent while a generation is being added
-    _lease.json        the run that holds the output, with its heartbeat
-    _state/            what later generations need to know of earlier ones (survivors' keys)
-    _work/             the unfinished generation: plan, receipts, chunks, marks; removed after success
+documents/verdict=kept|dropped/part-g0000-00000-<pass>.parquet    the rows
+_manifest.json     the generations: input files, published files with rows and SHA-256; readers trust this alone
+_run.json          resolved config, fingerprints, versions, counts by step and reason, CPU seconds
+_SUCCESS           written last, after conservation was checked; absent while a generation is being added
+_lease.json        the run that holds the output, with its heartbeat
+_state/            what later generations need to know of earlier ones (survivors' keys)
+_work/             the unfinished generation: plan, receipts, chunks, marks; removed after success
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ class Lease:
         """:raises LeaseLost: if this run no longer holds the output; called before anything is committed."""
         current = self._read()
         if self._lost.is_set() or current is None or current["token"] != self.token:
-            raise LeaseLost(f"this run lost its lease {self.path}: another run took the output over; nothing was published")
+            raise LeaseLost(
+                f"this run lost its lease {self.path}: another run took the output over; nothing was published"
+            )
 
     def _read(self) -> dict[str, Any] | None:
         try:
@@ -198,7 +200,7 @@ class Lease:
     def _is_dead(self, other: dict[str, Any]) -> bool:
         if time.time() - float(other["heartbeat"]) > self.seconds:
             return True
-        return other["host"] == socket.gethostname() and _process_start(int(other["pid"])) != other["started"]
+        return bool(other["host"] == socket.gethostname()) and _process_start(int(other["pid"])) != other["started"]
 
     def _beat(self) -> None:
         while not self._stop.wait(self.seconds / 6):

@@ -32,7 +32,7 @@ STATE = pa.schema([KEYS.field("key"), KEYS.field("generation"), KEYS.field("doc_
 
 
 @compute_marks.register
-def duplicates(step: DuplicateStep, context: CrossContext) -> tuple[DataFrame, list[str]]:
+def duplicates(step: DuplicateStep, context: CrossContext) -> tuple[DataFrame | None, list[str]]:
     """Marks for all but the first row of each key; state: key and `doc_id` of the first."""
     newest_first = step.newest_first
 

@@ -35,7 +35,9 @@ from pipeline.strict import UserError
 TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "page_signals")
 
 
-def remove_from_output(spark: SparkSession, output: str, lists: Sequence[str], lease_seconds: float = 60) -> dict[str, int]:
+def remove_from_output(
+    spark: SparkSession, output: str, lists: Sequence[str], lease_seconds: float = 60
+) -> dict[str, int]:
     """Apply removal lists to one finished output.
 
     :returns: rows removed from kept and from dropped files, and from shards.
@@ -60,9 +62,7 @@ def remove_from_output(spark: SparkSession, output: str, lists: Sequence[str], l
             storage.write_json(storage.join(output, MANIFEST), dataclasses.replace(manifest, files=files).to_json())
             record = storage.read_json(storage.join(output, RUN))
             entry = {"lists": {p: file_sha256(p) for p in lists}, "removed": removed}
-            storage.write_json(
-                storage.join(output, RUN), {**record, "removals": [*record.get("removals", []), entry]}
-            )
+            storage.write_json(storage.join(output, RUN), {**record, "removals": [*record.get("removals", []), entry]})
         _sweep(output, dataclasses.replace(manifest, files=files))
     return removed
 
@@ -93,7 +93,9 @@ class _Rewrite:
             table = pq.read_table(f)
         gone = _removed_rows(table.filter(hits), [m for m in found if m is not None])
         rest = table.filter(pc.invert(hits))
-        files = [self._write(self.file.verdict, rest if self.file.verdict == "kept" else pa.concat_tables([rest, gone]))]
+        files = [
+            self._write(self.file.verdict, rest if self.file.verdict == "kept" else pa.concat_tables([rest, gone]))
+        ]
         if self.file.verdict == "kept":
             files.append(self._write("dropped", gone))
         return {"removed": n, "files": [dataclasses.asdict(f) for f in files]}

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, StructField, StructType
 from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import LongType, StructField, StructType
 
 from pipeline import storage
 from pipeline.executor import (
@@ -40,7 +40,9 @@ from pipeline.steps import CrossDocumentStep
 Work = TypeVar("Work", Unit, Group)
 
 
-def map_each(spark: SparkSession, items: Sequence[Any], call: Callable[[Any], Any], partitions: int | None) -> list[Any]:
+def map_each(
+    spark: SparkSession, items: Sequence[Any], call: Callable[[Any], Any], partitions: int | None
+) -> list[Any]:
     """Call a function on each item in Spark tasks: one task an item, or `partitions` tasks in all.
 
     :returns: the results in order, through JSON; for results of a few bytes, such as None or a file's name and size.
@@ -59,7 +61,9 @@ def map_each(spark: SparkSession, items: Sequence[Any], call: Callable[[Any], An
     return [found[i] for i in range(len(items))]
 
 
-def run_units(spark: SparkSession, task: Task, units: list[Unit], progress: Progress, config: Any) -> dict[str, Receipt]:
+def run_units(
+    spark: SparkSession, task: Task, units: list[Unit], progress: Progress, config: Any
+) -> dict[str, Receipt]:
     """Do the units that have no receipt yet, in waves. :returns: the receipts of all, by unit id, in order."""
     return _run(spark, task, units, functools.partial(run_unit, task), progress, config)
 
@@ -186,10 +190,11 @@ def live_rows(work: str, unit: Unit, columns: list[str], marks: dict[str, str]) 
 
 
 @functools.singledispatch
-def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataFrame, list[str]]:
+def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataFrame | None, list[str]]:
     """Decide which rows a cross-document step drops.
 
-    :returns: a DataFrame of schema `MARKS`, and the state files that this pass adds.
+    :returns: a DataFrame of schema `MARKS` (None if the step decides by its record alone), and the state files that this
+        pass adds.
     """
     raise TypeError(f"step {step.step!r} has no Spark part: register one with pipeline.spark.run.compute_marks")
 
@@ -208,7 +213,7 @@ def write_marks(frame: DataFrame, folder: str, partitions: int | None) -> int:
             table = pa.concat_tables(held)
             with storage.open_atomic(storage.join(folder, f"bucket-{current:06d}.parquet")) as f:
                 pq.write_table(table, f, compression="zstd", row_group_size=64 * 1024)
-            return table.num_rows
+            return int(table.num_rows)
 
         rows = 0
         for batch in batches:
@@ -226,7 +231,7 @@ def write_marks(frame: DataFrame, folder: str, partitions: int | None) -> int:
         yield pa.RecordBatch.from_pydict({"id": pa.array([rows], pa.int64())})
 
     bucketed = frame.withColumn("bucket", F.expr(f"cast(floor(file_no / {_files_per_bucket()}) as bigint)"))
-    shuffled = bucketed.repartition(*([partitions] if partitions else []), "bucket")
+    shuffled = bucketed.repartition(partitions, "bucket") if partitions else bucketed.repartition("bucket")
     ordered = shuffled.sortWithinPartitions("bucket", "file_no", "row_no")
     counts = ordered.mapInArrow(save, StructType([StructField("id", LongType())])).collect()
     return sum(r.id for r in counts)

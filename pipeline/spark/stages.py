@@ -49,7 +49,7 @@ from pipeline.outputs import (
 from pipeline.preparation.readers import fingerprint as input_fingerprint
 from pipeline.preparation.readers import list_inputs
 from pipeline.removal import RemovalList
-from pipeline.spark import exact_dedup as exact_dedup
+from pipeline.spark import exact_dedup  # noqa: F401 (registers the Spark part of its steps)
 from pipeline.spark.progress import Progress
 from pipeline.spark.run import (
     CrossContext,
@@ -60,6 +60,7 @@ from pipeline.spark.run import (
     write_marks,
 )
 from pipeline.spark.session import get_session
+from pipeline.spark.shards import write_shards
 from pipeline.steps import file_sha256
 from pipeline.strict import UserError
 
@@ -93,7 +94,9 @@ class Plan:
         return cls(**{**data, "files": [InputFile(**f) for f in data["files"]]})
 
 
-def run_stage(config: StageConfig, spark: SparkSession | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def run_stage(
+    config: StageConfig, spark: SparkSession | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """Run a stage to its end, or resume it, or add what is new.
 
     :returns: the run record, as stored in `_run.json`.
@@ -124,7 +127,7 @@ def load_removal_lists(paths: Sequence[str]) -> RemovalList:
 def _find_inputs(config: StageConfig) -> dict[str, dict[str, Any]]:
     """Input files and their fingerprints."""
     if config.stage == "preparation":
-        paths = list_inputs(config.input.paths)
+        paths = list_inputs(config.input.paths, config.input.list_prefix)
         with ThreadPoolExecutor(16) as pool:  # on an object store this is waiting, not work
             return dict(zip(paths, pool.map(input_fingerprint, paths), strict=True))
     found = {}
@@ -221,9 +224,7 @@ def _discard(output: str) -> None:
 class _Pass:
     """One pass of a stage over the files of its plan."""
 
-    def __init__(
-        self, config: StageConfig, plan: Plan, spark: SparkSession, progress: Progress, lease: Lease
-    ) -> None:
+    def __init__(self, config: StageConfig, plan: Plan, spark: SparkSession, progress: Progress, lease: Lease) -> None:
         self.config, self.plan, self.spark, self.progress, self.lease = config, plan, spark, progress, lease
         self.output = config.output.path
         self.work = storage.join(self.output, "_work", plan.pass_id)
@@ -260,6 +261,12 @@ class _Pass:
         receipts = publish_groups(self.spark, publish, groups, self.output, self.progress, self.config)
         self._count(receipts)
         self._check_rows(receipts)
+        if self.config.stage == "tokenization":
+            begun = time.monotonic()
+            self.notes["shards"]["totals"] = write_shards(
+                self.spark, self.config, self.work, units, self.notes["shards"]
+            )
+            self.progress.say(f"shards: written, {time.monotonic() - begun:.1f} s")
         return self._commit(receipts, time.monotonic() - clock)
 
     def _marks(self, n: int, cross: list[Any], units: list[Unit]) -> dict[str, str]:
@@ -282,7 +289,7 @@ class _Pass:
                 )
                 self.spark.conf.set("spark.sql.shuffle.partitions", self._shuffle_partitions())
                 frame, state = compute_marks(step, context)
-                rows = write_marks(frame, folder, self.config.spark.partitions)
+                rows = write_marks(frame, folder, self.config.spark.partitions) if frame is not None else 0
                 context.close()
                 result = {
                     "rows": rows,
@@ -291,7 +298,8 @@ class _Pass:
                     "record": context.record,
                 }
                 storage.write_json(done, result)
-                self.progress.say(f"{label}: {rows} rows marked, {time.monotonic() - clock:.1f} s")
+                told = f"{rows} rows marked" if frame is not None else "decided"
+                self.progress.say(f"{label}: {told}, {time.monotonic() - clock:.1f} s")
             result = storage.read_json(done)
             self.counts.setdefault(label, StepCount()).cpu_seconds += result["cpu_seconds"]
             self.state[label] = result["state"]
@@ -347,7 +355,9 @@ class _Pass:
         for label, paths in self.state.items():
             for path in paths:  # kept under a name of its own: _work/ goes away
                 kept = f"_state/{label}/{path.rsplit('/', 1)[-1]}"
-                storage.write_bytes(storage.join(self.output, kept), storage.read_bytes(storage.join(self.output, path)))
+                storage.write_bytes(
+                    storage.join(self.output, kept), storage.read_bytes(storage.join(self.output, path))
+                )
                 state.setdefault(label, []).append(kept)
         manifest = Manifest(
             stage=self.config.stage,
@@ -477,7 +487,9 @@ def main(stage: str, argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as e:
         traceback.print_exc()
-        print(f"failed: {_cause(e)}\nNothing was published; the same command resumes where it stopped.", file=sys.stderr)
+        print(
+            f"failed: {_cause(e)}\nNothing was published; the same command resumes where it stopped.", file=sys.stderr
+        )
         return 1
     print_funnel([record])
     return 0

@@ -1,6 +1,6 @@
 """Run a stage and SIGKILL the whole process group when the driver is about to write a file whose path ends in MOMENT.
 
-    python tests/spark/killed_run.py STAGE CONFIG [MOMENT]
+python tests/spark/killed_run.py STAGE CONFIG [MOMENT]
 """
 
 import os

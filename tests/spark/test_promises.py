@@ -45,7 +45,7 @@ def test_rows_in_are_kept_or_dropped_per_step_and_per_stage(outputs: Outputs) ->
         live = count["kept"]
         assert count["rows_in"] == count["kept"] + sum(count["dropped"].values()), label
     assert live == one["kept"]
-    by_step = {k: 0 for k in one["steps"]}
+    by_step = dict.fromkeys(one["steps"], 0)
     for step in read_all(str(output), "dropped", ["drop_step"])["drop_step"].to_pylist():
         by_step[step] += 1
     assert by_step == {label: sum(c["dropped"].values()) for label, c in one["steps"].items()}
@@ -206,15 +206,15 @@ def test_lease_of_a_dead_run_expires(tmp_path: Path) -> None:
         lease.check()
 
 
-def test_too_many_errors_fail_the_stage_and_name_examples(
-    spark: Any, tmp_path: Path, sample_inputs: list[str]
-) -> None:
+def test_too_many_errors_fail_the_stage_and_name_examples(spark: Any, tmp_path: Path, sample_inputs: list[str]) -> None:
     module = tmp_path / "stumbling.py"
     module.write_text(STUMBLING)
     spark.sparkContext.addPyFile(str(module))
     inputs = [str(Path(sample_inputs[0]) / "wcxb-listing.warc.gz")]
     options: dict[str, Any] = {"modules": ["stumbling"], "steps": [{"step": "stumble", "over": "/"}]}
-    with pytest.raises(StageFailed, match=r"rows failed in a step \(.*%, allowed .*stumble on http.*: ValueError: no luck"):
+    with pytest.raises(
+        StageFailed, match=r"rows failed in a step \(.*%, allowed .*stumble on http.*: ValueError: no luck"
+    ):
         run(stage_config("preparation", inputs, tmp_path / "out", **options), spark)
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     assert read_manifest(str(tmp_path / "out")) is None

@@ -1,0 +1,87 @@
+"""The steps of the tokenization stage: text to tokens, then copies by the mixture and shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import PrivateAttr
+
+from pipeline.schema import Document, Drop
+from pipeline.steps import CrossDocumentStep, DocumentStep
+from pipeline.tokenization.mixture import Cell, CellPlan, Mixture, copies, copy_hash
+from pipeline.tokenization.shards import ShardOptions, is_validation
+from pipeline.tokenization.tokenizer import Tokenizer, TokenizerOptions
+
+
+class Tokenize(DocumentStep):
+    """Encode the text; the end-of-document token is the last. Drops documents without text (`no_text`)."""
+
+    step: Literal["tokenize"] = "tokenize"
+    tokenizer: TokenizerOptions = TokenizerOptions()
+
+    _loaded: Tokenizer | None = PrivateAttr(None)
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {**super().fingerprint(), "tokenizer_sha256": self.get().sha256}
+
+    def load(self) -> None:
+        self._loaded = self.tokenizer.load()
+
+    def get(self) -> Tokenizer:
+        """The tokenizer, loaded once."""
+        if self._loaded is None:
+            self.load()
+        assert self._loaded is not None
+        return self._loaded
+
+    def process(self, docs: list[Document]) -> list[Document | Drop]:
+        ids = self.get().encode_batch([d.text or "" for d in docs])
+        return [
+            d.evolve(input_ids=i, n_tokens=len(i)) if d.text else Drop("no_text")
+            for d, i in zip(docs, ids, strict=True)
+        ]
+
+
+class Shards(ShardOptions, CrossDocumentStep):
+    """Decide how often each document is written, by one plan over the counted tokens of a generation, and write shards.
+
+    A document of no copies is the drop `downsampled`. Validation documents, chosen by domain, take no part in the mixture and
+    are written once.
+    """
+
+    step: Literal["shards"] = "shards"
+    mixture: Mixture = Mixture()
+
+    def copies(
+        self, columns: Mapping[str, Sequence[Any]], record: Mapping[str, Any]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], list[float]]:
+        """Copies of documents, which of them are for validation, and their cells' rates; each of length n.
+
+        :param columns: `doc_id`, `domain`, `generation` and the mixture's columns, n values each.
+        :param record: what the Spark part left: `{"plans": {generation: Plan.as_dict()}}`.
+        """
+        plans: dict[str, dict[Cell, CellPlan]] = {
+            g: {tuple(c["cell"]): CellPlan(**{**c, "cell": tuple(c["cell"])}) for c in plan["cells"]}
+            for g, plan in record["plans"].items()
+        }
+        validation = is_validation(self.seed, columns["domain"], columns["doc_id"], self.validation_share)
+        hashes = copy_hash(columns["doc_id"], self.seed)
+        out = np.ones(len(hashes), dtype=np.int32)
+        rates = [1.0] * len(hashes)
+        axes = [columns[a] for a in self.mixture.axes]
+        for i in np.flatnonzero(~validation).tolist():
+            plan = plans[str(columns["generation"][i])][tuple(values[i] for values in axes)]
+            out[i] = copies(hashes[i : i + 1], plan.base, plan.threshold)[0]
+            rates[i] = plan.rate
+        return out, validation, rates
+
+    def decide(self, docs: list[Document], record: dict[str, Any]) -> list[Document | Drop]:
+        names = ("doc_id", "domain", "generation", *self.mixture.axes)
+        n_copies, _, rates = self.copies({n: [getattr(d, n) for d in docs] for n in names}, record)
+        return [
+            doc.evolve(copies=int(n)) if n else Drop("downsampled", value=rate)
+            for doc, n, rate in zip(docs, n_copies, rates, strict=True)
+        ]
