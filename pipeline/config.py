@@ -251,4 +251,11 @@ def dump(config: StageConfig) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
+def shown(config: StageConfig) -> dict[str, Any]:
+    """What of a config differs from the defaults, and its steps: for people. `_run.json` holds all of it."""
+    data = config.model_dump(mode="json", exclude_defaults=True)
+    data["steps"] = [{"step": s.step, **s.model_dump(mode="json", exclude_defaults=True)} for s in config.steps]
+    return data
+
+
 __all__ = ["STAGES", "StageConfig", "dump", "load", "parse"]

@@ -398,9 +398,7 @@ def run_unit(task: Task, unit: Unit) -> None:
     offsets: list[tuple[int, int | None]] = []
     with storage.open_atomic(storage.join(task.work, chunk)) as f, documents_writer(f, CHUNK) as writer:
         for batch in _batches(source, config.run.batch_documents, config.run.batch_bytes):
-            for doc in batch:
-                if doc.row_no % config.run.unit_records == 0:
-                    offsets.append((doc.row_no, doc.offset))
+            offsets += [(d.row_no, d.offset) for d in batch if d.row_no % config.run.unit_records == 0]
             for label, step in steps:
                 batch = rows.apply(label, step, batch)
             batch = _prepare(cross, batch)

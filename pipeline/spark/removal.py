@@ -23,14 +23,15 @@ from pyspark.sql import SparkSession
 
 from pipeline import storage
 from pipeline.config import SparkConfig
-from pipeline.executor import REMOVAL, documents_writer, removal_list
-from pipeline.outputs import MANIFEST, RUN, Lease, Manifest, PublishedFile, require_manifest
+from pipeline.executor import REMOVAL, VERDICTS, documents_writer, removal_list
+from pipeline.outputs import MANIFEST, RUN, Lease, PublishedFile, require_manifest
 from pipeline.schema import DOCUMENT
 from pipeline.spark.run import map_each
 from pipeline.spark.session import get_session
 from pipeline.spark.stages import load_removal_lists
 from pipeline.steps import file_sha256
 from pipeline.strict import UserError
+from pipeline.tokenization import shards
 
 TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "page_signals")
 
@@ -50,20 +51,25 @@ def remove_from_output(
         work = [_Rewrite(output, tuple(lists), tag, f) for f in manifest.files]
         results = map_each(spark, work, _Rewrite.run, None)
         files: list[PublishedFile] = []
-        removed = {"kept": 0, "dropped": 0}
+        removed = {"kept": 0, "dropped": 0, "shards": 0}
         for old, result in zip(manifest.files, results, strict=True):
             if result is None:
                 files.append(old)
                 continue
             files += [PublishedFile(**f) for f in result["files"]]
             removed[old.verdict] += result["removed"]
+        if storage.exists(storage.join(output, shards.MANIFEST)):
+            removed["shards"] = _remove_from_shards(spark, output, tuple(lists), tag, lease)
         lease.check()
-        if any(r is not None for r in results):
+        if any(removed.values()):
             storage.write_json(storage.join(output, MANIFEST), dataclasses.replace(manifest, files=files).to_json())
             record = storage.read_json(storage.join(output, RUN))
             entry = {"lists": {p: file_sha256(p) for p in lists}, "removed": removed}
-            storage.write_json(storage.join(output, RUN), {**record, "removals": [*record.get("removals", []), entry]})
-        _sweep(output, dataclasses.replace(manifest, files=files))
+            storage.write_json(
+                storage.join(output, RUN), {**record, "removals": [*record.get("removals", []), entry]}
+            )
+        folders = [f"documents/verdict={v}" for v in VERDICTS]
+        _sweep(output, folders, {f.path for f in files})
     return removed
 
 
@@ -124,11 +130,63 @@ def _removed_rows(table: pa.Table, entries: list[str]) -> pa.Table:
     return table
 
 
-def _sweep(output: str, manifest: Manifest) -> None:
-    """Delete document files that the manifest does not name: what a removal replaced must not stay on the disk."""
-    named = {f.path for f in manifest.files}
-    for verdict in ("kept", "dropped"):
-        folder = f"documents/verdict={verdict}"
+def _remove_from_shards(spark: SparkSession, output: str, lists: tuple[str, ...], tag: str, lease: Lease) -> int:
+    """Cut the rows that the lists name out of the shards. :returns: rows removed."""
+    manifest = shards.read_manifest(output)
+    results = map_each(spark, [_RewriteShard(output, lists, tag, s) for s in manifest.shards], _RewriteShard.run, None)
+    infos = [
+        old if result is None else shards.ShardInfo(**result)
+        for old, result in zip(manifest.shards, results, strict=True)
+    ]
+    lease.check()
+    if tuple(infos) != manifest.shards:
+        changed = dataclasses.replace(manifest, shards=tuple(infos))
+        shards.write_manifest(output, changed, shards.shard_tokenizer(output, manifest))
+    _sweep(output, shards.SPLITS, {i.path for i in infos})
+    return sum(old.rows - new.rows for old, new in zip(manifest.shards, infos, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class _RewriteShard:
+    """One shard and the lists to apply to it."""
+
+    output: str
+    lists: tuple[str, ...]
+    tag: str
+    shard: shards.ShardInfo
+
+    def run(self) -> dict[str, Any] | None:
+        """Write the shard again without what the lists name. :returns: its new entry, or None if nothing matched."""
+        path = storage.join(self.output, self.shard.path)
+        with storage.open_read(path) as f:
+            keys = pq.read_table(f, columns=["doc_id", "url"])
+        found = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
+        if not any(found):
+            return None
+        rest = pa.array([m is None for m in found], pa.bool_())
+        new_path = f"{self.shard.path.removesuffix('.parquet')}-removed-{self.tag}.parquet"
+        with storage.open_read(path) as source, pq.ParquetFile(source) as parquet:
+            header = shards.read_header(parquet)
+            # The size of a row group is a setting of the run that made the shard: the largest one found tells it.
+            sizes = [
+                pc.sum(parquet.read_row_group(i, columns=["n_tokens"])["n_tokens"]).as_py()
+                for i in range(parquet.num_row_groups)
+            ]
+            with (
+                storage.open_atomic(storage.join(self.output, new_path)) as f,
+                shards.ShardWriter(f, header, max(sizes)) as writer,
+            ):
+                start = 0
+                for i in range(parquet.num_row_groups):
+                    table = parquet.read_row_group(i)
+                    writer.write(table.filter(rest.slice(start, table.num_rows)).cast(shards.SHARD))
+                    start += table.num_rows
+        return dataclasses.asdict(dataclasses.replace(writer.info, path=new_path))
+
+
+def _sweep(output: str, folders: Sequence[str], named: set[str]) -> None:
+    """Delete files that the manifest does not name: what a removal replaced must not stay on the disk."""
+    for folder in folders:
         for name in storage.names(storage.join(output, folder)):
             if f"{folder}/{name}" not in named:
                 storage.remove(storage.join(output, folder, name))

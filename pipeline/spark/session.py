@@ -20,6 +20,7 @@ DEFAULTS = {
     # A cross-document step's keys are few bytes a row: let Spark choose the partitions of small jobs.
     "spark.sql.adaptive.enabled": "true",
     "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
     "spark.sql.catalogImplementation": "in-memory",
 }
 
@@ -49,5 +50,4 @@ def get_session(name: str, config: SparkConfig) -> SparkSession:
                 f"from PyPI where none is found ({e})"
             ) from e
         raise
-    session.sparkContext.setLogLevel("ERROR")
     return session

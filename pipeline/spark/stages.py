@@ -31,7 +31,7 @@ from pyspark.sql import SparkSession
 
 import pipeline
 from pipeline import storage
-from pipeline.config import StageConfig, dump, load
+from pipeline.config import StageConfig, dump, load, shown
 from pipeline.executor import READ, REMOVAL, Group, Receipt, StepCount, Task, Unit
 from pipeline.funnel import print_funnel
 from pipeline.outputs import (
@@ -477,7 +477,7 @@ def main(stage: str, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         config = load(arguments.config, arguments.overrides, stage)
-        print(yaml.safe_dump(dump(config), allow_unicode=True, sort_keys=False), file=sys.stderr)
+        print(yaml.safe_dump(shown(config), allow_unicode=True, sort_keys=False), file=sys.stderr)
         record = run_stage(config)
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)

@@ -1,0 +1,45 @@
+# Everything here sets itself up first (scripts/setup.sh: .venv, and a Java where none is found).
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check format bench wheel clean distclean
+
+ENV := . scripts/env.sh &&
+# Tests and demo stay on this machine: no need that its host name resolves.
+export SPARK_LOCAL_IP ?= 127.0.0.1
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## the virtual environment, and a Java where none is found
+	@scripts/setup.sh
+
+demo: setup ## all stages by spark-submit on data/sample, into out/demo, then the funnel
+	@scripts/demo.sh
+
+test: setup ## the tests that CI runs
+	@$(ENV) python -m pytest -m "not long"
+
+test-all: setup ## the long tests too
+	@$(ENV) python -m pytest
+
+check: setup ## ruff, mypy --strict, import rules
+	@$(ENV) ruff check . && ruff format --check . && mypy && mypy scripts && lint-imports
+
+format: setup ## let ruff format and fix
+	@$(ENV) ruff format . && ruff check --fix .
+
+bench: ## the benchmarks; results in benchmarks/results
+	@scripts/setup.sh bench
+	@$(ENV) for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit; done
+
+wheel: setup ## dist/corpusmill-*.whl, and the same as dist/corpusmill.zip for spark-submit --py-files
+	@rm -rf dist
+	@$(ENV) python -m hatchling build -t wheel -d dist
+	@cp dist/corpusmill-*.whl dist/corpusmill.zip
+
+clean: ## remove outputs and caches
+	rm -rf out dist spark-warehouse metastore_db derby.log .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment too
+	rm -rf .venv .java

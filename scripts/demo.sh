@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The four stages on data/sample, then the funnel: scripts/demo.sh [--set key=value ...] (passed to every stage).
+# Starts afresh: what an earlier demo left in out/demo is removed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/env.sh
+# Everything runs on this machine: no need that its host name resolves.
+export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
+
+rm -rf out/demo
+SECONDS=0
+for stage in preparation rule_based model_based tokenization; do
+    echo "== $stage"
+    spark-submit --driver-java-options -Dlog4j2.configurationFile=scripts/log4j2.properties \
+        "jobs/$stage.py" --config "configs/$stage.yaml" "$@"
+done
+echo
+python -m pipeline.funnel out/demo
+echo
+echo "demo: $SECONDS s; results in out/demo/<stage>/documents, shards in out/demo/tokenization"
