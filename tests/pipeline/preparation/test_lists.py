@@ -1,0 +1,131 @@
+"""Converters of published lists, by their command line."""
+
+from __future__ import annotations
+
+import lzma
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.preparation.domain_set import KeySet
+from pipeline.preparation.lists import main
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def test_hosts_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "hosts"
+    source.write_text(
+        "# Title\n127.0.0.1 localhost\n::1 ip6-localhost\n0.0.0.0 0.0.0.0\n"
+        "0.0.0.0 bad.com www.bad.com # two\n127.0.0.1\tAds.Example.NET\nnonsense\n0.0.0.0 single\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "malware.domains.txt"
+    assert main(["convert", "--from", "hosts", str(source), "--to", str(out)]) == 0
+    assert lines(out) == ["ads.example.net", "bad.com"]
+    printed = capsys.readouterr().out
+    assert "3 names of the machine itself, such as 'localhost', 'ip6-localhost', '0.0.0.0'" in printed
+    assert "1 lines that are no `address name`, such as 'nonsense'" in printed
+    assert "1 of them below a listed domain" in printed
+    assert "1 lines that are no domain, such as 'single'" in printed
+
+
+def test_adblock_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "filters.txt"
+    source.write_text(
+        "[Adblock Plus 2.0]\n! Title: x\n||bad.com^\n||worse.org^$third-party\n||all.net^$all,important\n"
+        "||cdn.com^$script\n||path.com/ads^\n@@||good.com^\nexample.com##.ad\n||赌场.com^\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "x.txt"
+    assert main(["convert", "--from", "adblock", str(source), "--to", str(out)]) == 0
+    assert lines(out) == ["all.net", "bad.com", "worse.org", "赌场.com".encode("idna").decode()]
+    assert "4 rules that do not block a whole domain" in capsys.readouterr().out
+
+
+def test_ut1_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for category, domains, urls in [
+        (
+            "adult",
+            "b.com\nwww.b.com\na.blogspot.fr\na.blogspot.de\n1.2.3.4\n",
+            "b.com/x\nhost.org/page/\nhost.org/page\n",
+        ),
+        ("gambling", "casino.example\n", None),
+        ("cooking", "soup.com\n", None),
+    ]:
+        (tmp_path / "ut1" / category).mkdir(parents=True)
+        (tmp_path / "ut1" / category / "domains").write_text(domains)
+        if urls:
+            (tmp_path / "ut1" / category / "urls").write_text(urls)
+    (tmp_path / "ut1" / "README").write_text("not a category")
+    (tmp_path / "out").mkdir()
+    command = ["convert", "--from", "ut1", str(tmp_path / "ut1"), "--to", str(tmp_path / "out")]
+    assert main([*command, "--categories", "adult", "gambling"]) == 0
+    assert lines(tmp_path / "out" / "adult.domains.txt") == ["1.2.3.4", "a.blogspot.com", "b.com"]
+    assert lines(tmp_path / "out" / "adult.urls.txt") == ["host.org/page"]
+    assert lines(tmp_path / "out" / "gambling.domains.txt") == ["casino.example"]
+    assert not (tmp_path / "out" / "cooking.domains.txt").exists()
+    assert "1 of them under a listed domain" in capsys.readouterr().out
+    assert main(command) == 0
+    assert lines(tmp_path / "out" / "cooking.domains.txt") == ["soup.com"]
+
+
+def test_a_folder_without_categories_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "--from", "ut1", str(tmp_path), "--to", str(tmp_path)]) == 2
+    assert "expected folders such as adult/ with a file `domains`, found []" in capsys.readouterr().err
+
+
+def test_urls_and_compression(tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text("https://b.com/页\nhttp://a.com/x#y\n\n", encoding="utf-8")
+    out = tmp_path / "urls.txt.xz"
+    assert main(["convert", "--from", "urls", str(source), "--to", str(out)]) == 0
+    assert lzma.decompress(out.read_bytes()) == b"a.com/x\nb.com/%E9%A1%B5\n"
+
+
+def test_selection_by_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.txt").write_text(
+        "paypal-login.top\npaypal.com\nlogin.example.com\nunpaypaled-login.com\nporn-tube.com\n"
+    )
+    (tmp_path / "brands.txt").write_text("paypal\nporn\n!unpaypaled\n")
+    (tmp_path / "actions.txt").write_text("login\ntube\n")
+    command = ["convert", "--from", "domains", str(tmp_path / "in.txt"), "--to", str(tmp_path / "out.txt")]
+    command += ["--containing", str(tmp_path / "brands.txt"), "--containing", str(tmp_path / "actions.txt")]
+    assert main(command) == 0
+    assert lines(tmp_path / "out.txt") == ["paypal-login.top", "porn-tube.com"]
+    assert main([*command, "--uncaught"]) == 0
+    assert lines(tmp_path / "out.txt") == ["paypal-login.top"]
+    assert "1 domains that the shipped words drop already" in capsys.readouterr().out
+
+
+def test_compile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text("a.com\nb.com\n")
+    (tmp_path / "b.txt").write_text("b.com\nc.com\n")
+    out = str(tmp_path / "all.npy")
+    assert main(["compile", str(tmp_path / "a.txt"), str(tmp_path / "b.txt"), out]) == 0
+    assert "3 domains compiled to" in capsys.readouterr().out
+    assert KeySet.load({"x": [out]}, "domain").find_domains(["www.c.com", "d.com"]) == {0: ("x", "c.com")}
+    assert main(["compile", "--kind", "url", out, str(tmp_path / "u.npy")]) == 2
+    assert "expected a compiled list of" in capsys.readouterr().err
+
+
+def test_compiled_files_must_be_named_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text("a.com\n")
+    assert main(["compile", str(tmp_path / "a.txt"), str(tmp_path / "a.bin")]) == 2
+    assert "expected an output name that ends in .npy" in capsys.readouterr().err
+
+
+def test_a_missing_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "--from", "hosts", str(tmp_path / "no"), "--to", str(tmp_path / "x")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_help_shows_examples() -> None:
+    command = [sys.executable, "-m", "pipeline.preparation.lists", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "python -m pipeline.preparation.lists convert --from ut1 blacklists/ --to lists/" in text
+    assert "compile" in text
