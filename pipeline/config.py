@@ -68,7 +68,7 @@ class RunConfig(Strict):
 
     overwrite: bool = Field(False, description="discard a finished output that another config made, and start again")
     max_error_fraction: float = Field(
-        0.01, ge=0, le=1, description="share of step_error rows above which the stage fails"
+        0.01, ge=0, le=1, description="share of failed rows (step_error, unreadable) above which the stage fails"
     )
     unit_records: int = Field(5_000, gt=0, description="records of one unit of work after the first pass over a file")
     wave_units: int = Field(2_000, gt=0, description="units handed to Spark in one job; bounds the driver's memory")

@@ -34,6 +34,8 @@ from pipeline.steps import CrossDocumentStep, DocumentStep, apply_step
 READ = "read"
 REMOVAL = "removal"
 MAX_EXAMPLES = 3
+ERRORS = ("step_error", "unreadable")
+"""Drop reasons that mean a failure rather than a judgement: counted against `max_error_fraction`."""
 VERDICTS: tuple[Verdict, Verdict] = ("kept", "dropped")
 ROW_GROUP_ROWS = 2048
 ROW_GROUP_BYTES = 64_000_000
@@ -244,9 +246,9 @@ class _Rows:
             if isinstance(verdict, Drop):
                 count.dropped[verdict.reason] += 1
                 value = verdict.value_text()
-                if verdict.reason == "step_error" and len(self.errors) < MAX_EXAMPLES:
+                if verdict.reason in ERRORS and len(self.errors) < MAX_EXAMPLES:
                     self.errors.append(
-                        {"step": label, "doc_id": doc.doc_id, "url": doc.url or "", "error": value or ""}
+                        {"step": label, "doc_id": doc.doc_id, "url": doc.url or doc.source_file, "error": value or ""}
                     )
                 doc = doc.evolve(
                     drop_step=label, drop_reason=verdict.reason, drop_value=value, duplicate_of=verdict.duplicate_of

@@ -29,7 +29,7 @@ from pipeline.config import StageConfig, load, parse
 from pipeline.executor import loaded
 from pipeline.funnel import read_records
 from pipeline.outputs import published_files
-from pipeline.preparation.domains import registered_domain
+from pipeline.domains import registered_domain
 from pipeline.preparation.readers import read_records as read_crawl
 from pipeline.schema import Document, Drop, from_table
 from pipeline.steps import CrossDocumentStep, DocumentStep, apply_step

@@ -27,7 +27,6 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -72,7 +71,7 @@ class Step(Strict):
             "step": self.step,
             "version": type(self).version,
             "parameters": self.model_dump(mode="json", exclude={"step"}),
-            "resources": {Path(r).name: file_sha256(r) for r in self.resources()},
+            "resources": {r: file_sha256(r) for r in self.resources()},
         }
 
     def load(self) -> None:

@@ -173,8 +173,8 @@ class _RewriteShard:
                 for i in range(parquet.num_row_groups)
             ]
             with (
-                storage.open_atomic(storage.join(self.output, new_path)) as f,
-                shards.ShardWriter(f, header, max(sizes)) as writer,
+                storage.open_atomic(storage.join(self.output, new_path)) as sink,
+                shards.ShardWriter(sink, header, max(sizes)) as writer,
             ):
                 start = 0
                 for i in range(parquet.num_row_groups):

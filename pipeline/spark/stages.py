@@ -32,7 +32,7 @@ from pyspark.sql import SparkSession
 import pipeline
 from pipeline import storage
 from pipeline.config import StageConfig, dump, load, shown
-from pipeline.executor import READ, REMOVAL, Group, Receipt, StepCount, Task, Unit
+from pipeline.executor import ERRORS, READ, REMOVAL, Group, Receipt, StepCount, Task, Unit
 from pipeline.funnel import print_funnel
 from pipeline.outputs import (
     MANIFEST,
@@ -320,11 +320,11 @@ class _Pass:
             self.skipped.update(receipt.skipped)
 
     def _check_errors(self, receipts: dict[str, Receipt]) -> None:
-        errors = sum(c.dropped.get("step_error", 0) for c in self.counts.values())
+        errors = sum(c.dropped.get(reason, 0) for c in self.counts.values() for reason in ERRORS)
         allowed = self.config.run.max_error_fraction
         if self.rows_in and errors / self.rows_in > allowed:
             examples = [e for r in receipts.values() for e in r.errors][:3]
-            told = "; ".join(f"{e['step']} on {e['url'] or e['doc_id']}: {e['error']}" for e in examples)
+            told = "; ".join(f"{e['step']} on {e['url']}: {e['error']}" for e in examples)
             raise StageFailed(
                 f"{errors} of {self.rows_in} rows failed in a step ({errors / self.rows_in:.2%}, allowed "
                 f"run.max_error_fraction={allowed:.2%}); for example {told}"

@@ -33,7 +33,7 @@ from pydantic import Field
 from pipeline import storage
 from pipeline.steps import file_sha256
 from pipeline.strict import Strict, UserError
-from pipeline.tokenization.tokenizer import TokenIds, Tokenizer
+from pipeline.tokenization.tokenizer import ENDS_LINE, STARTS_INSIDE, TokenIds, Tokenizer
 
 FORMAT = "corpusmill-shards"
 SCHEMA_VERSION = 1
@@ -113,8 +113,11 @@ def cut_document(ids: TokenIds, options: ShardOptions, cut_scores: npt.NDArray[n
     start = 0
     while len(ids) - start > limit:
         room = limit - 1  # the part's own EOD takes one
-        tail = cut_scores[ids[start + room - room // 4 : start + room]]
-        size = room - int(np.argmax(tail[::-1] == tail.max()))
+        end = start + room
+        around = cut_scores[ids[end - room // 4 - 1 : end + 1]]
+        whole = (around[1:] & STARTS_INSIDE) == 0  # a cut before these tokens is not inside a character
+        score = np.where(whole, 1 + (around[:-1] & ENDS_LINE), 0)
+        size = room - int(np.argmax(score[::-1]))
         parts.append(np.append(ids[start : start + size], ids[-1]))
         start += size
         if options.long_documents == "cap":
@@ -345,8 +348,13 @@ def _difference(schema: pa.Schema) -> str:
     """What is wrong with a schema, in words."""
     wrong = [f"no {n}" for n in SHARD.names if n not in schema.names]
     wrong += [f"{f.name} unexpected" for f in schema if f.name not in SHARD.names]
-    wrong += [f"{f}, not {SHARD.field(f.name)}" for f in schema if f.name in SHARD.names and f != SHARD.field(f.name)]
+    both = [(f, SHARD.field(f.name)) for f in schema if f.name in SHARD.names]
+    wrong += [f"{f.name} {f.type}{_null(f)}, not {g.type}{_null(g)}" for f, g in both if f != g]
     return "; ".join(wrong) or f"another order: {schema.names}"
+
+
+def _null(field: pa.Field) -> str:
+    return "" if field.nullable else " not null"
 
 
 def _row_problem(table: pa.Table, header: ShardHeader) -> str | None:
@@ -379,6 +387,12 @@ def _row_problem(table: pa.Table, header: ShardHeader) -> str | None:
             found = {k: int(v[row]) for k, v in number.items()} | {"length": int(sizes[row])}
             return f"{header.path}: document {table['doc_id'][row].as_py()!r}: {what}; found {found}"
     return None
+
+
+def read_header(parquet: pq.ParquetFile) -> ShardHeader:
+    """What a shard file says of itself. :raises KeyError, TypeError: if it is no shard."""
+    data = json.loads(parquet.schema_arrow.metadata[METADATA_KEY])
+    return ShardHeader(**{k: v for k, v in data.items() if k not in ("format", "schema_version")})
 
 
 # --- manifest ---------------------------------------------------------------------------------------------------------
@@ -470,14 +484,11 @@ def read_manifest(folder: str) -> Manifest:
 
 def shard_tokenizer(folder: str, manifest: Manifest) -> Tokenizer:
     """The tokenizer that lies beside the shards. :raises UserError: if it is not the one that the manifest names."""
-    path = storage.join(folder, TOKENIZER)
-    if not storage.exists(path):
-        raise UserError(f"{folder!r} has no {TOKENIZER}")
+    if problem := _tokenizer_problem(folder, manifest):
+        raise UserError(f"{folder!r}: {problem}")
     about = manifest.tokenizer
-    tokenizer = Tokenizer(storage.read_bytes(path), about["name"], about["eod_token"], about["added_tokens"])
-    if tokenizer.sha256 != about["sha256"]:
-        raise UserError(f"{path!r}: SHA-256 is {tokenizer.sha256}, the manifest says {about['sha256']}")
-    return tokenizer
+    data = storage.read_bytes(storage.join(folder, TOKENIZER))
+    return Tokenizer(data, about["name"], about["eod_token"], about["added_tokens"])
 
 
 def read_shards(folder: str, split: Split = "train", columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -500,8 +511,8 @@ def verify(folder: str) -> Manifest:
     :raises UserError: naming every shard that is wrong, what was found and what was expected.
     """
     manifest = read_manifest(folder)
-    shard_tokenizer(folder, manifest)
-    problems = []
+    tokenizer_problem = _tokenizer_problem(folder, manifest)
+    problems = [tokenizer_problem] if tokenizer_problem else []
     domains: dict[Split, set[str]] = {split: set() for split in SPLITS}
     for shard in manifest.shards:
         try:
@@ -517,6 +528,14 @@ def verify(folder: str) -> Manifest:
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise UserError(f"{folder!r} fails the check: {'; '.join(problems[:5])}{more}")
     return manifest
+
+
+def _tokenizer_problem(folder: str, manifest: Manifest) -> str | None:
+    path = storage.join(folder, TOKENIZER)
+    if not storage.exists(path):
+        return f"there is no {TOKENIZER}"
+    digest, listed = file_sha256(path), manifest.tokenizer["sha256"]
+    return None if digest == listed else f"{TOKENIZER}: SHA-256 is {digest}, the manifest says {listed}"
 
 
 def _file_problem(path: str, shard: ShardInfo) -> str | None:

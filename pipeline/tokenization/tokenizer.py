@@ -11,13 +11,13 @@ What this adds to the library:
   so there is nothing to match, and every one is tried at load time.
 - One thread: texts are encoded one by one (as fast as a batch, measured by benchmarks/tokenization.py), which never
   starts the library's thread pool, so a Spark worker takes one core and can fork.
-- Bounded memory: the library keeps about 365 bytes a token while it encodes a text. Long texts are encoded in pieces,
+- Bounded memory: the library keeps some 380 bytes a token while it encodes a text. Long texts are encoded in pieces,
   cut only where the result is provably the same.
 - Anything in the file that would change or lose text by chance (truncation, padding, BPE dropout) is switched off.
 
-Encoding time is linear in the length of the text for every text tried: one letter, white space, line breaks, base64,
-random Chinese, digits, emoji, combining marks, up to 2 million characters (`benchmarks/tokenization.py
---pathological`).
+No text tried is much slower than others: 0.8 to 4 MB/s and core for one letter, white space, line breaks, base64,
+random Chinese, digits, emoji and combining marks, without any spaces, at 20 thousand and at 2 million characters
+(`benchmarks/tokenization.py --pathological`; results in benchmarks/results/tokenization.json).
 """
 
 from __future__ import annotations
@@ -53,8 +53,11 @@ QWEN_PRE_TOKENIZER: dict[str, Any] = {
     ],
 }
 
+ENDS_LINE, STARTS_INSIDE = 1, 2
+"""Bits of `Tokenizer.cut_scores`: the token ends with a line break; it starts inside a character (of UTF-8)."""
+
 PIECE_CHARACTERS = 262_144
-"""Longest text that is encoded at once where it may be cut: at most 262,144 tokens or so, 96 MB while encoding."""
+"""Longest text that is encoded at once where it may be cut: 262,144 tokens or so, 100 MB while encoding."""
 
 _CUT = re.compile(r"[A-Za-z\u4e00-\u9fff](?=[ \n,.，。])|[0-9](?=[\n -~])")
 """Where a text may be cut without changing Qwen's tokens: after the matched character.
@@ -119,6 +122,7 @@ class Tokenizer:
                     f"tokenizer {name!r}: {token['content']!r} has the id {token['id']} in the file, but is loaded as "
                     f"{whole.token_to_id(token['content'])}: added tokens must follow the vocabulary without a gap"
                 )
+        self._decoding = full["decoder"]
         self.special_tokens = {str(t["content"]): int(t["id"]) for t in added if t["special"]}
         plain = [str(t["content"]) for t in added if not t["special"]]
         if plain and added_tokens is None:
@@ -196,11 +200,16 @@ class Tokenizer:
 
     @functools.cached_property
     def cut_scores(self) -> npt.NDArray[np.uint8]:
-        """How good it is to cut a document after a token, shape (vocab_size,): 2 after a line break, 1 after a whole
-        character, 0 inside a character."""
-        size = max(self.vocab_size, 1 + max(self.special_tokens.values()))
-        texts = self._decoder.decode_batch([[i] for i in range(size)], skip_special_tokens=False)
-        return np.array([0 if "\ufffd" in t else 2 if t.endswith("\n") else 1 for t in texts], dtype=np.uint8)
+        """What each token says of a cut beside it, shape (vocab_size,): ENDS_LINE and STARTS_INSIDE, or-ed."""
+        texts = self._decoder.decode_batch([[i] for i in range(self.vocab_size)], skip_special_tokens=False)
+        byte_of = {c: b for b, c in enumerate(byte_alphabet())} if '"ByteLevel"' in json.dumps(self._decoding) else {}
+        scores = np.zeros(self.vocab_size, dtype=np.uint8)
+        for i, text in enumerate(texts):
+            token = self._decoder.id_to_token(i) or ""
+            fallback = re.fullmatch("<0x([0-9A-F]{2})>", token)
+            first = int(fallback[1], 16) if fallback else byte_of.get(token[:1], 0)
+            scores[i] = ENDS_LINE * text.endswith("\n") | STARTS_INSIDE * (0x80 <= first < 0xC0)
+        return scores
 
     def as_dict(self) -> dict[str, Any]:
         """What identifies the tokenizer, for fingerprints and the shard manifest."""

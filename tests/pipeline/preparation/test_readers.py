@@ -447,6 +447,15 @@ def test_what_stands_between_members(tmp_path: Path, between: bytes, lost: list[
     assert reasons(read(path)) == [None] * 4 + lost
 
 
+def test_padding_is_passed_over(tmp_path: Path) -> None:
+    records = numbered(4)
+    path = tmp_path / "padded.warc"
+    path.write_bytes(records[0] + records[1] + bytes(20_000_000) + records[2] + records[3] + bytes(1_000_000))
+    rows = read(path)
+    assert reasons(rows) == [None] * 4
+    assert read(path, start_record=2, start_offset=rows[2].doc.offset) == rows[2:]
+
+
 @pytest.mark.parametrize("suffix", COMPRESS)
 def test_every_cut_is_told(tmp_path: Path, suffix: str) -> None:
     """Wherever a file ends too early, what was whole before is unchanged and one more row says that something is missing."""

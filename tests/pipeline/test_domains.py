@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.preparation.domains import MAX_HOST, host_of, registered_domain
+from pipeline.domains import MAX_HOST, host_of, registered_domain
 
 CASES = [
     # url, host, registered domain

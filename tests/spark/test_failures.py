@@ -1,0 +1,98 @@
+"""What goes wrong leaves nothing that looks complete, and the command line says what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config import dump
+from pipeline.outputs import read_manifest
+from pipeline.spark.stages import main
+from tests.spark.helpers import ROOT, rows, run, stage_config
+
+
+def test_full_disk_leaves_no_output_that_looks_complete(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
+    """The operating system refuses to let files grow past 128 KiB, as a full disk would: writes of chunks fail."""
+    config = stage_config("preparation", sample_inputs[:1], tmp_path / "out", spark={"master": "local[2]"})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(dump(config)))
+    command = [sys.executable, "tests/spark/killed_run.py", "preparation", str(tmp_path / "config.yaml")]
+    # Only files of the output are large; Spark's own stay small since no row passes through the JVM.
+    limited = ["bash", "-c", 'ulimit -f 128 && exec "$@"', "bash", *command]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(limited, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert "failed: OSError: [Errno 27] File too large" in done.stderr
+    assert "the same command resumes where it stopped" in done.stderr
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    assert read_manifest(str(tmp_path / "out")) is None
+    assert not list((tmp_path / "out").rglob(".tmp-*"))
+    record = run(config, spark)  # with room again, it ends
+    assert rows(tmp_path / "out").num_rows == record["passes"][0]["rows_in"]
+
+
+def test_dead_worker_fails_the_stage_and_a_rerun_ends_it(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
+    module = tmp_path / "dying.py"
+    module.write_text(DYING)
+    spark.sparkContext.addPyFile(str(module))
+    flag = tmp_path / "flag"
+    flag.touch()
+    inputs = [str(Path(sample_inputs[0]) / "wcxb-listing.warc.gz")]
+    options: dict[str, Any] = {"modules": ["dying"], "steps": [{"step": "die_once", "flag": str(flag)}]}
+    config = stage_config("preparation", inputs, tmp_path / "out", **options)
+    with pytest.raises(Exception, match="Python worker exited unexpectedly"):
+        run(config, spark)
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    assert read_manifest(str(tmp_path / "out")) is None
+    assert run(config, spark)["passes"][0]["kept"] == 22
+
+
+DYING = '''
+import os, signal
+from typing import Literal
+from pipeline.steps import DocumentStep
+
+class DieOnce(DocumentStep):
+    """Kills its worker while a file is there."""
+
+    step: Literal["die_once"] = "die_once"
+    flag: str
+
+    def __call__(self, doc):
+        if os.path.exists(self.flag):
+            os.remove(self.flag)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return doc
+'''
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["input.paths=[nowhere.warc.gz]"], "error: input 'nowhere.warc.gz'"),
+        (["input.paths=[]"], "error: input.paths is empty"),
+        (["steps=[{step: langage}]"], "did you mean 'language'"),
+        (["removal_lists=[nowhere.txt]"], "error: removal list: "),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    overrides: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config", str(ROOT / "configs/preparation.yaml"), "--set", f"output.path={tmp_path}/out"]
+    for override in overrides:
+        arguments += ["--set", override]
+    assert main("preparation", arguments) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in last
+    assert not (tmp_path / "out" / "_lease.json").exists()
+
+
+def test_stage_before_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--config", str(ROOT / "configs/rule_based.yaml"), "--set", f"input.paths=[{tmp_path}]"]
+    assert main("rule_based", [*arguments, "--set", f"output.path={tmp_path}/out"]) == 2
+    assert "is not a finished stage output: it has no _manifest.json; run the stage first" in capsys.readouterr().err
