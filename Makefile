@@ -19,7 +19,8 @@ demo: setup ## all stages by spark-submit on data/sample, into out/demo, then th
 test: setup ## the tests that CI runs
 	@$(ENV) python -m pytest -m "not long"
 
-test-all: setup ## the long tests too
+test-all: ## the long tests too
+	@scripts/setup.sh long
 	@$(ENV) python -m pytest
 
 check: setup ## ruff, mypy --strict, import rules

@@ -27,8 +27,8 @@ from urllib.parse import urljoin
 import machine
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from pipeline.preparation.domain_set import KeySet
 from pipeline.domains import host_of
+from pipeline.preparation.domain_set import KeySet
 from pipeline.preparation.lists import main as lists
 from pipeline.preparation.url_filter import UrlFilter
 from pipeline.schema import Document, Drop

@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.config import StageConfig, load, parse
+from pipeline.domains import registered_domain
 from pipeline.executor import loaded
 from pipeline.funnel import read_records
 from pipeline.outputs import published_files
-from pipeline.domains import registered_domain
 from pipeline.preparation.readers import read_records as read_crawl
 from pipeline.schema import Document, Drop, from_table
 from pipeline.steps import CrossDocumentStep, DocumentStep, apply_step

@@ -1,6 +1,7 @@
 """Text: what is stored, how it is compared, what a line is. The only definitions.
 
-`clean` makes the text that is stored; `identity_form` and `text_digest` make what identity removal compares (dots.llm1 C.1).
+`clean` makes the text that is stored; `identity_form` and `text_digest` make what identity removal compares
+(dots.llm1 C.1).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import unicodedata
 
 import regex
 
-# Removed: C0 and C1 controls (but tab and the line ends), soft hyphen, zero-width space, word joiner and invisible operators,
-# byte order mark, marks and overrides of writing direction, interlinear anchors, the object replacement character, lone
-# surrogates, noncharacters. Kept: the two joiners U+200C and U+200D (Persian, Indic scripts and emoji need them), variation
-# selectors, U+FFFD (it is evidence of a broken page) and private use (GB 18030 maps real characters there).
+# Removed: C0 and C1 controls (but tab and the line ends), soft hyphen, zero-width space, word joiner and invisible
+# operators, byte order mark, marks and overrides of writing direction, interlinear anchors, the object replacement
+# character, lone surrogates, noncharacters. Kept: the two joiners U+200C and U+200D (Persian, Indic scripts and emoji
+# need them), variation selectors, U+FFFD (it is evidence of a broken page) and private use (GB 18030 maps real
+# characters there).
 _NOISE = regex.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     "\ufff0-\ufffc\ufffe\uffff\ufdd0-\ufdef\ud800-\udfff]+"
@@ -31,7 +33,8 @@ _ASCII_PUNCTUATION = "".join(c for c in string.punctuation if _PUNCTUATION.fullm
 
 
 def clean_characters(text: str) -> str:
-    """NFC, without the characters that carry nothing; every kind of line end becomes a newline. Spaces stay as they are.
+    """NFC, without the characters that carry nothing; every kind of line end becomes a newline. Spaces stay as they
+    are.
 
     NFC comes last: removing a zero-width character can bring a letter and its accent together.
     """
@@ -43,14 +46,15 @@ def clean_characters(text: str) -> str:
 def clean(text: str) -> str:
     r"""The form in which text is stored. Idempotent.
 
-    Characters as in `clean_characters`; wide and fixed spaces become plain ones; white space at the ends of lines goes, as do
-    blank lines at the ends of the text and all but one of several in the middle. Spaces and tabs at the start of a line stay,
-    since code needs them, unless the indentation has wide spaces (as Chinese paragraphs do, "\u3000\u3000"); runs of spaces
-    within a line stay too.
+    Characters as in `clean_characters`; wide and fixed spaces become plain ones; white space at the ends of lines
+    goes, as do blank lines at the ends of the text and all but one of several in the middle. Spaces and tabs at the
+    start of a line stay, since code needs them, unless the indentation has wide spaces (as Chinese paragraphs do,
+    "\u3000\u3000"); runs of spaces within a line stay too.
     """
     text = clean_characters(text)
     text = _WIDE.sub(" ", _WIDE_INDENT.sub("", text))
-    return _BLANK_LINES.sub("\n\n", _TRAILING.sub("", text)).strip("\n")
+    text = _BLANK_LINES.sub("\n\n", _TRAILING.sub("", text))
+    return text.strip("\n")
 
 
 def lines(text: str) -> list[str]:
@@ -61,10 +65,11 @@ def lines(text: str) -> list[str]:
 def identity_form(text: str) -> str:
     r"""The normalised text that digests are taken of (dots.llm1 C.1).
 
-    In the order of the report: drop all punctuation (Unicode category P; symbols such as `+` or `=` stay), NFD, lower case,
-    collapse white space. NFD stands before lower case because lower-casing a composed letter can differ from lower-casing its
-    parts ("İ"); punctuation goes first because NFD turns a few signs into punctuation (U+037E, the Greek question mark, into
-    ";"), which would then depend on the form the page was written in. Dropped means dropped: "a-b" becomes "ab".
+    In the order of the report: drop all punctuation (Unicode category P; symbols such as `+` or `=` stay), NFD, lower
+    case, collapse white space. NFD stands before lower case because lower-casing a composed letter can differ from
+    lower-casing its parts ("İ"); punctuation goes first because NFD turns a few signs into punctuation (U+037E, the
+    Greek question mark, into ";"), which would then depend on the form the page was written in. Dropped means
+    dropped: "a-b" becomes "ab".
     """
     if text.isascii():  # the same by a table: 10 times faster
         return " ".join(text.encode().translate(None, _ASCII_PUNCTUATION).decode().lower().split())

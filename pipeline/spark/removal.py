@@ -65,9 +65,7 @@ def remove_from_output(
             storage.write_json(storage.join(output, MANIFEST), dataclasses.replace(manifest, files=files).to_json())
             record = storage.read_json(storage.join(output, RUN))
             entry = {"lists": {p: file_sha256(p) for p in lists}, "removed": removed}
-            storage.write_json(
-                storage.join(output, RUN), {**record, "removals": [*record.get("removals", []), entry]}
-            )
+            storage.write_json(storage.join(output, RUN), {**record, "removals": [*record.get("removals", []), entry]})
         folders = [f"documents/verdict={v}" for v in VERDICTS]
         _sweep(output, folders, {f.path for f in files})
     return removed

@@ -25,7 +25,12 @@ def test_shipped_config_survives_storing(stage: str) -> None:
 def test_overrides_are_yaml_and_reach_steps_by_name_or_position() -> None:
     config = load(
         PREPARATION,
-        ["input.paths=[a.warc.gz, dir/]", "output.path=out/x", "steps.language.min_score=0.8", "steps.0.statuses=[200, 203]"],
+        [
+            "input.paths=[a.warc.gz, dir/]",
+            "output.path=out/x",
+            "steps.language.min_score=0.8",
+            "steps.0.statuses=[200, 203]",
+        ],
     )
     assert config.input.paths == ["a.warc.gz", "dir/"]
     assert config.output.path == "out/x"

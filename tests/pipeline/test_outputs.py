@@ -36,7 +36,9 @@ def test_output_of_another_schema_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_unfinished_output_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a finished stage output: it has no _manifest.json; run the stage first"):
+    with pytest.raises(
+        UserError, match=r"is not a finished stage output: it has no _manifest\.json; run the stage first"
+    ):
         require_manifest(str(tmp_path))
 
 

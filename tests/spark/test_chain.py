@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import explain
-from pipeline.funnel import funnel_lines, read_records
+from pipeline.funnel import funnel_lines
+from pipeline.funnel import read_records as read_run_records
 from pipeline.outputs import read_all, read_manifest
+from pipeline.preparation.readers import InputOptions, read_records
 from pipeline.spark.removal import remove_from_output
 from pipeline.steps import STAGES
 from pipeline.tokenization.shards import read_manifest as read_shard_manifest
 from pipeline.tokenization.shards import read_shards, shard_tokenizer, verify
-from tests.spark.helpers import reasons, rows, run, stage_config
+from tests.conftest import SAMPLE
+from tests.spark.helpers import ROOT, reasons, rows, run, stage_config
 
 EARLIER = dict(zip(STAGES[1:], STAGES, strict=False))
 
@@ -66,7 +70,9 @@ def test_each_stage_takes_over_what_the_last_one_kept(chain: Path) -> None:
 def test_shards_decode_to_the_text_of_every_kept_document(chain: Path) -> None:
     folder = chain / "tokenization"
     manifest = verify(str(folder))
-    written = {k: v for split in ("train", "validation") for k, v in decoded(folder, read_shards(str(folder), split)).items()}  # type: ignore[arg-type]
+    written = {
+        k: v for split in ("train", "validation") for k, v in decoded(folder, read_shards(str(folder), split)).items()
+    }  # type: ignore[arg-type]
     want = texts(chain)
     copies = dict(zip(*(rows(folder, "kept")[c].to_pylist() for c in ("doc_id", "copies")), strict=True))
     dropped = set(rows(folder, "dropped")["doc_id"].to_pylist())
@@ -107,7 +113,10 @@ def test_mixture_is_planned_stored_and_reached(chain: Path) -> None:
 
 def test_validation_domains_are_not_in_training(chain: Path) -> None:
     folder = str(chain / "tokenization")
-    sides = [{d for t in read_shards(folder, s, ["domain"]) for d in t["domain"].to_pylist()} for s in ("train", "validation")]  # type: ignore[arg-type]
+    sides = [
+        {d for t in read_shards(folder, s, ["domain"]) for d in t["domain"].to_pylist()}
+        for s in ("train", "validation")
+    ]  # type: ignore[arg-type]
     assert sides[1]
     assert not sides[0] & sides[1]
 
@@ -123,9 +132,7 @@ def test_same_shards_for_any_partitioning(chain: Path, spark: Any, tmp_path: Pat
         ]
 
 
-def test_new_files_reach_the_shards_as_a_generation(
-    spark: Any, sample_inputs: list[str], tmp_path: Path
-) -> None:
+def test_new_files_reach_the_shards_as_a_generation(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
     pages = Path(sample_inputs[0])
     a = [str(pages / "wcxb-article-1.warc.gz"), str(pages / "zh-cwce.warc.gz")]
     b = [str(pages / "wcxb-forum.warc.gz"), str(pages / "zh-magic-html-forum.warc.gz")]
@@ -182,7 +189,9 @@ def test_explain_takes_a_file_and_a_url(chain: Path, tmp_path: Path, capsys: pyt
     assert explain.main([str(chain), url, "--text"]) == 0
     assert url in capsys.readouterr().out
     page = tmp_path / "page.html"
-    page.write_text("<html><body><p>" + "这条河发源于山区，流经七座城镇和一座磨坊，最后注入大海。" * 20 + "</p></body></html>")
+    first = next(read_records(str(SAMPLE / "pages/zh-cwce.warc.gz"), InputOptions(), skipped=Counter()))
+    assert first.doc.html is not None
+    page.write_bytes(first.doc.html)
     config = str(Path(__file__).resolve().parents[2] / "configs" / "preparation.yaml")
     assert explain.main([str(page), "--config", config]) == 0
     out = capsys.readouterr().out
@@ -207,7 +216,9 @@ def test_explain_says_what_to_do(
     assert message in capsys.readouterr().err
 
 
-def test_removal_list_is_honoured_by_every_stage(chain: Path, spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
+def test_removal_list_is_honoured_by_every_stage(
+    chain: Path, spark: Any, sample_inputs: list[str], tmp_path: Path
+) -> None:
     kept = rows(chain / "tokenization", "kept").to_pylist()
     victims = {"doc_id": kept[0], "url": kept[1], "domain": kept[2]}
     lines = [kept[0]["doc_id"], f"url:{kept[1]['url']}", f"domain:{kept[2]['domain']}"]
@@ -219,7 +230,10 @@ def test_removal_list_is_honoured_by_every_stage(chain: Path, spark: Any, sample
         assert reasons(record, "removal") == {"removed": sum(reasons(record, "removal").values())}
         found = {r["doc_id"]: r for r in rows(tmp_path / stage, "dropped").to_pylist() if r["drop_step"] == "removal"}
         assert {v["doc_id"] for v in victims.values()} <= set(found), stage
-        assert all(r["domain"] == kept[2]["domain"] or r["doc_id"] in {kept[0]["doc_id"], kept[1]["doc_id"]} for r in found.values())
+        assert all(
+            r["domain"] == kept[2]["domain"] or r["doc_id"] in {kept[0]["doc_id"], kept[1]["doc_id"]}
+            for r in found.values()
+        )
         assert record["passes"][0]["removal_lists"]
 
 
@@ -246,11 +260,15 @@ def test_removal_list_is_applied_to_finished_outputs_and_shards(chain: Path, spa
         assert manifest is not None
         assert on_disk == {f.path for f in manifest.files}
         for p in on_disk:
-            assert not gone & set(pq.read_table(folder / p, columns=["doc_id", "text"]).drop_null()["doc_id"].to_pylist())
+            assert not gone & set(
+                pq.read_table(folder / p, columns=["doc_id", "text"]).drop_null()["doc_id"].to_pylist()
+            )
         assert remove_from_output(spark, str(folder), [str(removals)]) == {"kept": 0, "dropped": 0, "shards": 0}
     folder = outputs["tokenization"]
     shards = verify(str(folder))
-    assert not gone & {d for s in ("train", "validation") for t in read_shards(str(folder), s) for d in t["doc_id"].to_pylist()}  # type: ignore[arg-type]
+    assert not gone & {
+        d for s in ("train", "validation") for t in read_shards(str(folder), s) for d in t["doc_id"].to_pylist()
+    }  # type: ignore[arg-type]
     listed = {str(folder / s.path) for s in shards.shards}
     assert {str(p) for d in ("train", "validation") for p in (folder / d).iterdir()} == listed
     first = read_shard_manifest(str(chain / "tokenization"))
@@ -258,7 +276,7 @@ def test_removal_list_is_applied_to_finished_outputs_and_shards(chain: Path, spa
 
 
 def test_funnel_shows_every_step_and_reason(chain: Path) -> None:
-    records = read_records(str(chain))
+    records = read_run_records(str(chain))
     table = "\n".join(funnel_lines(records))
     for record in records:
         assert record["stage"] in table
@@ -266,4 +284,41 @@ def test_funnel_shows_every_step_and_reason(chain: Path) -> None:
             assert label in table
             for reason, n in count["dropped"].items():
                 assert f"{n:,}  {reason}" in table
-    assert os.linesep not in table or len({len(line) > 200 for line in table.splitlines()}) == 1
+    assert all(len(line) < 120 for line in table.splitlines())
+
+
+GOLDEN = ROOT / "tests" / "golden" / "sample_counts.json"
+README = ROOT / "README.md"
+
+
+def counts(chain: Path) -> dict[str, dict[str, Any]]:
+    """Rows in and drops by reason, per stage and step."""
+    out: dict[str, dict[str, Any]] = {}
+    for record in read_run_records(str(chain)):
+        (one,) = record["passes"]
+        steps = {k: {"in": c["rows_in"], "dropped": c["dropped"]} for k, c in one["steps"].items()}
+        out[record["stage"]] = {"in": one["rows_in"], "kept": one["kept"], "steps": steps}
+    return out
+
+
+def readme_table(golden: dict[str, dict[str, Any]]) -> str:
+    lines = ["| stage | step | pages in | dropped, by reason |", "|---|---|---:|---|"]
+    for stage, of_stage in golden.items():
+        for label, step in of_stage["steps"].items():
+            told = ", ".join(f"{n:,} {r}" for r, n in sorted(step["dropped"].items(), key=lambda x: (-x[1], x[0])))
+            lines.append(f"| {stage} | {label} | {step['in']:,} | {told or '-'} |")
+        lines.append(f"| **{stage}** | kept | **{of_stage['kept']:,}** | of {of_stage['in']:,} |")
+    return "\n".join(lines)
+
+
+def test_counts_on_the_sample_are_the_golden_ones_and_the_readmes(chain: Path) -> None:
+    """A change of behaviour shows as a difference here; `UPDATE_GOLDEN=1` writes both files anew."""
+    found = counts(chain)
+    before, _, rest = README.read_text(encoding="utf-8").partition("<!-- funnel -->\n")
+    _, _, after = rest.partition("<!-- /funnel -->")
+    readme = f"{before}<!-- funnel -->\n{readme_table(found)}\n<!-- /funnel -->{after}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        README.write_text(readme, encoding="utf-8")
+    assert found == json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert README.read_text(encoding="utf-8") == readme

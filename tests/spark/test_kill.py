@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from pipeline.config import dump
@@ -59,6 +60,7 @@ def receipts(output: Path, round_no: int) -> dict[str, tuple[int, int]]:
     return found
 
 
+@pytest.mark.long
 def test_killed_anywhere_a_rerun_ends_in_the_same_result(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
     options: dict[str, Any] = {"run": {"unit_records": 7}, "spark": {"master": "local[2]"}}
     undisturbed = stage_config("preparation", sample_inputs, tmp_path / "undisturbed", **options)

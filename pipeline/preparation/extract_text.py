@@ -1,0 +1,99 @@
+"""HTML to text, with the structure that later stages work on (dots.llm1 C.1: trafilatura with own adjustments)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, PrivateAttr, field_validator
+
+from pipeline.extraction.engines import engine_names
+from pipeline.extraction.sandbox import Sandbox
+from pipeline.extraction.work import Job, Outcome, extract_bytes
+from pipeline.schema import Document, Drop
+from pipeline.steps import DocumentStep
+from pipeline.text import clean, lines
+
+
+class ExtractText(DocumentStep):
+    """Main content of HTML pages; text that came as text (WET, rows of JSONL and Parquet) is cleaned.
+
+    Fills `charset`, `text`, `line_tags`, `line_link_share`, `title` and `page_signals`, and lets go of the HTML. Drops:
+    `no_text`; `html_too_large` (characters), `too_many_tags` (pages beyond what parsers bear); `timeout` (the
+    deadline), `out_of_memory` (the limit), `child_died` (signal) and `step_error` (message). A timeout is the one
+    verdict that can differ between two runs.
+    """
+
+    needs_html: ClassVar[bool] = True
+
+    step: Literal["extract_text"] = "extract_text"
+    engine: str = Field("trafilatura", description="a module of pipeline/extraction/engines")
+    profile: Literal["full", "fast"] = Field("full", description="best text, or nearly as good at less cost")
+    min_chars: int = Field(1, ge=1, description="characters below which a page counts as without text")
+    deadline_seconds: float = Field(10.0, gt=0, description="CPU seconds a page may take")
+    memory_mb: int = Field(2048, ge=256, description="address space of the child process, in MiB")
+    recycle_pages: int = Field(5000, ge=1, description="pages after which the child process is replaced")
+    isolate: bool = Field(True, description="extract in a child process, under deadline and memory limit")
+
+    _sandbox: Sandbox | None = PrivateAttr(None)
+
+    @field_validator("engine")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in engine_names():
+            raise ValueError(f"unknown engine {name!r}; known engines: {', '.join(engine_names())}")
+        return name
+
+    def load(self) -> None:
+        if self.isolate:
+            self._child()
+        else:
+            self._job.load()
+
+    def child_cpu_seconds(self) -> float:
+        return self._sandbox.cpu_seconds if self._sandbox is not None else 0.0
+
+    def __call__(self, doc: Document) -> Document | Drop:
+        if doc.html is None:
+            return self._from_text(doc)
+        if self.isolate:
+            outcome = self._child().extract(doc.html, doc.declared_charset, doc.url)
+        else:
+            outcome = extract_bytes(doc.html, doc.declared_charset, doc.url, self._job)
+        return self._verdict(doc, outcome)
+
+    @property
+    def _job(self) -> Job:
+        return Job(self.engine, self.profile)
+
+    def _child(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = Sandbox(
+                self._job,
+                deadline_seconds=self.deadline_seconds,
+                memory_mb=self.memory_mb,
+                recycle_pages=self.recycle_pages,
+            )
+        return self._sandbox
+
+    def _verdict(self, doc: Document, outcome: Outcome) -> Document | Drop:
+        found = outcome.extraction
+        if found is None:
+            return Drop(outcome.reason or "step_error", value=outcome.value)
+        if len(found.text) < self.min_chars:
+            return Drop("no_text", value=len(found.text))
+        return doc.evolve(
+            html=None,
+            charset=outcome.charset,
+            text=found.text,
+            line_tags=found.line_tags,
+            line_link_share=found.line_link_share,
+            title=found.title or doc.title,
+            page_signals=dict(found.page_signals),
+        )
+
+    def _from_text(self, doc: Document) -> Document | Drop:
+        text = clean(doc.text or "")
+        if len(text) < self.min_chars:
+            return Drop("no_text", value=len(text))
+        n = len(lines(text))
+        return doc.evolve(text=text, line_tags=["p"] * n, line_link_share=[0.0] * n)

@@ -1,0 +1,61 @@
+"""The stage on other inputs than WARC: the same pages give the same text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from pipeline.preparation.readers import InputOptions, read_records
+from tests.conftest import SAMPLE
+from tests.spark.helpers import rows, run, stage_config
+
+CRAWL = SAMPLE / "pages" / "wcxb-listing.warc.gz"
+
+
+def pages() -> list[dict[str, Any]]:
+    records = read_records(str(CRAWL), InputOptions(), skipped=Counter())
+    return [{"url": r.doc.url, "html": r.doc.html.decode(), "n": i} for i, r in enumerate(records) if r.doc.html]
+
+
+def texts(output: Path) -> dict[str, str]:
+    table = rows(output, "kept")
+    return dict(zip(table["url"].to_pylist(), table["text"].to_pylist(), strict=True))
+
+
+def test_jsonl_parquet_and_warc_give_the_same_text(spark: Any, tmp_path: Path) -> None:
+    run(stage_config("preparation", [str(CRAWL)], tmp_path / "warc"), spark)
+    lines = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in pages()).encode()
+    broken = b'{"url": "http://example.com/broken", "html": \n{"url": "http://example.com/empty"}\n[1]\n'
+    (tmp_path / "pages.jsonl.zst").write_bytes(zstandard.compress(lines + broken))
+    pq.write_table(pa.Table.from_pylist(pages()), tmp_path / "pages.parquet", row_group_size=5)
+    for name in ("pages.jsonl.zst", "pages.parquet"):
+        output = tmp_path / name.rsplit(".", 1)[-1]
+        record = run(stage_config("preparation", [str(tmp_path / name)], output, run={"unit_records": 4}), spark)
+        assert texts(output) == texts(tmp_path / "warc")
+        bad = record["passes"][0]["steps"]["read"]["dropped"]
+        assert bad == ({"bad_row": 3} if name.endswith("zst") else {})
+
+
+def test_rows_that_bring_their_text_need_no_extraction(spark: Any, tmp_path: Path) -> None:
+    run(stage_config("preparation", [str(CRAWL)], tmp_path / "warc"), spark)
+    given = texts(tmp_path / "warc")
+    with gzip.open(tmp_path / "texts.jsonl.gz", "wt", encoding="utf-8") as f:
+        for url, text in given.items():
+            f.write(json.dumps({"url": url, "text": text + "\r\n\x00"}, ensure_ascii=False) + "\n")
+    run(stage_config("preparation", [str(tmp_path / "texts.jsonl.gz")], tmp_path / "out"), spark)
+    assert texts(tmp_path / "out") == given
+
+
+def test_list_file_of_paths(spark: Any, tmp_path: Path) -> None:
+    (tmp_path / "warc.paths").write_text("pages/wcxb-listing.warc.gz\nodd/whirlwind.warc.wet.gz\n")
+    options: dict[str, Any] = {"input": {"list_prefix": f"{SAMPLE}/"}}
+    record = run(stage_config("preparation", [str(tmp_path / "warc.paths")], tmp_path / "out", **options), spark)
+    assert len(record["passes"][0]["inputs"]) == 2
+    assert "conversion" in rows(tmp_path / "out")["record_type"].to_pylist()
