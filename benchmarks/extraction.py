@@ -179,18 +179,20 @@ class Parts:
     f1: dict[str, Floats]
     size: dict[str, Floats]
     chinese: npt.NDArray[np.bool_]
+    preformatted: npt.NDArray[np.bool_]
     groups: list[str]
 
 
 def parts_of(pages: Sequence[GoldPage], score: Score) -> Parts:
     f1: dict[str, list[float]] = {name: [] for name in ("quick", "rules", "readability")}
     size: dict[str, list[int]] = {name: [] for name in ("quick", "rules", "readability", "all")}
-    chinese = []
+    chinese, preformatted = [], []
     for gold in pages:
         page = Page(gold.html, prepare(gold.html))
         tree = HTMLTree.parse(page.prepared.html)
         text = all_text(tree)
         chinese.append(engine.is_chinese(text))
+        preformatted.append("<pre" in page.prepared.html)
         size["all"].append(characters([Line(text, "p")]))
         found = {
             "quick": main_content(tree),
@@ -204,6 +206,7 @@ def parts_of(pages: Sequence[GoldPage], score: Score) -> Parts:
         {name: np.array(values) for name, values in f1.items()},
         {name: np.array(values, dtype=np.float64) for name, values in size.items()},
         np.array(chinese),
+        np.array(preformatted),
         [p.group for p in pages],
     )
 
@@ -221,7 +224,7 @@ def full_scores(parts: Parts, below: float, ratio: float, readability_min: float
 
 
 def fast_scores(parts: Parts, share: float, full: Floats) -> Floats:
-    enough = ~parts.chinese & (parts.size["quick"] >= share * parts.size["all"])
+    enough = ~parts.chinese & ~parts.preformatted & (parts.size["quick"] >= share * parts.size["all"])
     return np.where(enough, parts.f1["quick"], full)
 
 

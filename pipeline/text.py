@@ -25,7 +25,7 @@ _NEWLINE = regex.compile("\r\n|[\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
 _WIDE_SPACE = "\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _WIDE_INDENT = regex.compile(f"(?m)^[ \t]*[{_WIDE_SPACE}][ \t{_WIDE_SPACE}]*")
 _WIDE = regex.compile(f"[{_WIDE_SPACE}]")
-_TRAILING = regex.compile("(?m)[ \t]+$")
+_TRAILING = regex.compile("(?m)(?<![ \t])[ \t]++$")  # linear: a run is looked at once
 _BLANK_LINES = regex.compile("\n{3,}")
 
 _PUNCTUATION = regex.compile(r"\p{P}+")

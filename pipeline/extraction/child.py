@@ -42,10 +42,13 @@ def main() -> None:
     gc.disable()
     _reply(replies, Outcome())
     count = 0
-    while (request := _request(pages)) is not None:
-        header, html = request
-        signal.setitimer(signal.ITIMER_PROF, options["deadline_seconds"])
+    while True:
         try:
+            request = _request(pages)
+            if request is None:
+                return
+            header, html = request
+            signal.setitimer(signal.ITIMER_PROF, options["deadline_seconds"])
             outcome = extract_bytes(html, header["declared_charset"], header["url"], job)
         except MemoryError:
             outcome = Outcome(reason="out_of_memory", value=options["memory_mb"])

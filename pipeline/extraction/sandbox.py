@@ -3,12 +3,12 @@
 Real and hostile pages make HTML libraries loop for hours, eat all memory or crash; one C call cannot be interrupted
 from within. So pages go through a pipe to a child that is started by exec (never forked: the parent has threads), is
 limited in address space, is ended by the kernel when a page has used up its CPU seconds, and ends by itself when its
-stdin does: also when this process is killed. A new child costs about 0.5 CPU seconds; the pipe costs less than 0.5 ms
-a page.
+stdin does: also when this process is killed. `benchmarks/extraction.py` measures what the pipe costs a page.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -62,6 +62,13 @@ class Sandbox:
     def pid(self) -> int | None:
         """Process id of the running child, if there is one."""
         return self._child.pid if self._child is not None else None
+
+    def start(self) -> None:
+        """Start the child now, to learn of a broken installation before the first page.
+
+        :raises SandboxError: if it cannot be started.
+        """
+        self._running()
 
     def extract(self, html: bytes, declared_charset: str | None = None, url: str | None = None) -> Outcome:
         """Extract one page. Reasons besides those of `extract_bytes`: `timeout` (value: the deadline in CPU seconds,
@@ -155,9 +162,10 @@ class _Child:
 
     def exchange(self, request: bytes, html: bytes, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
-        self._write(request, deadline)
-        self._write(html, deadline)
         self.pages += 1
+        with contextlib.suppress(_ChildEnded):  # it may have replied that the page is more than its memory
+            self._write(request, deadline)
+            self._write(html, deadline)
         return self._read_frame(deadline)
 
     def stop(self, kill: bool) -> int:

@@ -18,12 +18,12 @@ MAX_TYPES = 20
 MAX_VALUE = 1000
 
 _HEAD_END = re.compile(r"<body[\s>]|</head", re.IGNORECASE)
-_TITLE = re.compile(r"<title\b[^>]*>(.*?)(?:</title|$)", re.DOTALL | re.IGNORECASE)
-_HTML_TAG = re.compile(r"<html\b([^>]*)>", re.IGNORECASE)
-_META_OR_LINK = re.compile(r"<(meta|link)\b([^>]*)>", re.IGNORECASE)
+_TITLE = re.compile(r"<title\b[^>]{0,500}>(.*?)(?:</title|$)", re.DOTALL | re.IGNORECASE)
+_HTML_TAG = re.compile(r"<html\b([^>]{0,2000})>", re.IGNORECASE)
+_META_OR_LINK = re.compile(r"<(meta|link)\b([^>]{0,3000})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([a-zA-Z:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _ITEMTYPE = re.compile(r"""itemtype\s*=\s*["']?https?://(?:www\.)?schema\.org/(\w+)""")
-_TYPE_VALUE = re.compile(r'"@type"\s*:\s*(?:"([^"]+)"|\[([^\]]*)\])')
+_TYPE_VALUE = re.compile(r'"@type"\s*:\s*(?:"([^"]+)"|\[([^\]]{0,500})\])')
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 

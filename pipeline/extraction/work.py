@@ -44,7 +44,7 @@ class Outcome:
 
 
 def extract_text(html: str, url: str | None, job: Job) -> Extraction:
-    """Extract from decoded HTML, without garbage collection in between: it finds nothing in lxml's trees and costs 5 %.
+    """Extract from decoded HTML, without garbage collection in between: it finds nothing in lxml's trees.
 
     :raises TooLarge: if the page is beyond the guards.
     """

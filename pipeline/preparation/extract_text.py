@@ -45,7 +45,7 @@ class ExtractText(DocumentStep):
 
     def load(self) -> None:
         if self.isolate:
-            self._child()
+            self._child().start()
         else:
             self._job.load()
 

@@ -15,7 +15,9 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import os
 import platform
+import subprocess
 import sys
 import time
 import traceback
@@ -440,21 +442,30 @@ def _now() -> str:
 
 def machine() -> dict[str, Any]:
     """What the numbers of a record were taken on (the driver)."""
-    import os
-
     return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
 
 
 def versions() -> dict[str, str]:
     """Versions of the code and of the libraries that results depend on."""
     names = ("pyspark", "pyarrow", "trafilatura", "lxml", "resiliparse", "FastWARC", "fasttext-numpy2", "tokenizers")
-    found = {"corpusmill": pipeline.__version__, "python": platform.python_version()}
+    found = {"corpusmill": pipeline.__version__, "commit": _commit(), "python": platform.python_version()}
     for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:  # run from a zip without metadata
             found[name] = "unknown"
     return found
+
+
+def _commit() -> str:
+    """Commit of the checkout that the code runs from, with `+` if it was changed; `unknown` for an installed package."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    command = ["git", "-C", here, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
 
 
 def main(stage: str, argv: Sequence[str] | None = None) -> int:

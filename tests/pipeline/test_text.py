@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -64,6 +65,13 @@ def test_clean_is_idempotent_and_storable(text: str) -> None:
 )
 def test_identity_form(text: str, expected: str) -> None:
     assert identity_form(text) == expected
+
+
+@pytest.mark.parametrize("piece", [" ", "\t", "\n", "\u3000", " \n", "\u200b", "a "])
+def test_clean_is_linear(piece: str) -> None:
+    start = time.process_time()
+    clean(piece * 300_000 + "x")
+    assert time.process_time() - start < 3
 
 
 @given(ANY_TEXT)

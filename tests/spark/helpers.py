@@ -17,7 +17,7 @@ from pipeline.spark.stages import run_stage
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def stage_config(stage: str, inputs: list[str], output: Path | str, **sections: Any) -> StageConfig:
+def stage_config(stage: str, inputs: list[str], output: Path | str, /, **sections: Any) -> StageConfig:
     """The shipped config of a stage on other inputs, with keys of sections replaced: `run={"overwrite": True}`."""
     data = dump(load(ROOT / "configs" / f"{stage}.yaml"))
     data["input"]["paths"] = inputs

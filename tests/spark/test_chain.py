@@ -149,13 +149,16 @@ def test_new_files_reach_the_shards_as_a_generation(spark: Any, sample_inputs: l
         assert manifest is not None
         assert manifest.generations == 2
         assert {f.generation for f in manifest.files} == {0, 1}
-    # made again in one pass, with the generations that the files were given: the same rows, plans and shards
-    again = tmp_path / "again"
-    for stage in STAGES:
-        shutil.copytree(tmp_path / stage, again / stage)
-    prepared = stage_config("preparation", a + b, again / "preparation", run={"overwrite": True})
-    run(prepared, spark)
-    assert rows(again / "preparation").equals(rows(tmp_path / "preparation"))
+    # Made again in one pass, with the generations that the files were given: the same rows, plans and shards.
+    for stage, source in (("preparation", a + b), ("tokenization", [str(tmp_path / "model_based")])):
+        once = tmp_path / "once" / stage
+        shutil.copytree(tmp_path / stage, once)
+        record = run(stage_config(stage, source, once, run={"overwrite": True}), spark)
+        assert record["passes"][0]["generations"] == [0, 1]
+        assert rows(once).equals(rows(tmp_path / stage))
+    assert {(s.path, s.sha256) for s in verify(str(tmp_path / "once" / "tokenization")).shards} == {
+        (s.path, s.sha256) for s in after
+    }
 
 
 def test_explain_tells_what_the_output_says(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from pipeline.config import dump
 from pipeline.outputs import published_files, read_manifest
+from pipeline.tokenization.shards import verify
 from tests.spark.helpers import ROOT, rows, run, stage_config
 
 SEED = 20260101
@@ -25,8 +26,8 @@ SEED = 20260101
 class KilledRun:
     """A stage in a process group of its own."""
 
-    def __init__(self, config: Path, moment: str | None = None) -> None:
-        command = [sys.executable, str(ROOT / "tests/spark/killed_run.py"), "preparation", str(config)]
+    def __init__(self, config: Path, moment: str | None = None, stage: str = "preparation") -> None:
+        command = [sys.executable, str(ROOT / "tests/spark/killed_run.py"), stage, str(config)]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
             command + ([moment] if moment else []),
@@ -48,6 +49,10 @@ class KilledRun:
     def wait_killed(self) -> None:
         out = self.process.communicate(timeout=120)[0].decode()
         assert self.process.returncode == -signal.SIGKILL, out[-3000:]
+
+    def finish(self) -> None:
+        out = self.process.communicate(timeout=180)[0].decode()
+        assert self.process.returncode == 0, out[-3000:]
 
 
 def receipts(output: Path, round_no: int) -> dict[str, tuple[int, int]]:
@@ -100,12 +105,44 @@ def test_killed_anywhere_a_rerun_ends_in_the_same_result(spark: Any, sample_inpu
     KilledRun(config, "_SUCCESS").wait_killed()
     assert not (output / "_SUCCESS").exists()
     # and to the end
-    last = KilledRun(config)
-    out = last.process.communicate(timeout=180)[0].decode()
-    assert last.process.returncode == 0, out[-3000:]
+    KilledRun(config).finish()
     assert (output / "_SUCCESS").exists()
     assert not (output / "_work").exists()
     assert rows(output).equals(rows(tmp_path / "undisturbed"))
     assert [(f.rows, f.sha256) for f in published_files(str(output))] == [
         (f.rows, f.sha256) for f in published_files(str(tmp_path / "undisturbed"))
     ]
+
+
+@pytest.mark.long
+def test_shards_survive_kills(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    pages = [str(Path(sample_inputs[0]) / n) for n in ("wcxb-article-1.warc.gz", "zh-cwce.warc.gz")]
+    run(stage_config("preparation", pages, base / "preparation"), spark)
+    for stage, before in (("rule_based", "preparation"), ("model_based", "rule_based")):
+        run(stage_config(stage, [str(base / before)], base / stage), spark)
+    steps = dump(stage_config("tokenization", ["x"], "y"))["steps"]
+    steps[1] |= {"shard_tokens": 10_000}
+    options: dict[str, Any] = {"steps": steps, "spark": {"master": "local[2]"}}
+    source = [str(base / "model_based")]
+    run(stage_config("tokenization", source, tmp_path / "undisturbed", **options), spark)
+    output = tmp_path / "killed"
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(dump(stage_config("tokenization", source, output, **options))))
+
+    def shard_receipts() -> dict[str, int]:
+        return {p.name: p.stat().st_ino for p in output.glob("_work/*/shards/0*.json")}
+
+    KilledRun(config, "shards/done.json", "tokenization").wait_killed()
+    KilledRun(config, stage="tokenization").kill_when(lambda: len(shard_receipts()) >= 2)
+    finished = shard_receipts()
+    assert not (output / "manifest.json").exists()
+    KilledRun(config, "/_run.json", "tokenization").wait_killed()
+    assert {k: shard_receipts()[k] for k in finished} == finished
+    assert not (output / "_manifest.json").exists()
+    KilledRun(config, "/_manifest.json", "tokenization").wait_killed()
+    KilledRun(config, stage="tokenization").finish()
+    assert rows(output).equals(rows(tmp_path / "undisturbed"))
+    want = [(s.path, s.sha256) for s in verify(str(tmp_path / "undisturbed")).shards]
+    assert len(want) > 3
+    assert [(s.path, s.sha256) for s in verify(str(output)).shards] == want

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.extraction import Extraction, extract
 from pipeline.extraction.engines import engine_names, get_engine
+from pipeline.extraction.engines.trafilatura import is_chinese
 from pipeline.extraction.prepare import TooLarge
 from pipeline.extraction.result import TAGS
 from pipeline.text import clean, lines
@@ -25,7 +26,7 @@ ZH_WORDS = "这一句话是为了让网页有足够的正文，这样每一个�
 def page(body: str, words: str = WORDS) -> str:
     return (
         "<!doctype html><html><head><title>T</title></head><body><nav><a href=/>Home</a> <a href=/b>About</a></nav>"
-        f'<article class="post"><h1>Heading</h1><p>{words}</p>{body}<p>{words}</p></article></body></html>'
+        f'<article class="post"><h1>Heading</h1><p>{words}</p>{body}<p>999 {words}</p></article></body></html>'
     )
 
 
@@ -75,12 +76,20 @@ STRUCTURE = [
 ]
 
 
-@pytest.mark.parametrize("words", [WORDS, ZH_WORDS], ids=["en", "zh"])
+# readability, which reads Chinese pages, drops short lists and tables as navigation.
+FOR_CHINESE = [case for case in STRUCTURE if not case[0].startswith(("<ul", "<table"))]
+
+
 @pytest.mark.parametrize(("html", "expected"), STRUCTURE)
-def test_line_structure(html: str, expected: list[tuple[str, str]], words: str) -> None:
-    if words == ZH_WORDS and expected[0][0] in ("li", "tr") and "ol" not in html[:4] and "dl" not in html[:4]:
-        pytest.skip("readability, which reads Chinese pages, may drop short lists and tables")
-    found = extract(page(html, words))
+def test_line_structure(html: str, expected: list[tuple[str, str]]) -> None:
+    found = extract(page(html))
+    check(found)
+    assert rows(found)[2:-1] == expected
+
+
+@pytest.mark.parametrize(("html", "expected"), FOR_CHINESE)
+def test_line_structure_of_chinese_pages(html: str, expected: list[tuple[str, str]]) -> None:
+    found = extract(page(html, ZH_WORDS))
     check(found)
     assert rows(found)[2:-1] == expected
 
@@ -138,10 +147,28 @@ def test_a_page_gives_the_same_text_at_any_time() -> None:
             assert extract(bodies[i]) == first[i]
 
 
-def test_chinese_pages_take_their_own_way() -> None:
-    side = "<div><p>" + "相关推荐新闻标题，点击查看更多内容。</p><p>" * 3 + "</p></div>"
-    found = extract(page("<p>第二段文字。</p>", ZH_WORDS) + side)
-    assert "第二段文字。" in found.text
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (ZH_WORDS, True),
+        ("繁體中文的網頁也是中文。", True),
+        ("中文 mixed with words of English", False),
+        ("产品 Model X-100 说明书", True),
+        (WORDS, False),
+        ("日本語のページには仮名があります。", False),
+        ("", False),
+    ],
+)
+def test_is_chinese(text: str, expected: bool) -> None:
+    assert is_chinese(text) is expected
+
+
+def test_chinese_pages_take_readability_and_fall_back_where_it_finds_nothing() -> None:
+    long = page("<p>第二段文字。</p>", ZH_WORDS)
+    assert extract(long) == extract(long, engine="readability")
+    short = "<html><head><title>T</title></head><body><div><h1>标题</h1><p>只有一句话的网页。</p></div></body></html>"
+    assert extract(short, engine="readability") != extract(short)
+    assert "只有一句话的网页。" in extract(short).text
 
 
 @pytest.mark.parametrize("engine", engine_names())

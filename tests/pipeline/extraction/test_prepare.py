@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
+from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from pipeline.extraction.embedded import embedded_html
-from pipeline.extraction.prepare import MAX_CHARACTERS, MAX_TAGS, TooLarge, check_size, prepare
+from pipeline.extraction.prepare import MAX_CHARACTERS, MAX_TAGS, Prepared, TooLarge, check_size, prepare
 from pipeline.extraction.signals import page_signals
+
+SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "pages"
 
 
 @pytest.mark.parametrize(
@@ -32,10 +36,20 @@ def test_prepare_keeps_json_ld() -> None:
     assert page.json_ld == ['{"@type": "A"}']
 
 
-@pytest.mark.parametrize("piece", ["<!--", "<script>", "<svg ", "<style", "<ruby><rt>"])
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<script>", "<script></script", "<svg ", "<style", "<ruby><rt>", "<ruby><rt "]
+)
 def test_prepare_is_linear(piece: str) -> None:
     start = time.process_time()
     prepare(piece * 200_000)
+    assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize("piece", ["<title ", "<html ", "<meta ", "<link rel=canonical ", '"@type":[', "a" * 10 + "="])
+def test_signals_are_linear(piece: str) -> None:
+    start = time.process_time()
+    page_signals(Prepared(piece * 30_000, [piece * 30_000]))
+    page_signals(Prepared(f"<meta {piece * 30_000}>", []))
     assert time.process_time() - start < 3
 
 
@@ -54,6 +68,18 @@ def test_guards(html: str, reason: str | None) -> None:
     else:
         with pytest.raises(TooLarge, match=reason):
             check_size(html)
+
+
+def test_the_guards_are_far_from_real_pages() -> None:
+    pages = 0
+    for file in sorted(SAMPLE.glob("*.warc.gz")):
+        with file.open("rb") as stream:
+            for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
+                body = record.reader.read()
+                pages += 1
+                assert len(body) < MAX_CHARACTERS / 2
+                assert body.count(b"<") < MAX_TAGS / 1.5
+    assert pages == 269
 
 
 def test_signals() -> None:

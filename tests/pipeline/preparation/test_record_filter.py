@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import pytest
+
+from pipeline.preparation.record_filter import MAX_CONTROL_SHARE, RecordFilter
+from pipeline.schema import Document, Drop
+
+HTML = "<!DOCTYPE html><html><body><p>hello 你好</p></body></html>".encode()
+
+
+def doc(**fields: Any) -> Document:
+    return Document(
+        **{"doc_id": "0" * 32, "source_file": "f", "http_status": 200, "content_type": "text/html", "html": HTML}
+        | fields
+    )
+
+
+CASES: list[tuple[dict[str, Any], tuple[str, object] | None]] = [
+    ({}, None),
+    ({"content_type": "application/xhtml+xml"}, None),
+    ({"http_status": None, "record_type": "resource"}, None),
+    ({"http_status": 404}, ("status", 404)),
+    ({"http_status": 301}, ("status", 301)),
+    ({"http_status": 206}, ("status", 206)),
+    ({"content_type": None}, None),
+    ({"content_type": None, "html": b"just words"}, ("not_html", "unknown")),
+    ({"content_type": "application/octet-stream"}, None),
+    ({"content_type": "text/plain"}, None),  # HTML that a server calls plain text
+    ({"content_type": "text/plain", "html": b"User-agent: *"}, ("not_html", "text/plain")),
+    ({"content_type": "application/json", "html": b"{}"}, ("not_html", "application/json")),
+    ({"content_type": "image/png", "html": b"\x89PNG\r\n\x1a\n"}, ("binary", "png")),
+    ({"content_type": "text/html", "html": b"fragment without a tag"}, None),
+    ({"html": b"%PDF-1.7 ..."}, ("binary", "pdf")),
+    ({"html": b"\r\n %PDF-1.7 ..."}, ("binary", "pdf")),
+    ({"html": b"\xff\xd8\xff\xe0"}, ("binary", "jpeg")),
+    ({"html": b"PK\x03\x04..."}, ("binary", "zip")),
+    ({"html": gzip.compress(HTML)}, ("binary", "gzip")),
+    ({"html": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"}, ("binary", "ole")),
+    ({"html": b"\x00\x00\x00\x20ftypisom"}, ("binary", "media")),
+    ({"html": bytes(range(256)) * 8}, ("binary", "control_bytes")),
+    ({"html": b"a" * 98 + b"\x00" * 2}, None),  # at the bound
+    ({"html": b"a" * 97 + b"\x00" * 3}, ("binary", "control_bytes")),
+    ({"html": HTML.decode().encode("utf-16")}, None),
+    ({"content_type": None, "html": HTML.decode().encode("utf-16")}, None),
+    ({"html": "<p>中文网页</p>".encode("gbk")}, None),
+    ({"html": "<p>日本</p>".encode("iso-2022-jp")}, None),
+    ({"html": b""}, ("empty_body", 0)),
+    ({"html": b" \r\n\t"}, ("empty_body", 4)),
+    ({"html": b"<p>" + b"x" * 997}, None),
+    ({"html": b"<p>" + b"x" * 998}, ("too_large", 1001)),
+    ({"html": None, "text": "text of a WET record", "http_status": None, "content_type": "text/plain"}, None),
+    ({"html": None, "text": "词" * 1001, "http_status": None}, ("too_large", 1001)),
+    ({"html": None, "text": " \n", "http_status": None}, ("empty_body", 2)),
+    ({"html": None, "text": None, "http_status": None}, ("empty_body", 0)),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), CASES)
+def test_record_filter(fields: dict[str, Any], expected: tuple[str, object] | None) -> None:
+    record = doc(**fields)
+    verdict = RecordFilter(max_bytes=1000)(record) if len(record.html or b"") < 1100 else RecordFilter()(record)
+    if expected is None:
+        assert verdict is record
+    else:
+        assert isinstance(verdict, Drop)
+        assert (verdict.reason, verdict.value) == expected
+
+
+def test_the_control_bound_is_the_one_tested() -> None:
+    assert MAX_CONTROL_SHARE == 0.02
+
+
+def test_statuses_by_config() -> None:
+    step = RecordFilter(statuses=(200, 203), without_status=False)
+    assert isinstance(step(doc(http_status=203)), Document)
+    verdict = step(doc(http_status=None))
+    assert isinstance(verdict, Drop)
+    assert (verdict.reason, verdict.value) == ("status", "none")
