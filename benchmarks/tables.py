@@ -1,0 +1,163 @@
+"""Markdown tables of `benchmarks/results/*.json`, for the documentation.
+
+    python benchmarks/tables.py            print all
+    python benchmarks/tables.py --write    put them between `<!-- results:NAME -->` and `<!-- /results -->` in docs/*.md
+
+`tests/contracts/test_docs.py` holds the documentation to the results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+MARK = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(str(c) for c in row) + " |" for row in rows)])
+
+
+def taken_on(result: dict[str, Any], script: str) -> str:
+    machine = result["machine"]
+    return (
+        f"\n`python benchmarks/{script}.py`, {machine['processor']} ({machine['cores']} cores), Python {machine['python']}, "
+        f"commit {machine['commit'][:10]}; CPU time, one core.\n"
+    )
+
+
+def extraction(r: dict[str, Any]) -> str:
+    types = ("article", "service", "listing", "forum", "product", "documentation", "collection")
+    rows = [
+        [
+            name,
+            f"{s['f1']:.3f}",
+            *(f"{s['f1_by_type'][t]:.2f}" for t in types),
+            f"{s['pages_per_cpu_s']:.0f}",
+            f"{s['speed_to_default']:.2f}",
+            f"{s['ms_p50']:.0f} / {s['ms_p95']:.0f} / {s['ms_p99']:.0f}",
+        ]
+        for name, s in r["tables"]["wcxb-dev"].items()
+    ]
+    header = ["WCXB-dev, word F1", "all", *types, "pages/CPU s", "x default", "ms p50 / p95 / p99"]
+    chinese = [
+        [
+            name,
+            f"{s['f1']:.3f}",
+            f"{s['f1_by_type']['article']:.3f}",
+            f"{s['f1_by_type']['forum']:.3f}",
+            f"{s['pages_per_cpu_s']:.0f}",
+            f"{s['speed_to_default']:.2f}",
+        ]
+        for name, s in r["tables"]["zh-gold"].items()
+    ]
+    header_zh = ["zh-gold, 4-gram F1", "all", "articles", "forums", "pages/CPU s", "x default"]
+    folds = [
+        [k, f"{v['cross_validated']:.3f}", f"{v['shipped_constants']:.3f}"]
+        for k, v in r["tuning"].items()
+        if "_" in k and "cross_validated" in v
+    ]
+    return "\n\n".join(
+        [
+            table(header, rows),
+            table(header_zh, chinese),
+            table(["constants", "chosen on other hosts (5 folds)", "as shipped"], folds),
+            f"Decoding costs {r['costs']['decode_ms']:.2f} ms a page, the child process {r['costs']['sandbox_overhead_ms']:.2f}. "
+            f"Data: {r['data']}.",
+        ]
+    ) + taken_on(r, "extraction")
+
+
+def readers(r: dict[str, Any]) -> str:
+    rows = [[k, f"{w['pages_per_cpu_second']:,}"] for k, w in r["ways"].items()]
+    return table(["reading WARC", "pages/CPU s"], rows) + "\n" + taken_on(r, "readers")
+
+
+def url_filter(r: dict[str, Any]) -> str:
+    five, default = r["five_million_domains"], r["default_filter"]
+    rows = [
+        ["memory of 5 million domains, MB", f"{five['text']['resident_mb']:.0f}"],
+        [
+            "loading them, from text / compiled, s",
+            f"{five['text']['load_cpu_s']:.1f} / {five['compiled']['load_cpu_s']:.1f}",
+        ],
+        ["domain lookups a second", f"{five['lookups_per_s']:,}"],
+        ["URLs a second through all default rules", f"{default['urls_per_s']:,}"],
+        ["gold pages dropped", len(default["pages_dropped"])],
+        ["links on them dropped", sum(default["links_dropped"].values())],
+    ]
+    return table(["URL filter", ""], rows) + f"\n\nData: {r['data']}.\n" + taken_on(r, "url_filter")
+
+
+def language(r: dict[str, Any]) -> str:
+    pages = r["data"]["pages_with_text"]
+    rows = [
+        [name, f"{s['docs_per_s']:,}", *(f"{s['kept_in_the_expected_language'].get(p, 0):,}" for p in pages)]
+        for name, s in r["shown"].items()
+    ]
+    header = ["what the model sees", "documents/CPU s", *(f"{p} kept, of {n:,}" for p, n in pages.items())]
+    return table(header, rows) + "\n" + taken_on(r, "language")
+
+
+def tokenization(r: dict[str, Any]) -> str:
+    rows = [
+        [
+            language,
+            f"{e['mb_per_cpu_second']:.1f}",
+            f"{e['tokens_per_cpu_second']:,}",
+            f"{e['bytes_per_token']:.2f}",
+            f"{e['pages_equal_to_tiktoken']:,} of {e['pages']:,}",
+            f"{e['tiktoken_mb_per_cpu_second']:.1f}",
+        ]
+        for language, e in r["encode"].items()
+    ]
+    header = ["encoding", "MB/CPU s", "tokens/CPU s", "bytes a token", "pages equal to tiktoken", "tiktoken MB/CPU s"]
+    formats = [
+        [name, f"{s['bytes_per_token']:.2f}", s["read_mtok_per_cpu_second"], s["write_mtok_per_cpu_second"]]
+        for name, s in r["shards"].items()
+        if isinstance(s, dict)
+    ]
+    header_shards = ["shard format", "bytes a token", "read, Mtok/CPU s", "write, Mtok/CPU s"]
+    return table(header, rows) + "\n\n" + table(header_shards, formats) + "\n" + taken_on(r, "tokenization")
+
+
+def end_to_end(r: dict[str, Any]) -> str:
+    walls = ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in r["wall_seconds"].items())
+    funnel = "\n".join(f"    {line}".rstrip() for line in r["funnel"])
+    return f"{funnel}\n\nWall seconds, each with Spark's start: {walls}. Data: {r['data']}.\n" + taken_on(
+        r, "end_to_end"
+    )
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    f.__name__: f for f in (extraction, readers, url_filter, language, tokenization, end_to_end)
+}
+
+
+def render(name: str) -> str:
+    return TABLES[name](json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def filled(text: str) -> str:
+    """A page with the tables that its marks ask for."""
+    return MARK.sub(lambda m: f"{m[1]}\n{render(m[2])}\n{m[3]}", text)
+
+
+def main() -> None:
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        if "--write" in sys.argv and filled(text) != text:
+            path.write_text(filled(text), encoding="utf-8")
+            print(f"{path.name} written")
+    if "--write" not in sys.argv:
+        print("\n\n".join(render(name) for name in TABLES))
+
+
+if __name__ == "__main__":
+    main()
