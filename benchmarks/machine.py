@@ -18,7 +18,9 @@ def describe() -> dict[str, Any]:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     here = Path(__file__).parent
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout
-    changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
+    # Results that a benchmark before this one has just written change nothing that is measured.
+    status = ["git", "status", "--porcelain", "--", "..", ":!results"]
+    changed = subprocess.run(status, cwd=here, capture_output=True, text=True, check=True)
     return {
         "processor": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
