@@ -26,7 +26,8 @@ from unittest.mock import patch
 import machine
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from pipeline.preparation import domains, readers_archive
+from pipeline import domains
+from pipeline.preparation import readers_archive
 from pipeline.preparation.readers import InputOptions, read_records
 
 Counts = tuple[int, int]
