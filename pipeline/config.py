@@ -58,6 +58,11 @@ class OutputConfig(Strict):
     dropped_text_share: float = Field(
         0.01, ge=0, le=1, description="share of dropped rows that keep text under `sample`"
     )
+    audit: bool = Field(
+        False,
+        description="run every rule on every row, the dropped ones too, and store all values (`rule_values`), so that "
+        "`python -m pipeline.whatif` can show what other thresholds would do; verdicts are the same",
+    )
     file_characters: int = Field(
         300_000_000, gt=0, description="characters of text that one published file gathers (about 100-300 MB)"
     )
@@ -148,6 +153,8 @@ class StageConfig(Strict):
         rounds: list[Round] = [Round()]
         for label, step in zip(self.labels(), self.steps, strict=True):
             if isinstance(step, CrossDocumentStep):
+                if any(earlier.changes_text for _, earlier in rounds[-1].cross):
+                    rounds.append(Round())
                 rounds[-1].cross.append((label, step))
             else:
                 if rounds[-1].cross:

@@ -28,9 +28,10 @@ from pipeline import storage
 from pipeline.config import StageConfig, parse
 from pipeline.outputs import InputFile, PublishedFile, Verdict
 from pipeline.preparation.readers import read_records
+from pipeline.lines import cut_lines
 from pipeline.removal import RemovalList
-from pipeline.schema import CHUNK, DOCUMENT, SCHEMA_VERSION, Document, Drop, from_table, to_table
-from pipeline.steps import CrossDocumentStep, DocumentStep, apply_step
+from pipeline.schema import CHUNK, DOCUMENT, SCHEMA_VERSION, VERDICT_COLUMNS, Cut, Document, Drop, from_table, to_table
+from pipeline.steps import CrossDocumentStep, DocumentStep, Rule, apply_step
 
 READ = "read"
 REMOVAL = "removal"
@@ -46,12 +47,14 @@ MARKS = pa.schema(
     [
         pa.field("file_no", pa.int64(), nullable=False),
         pa.field("row_no", pa.int64(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),  # null: the row stays, without the lines of `cut_lines`
         pa.field("value", pa.string()),
         pa.field("duplicate_of", pa.string()),
+        pa.field("cut_lines", pa.list_(pa.int32())),
     ]
 )
-"""A cross-document step's result: which rows it drops and why, sorted by row key, in files by range of `file_no`."""
+"""A cross-document step's result: which rows it drops and why, or which of their lines it cuts; sorted by row key, in files
+by range of `file_no`."""
 
 FILES_PER_BUCKET = 64
 
@@ -200,21 +203,32 @@ class Marks:
 
     label: str
     step: CrossDocumentStep
-    by_row: dict[int, Drop]
+    by_row: dict[int, Drop | Cut]
     record: dict[str, Any]
 
 
-def read_marks(folder: str, file_no: int, start: int = 0, stop: int | None = None) -> dict[int, Drop]:
+def read_marks(folder: str, file_no: int, start: int = 0, stop: int | None = None) -> dict[int, Drop | Cut]:
     """Marks of rows [start, stop) of a file, by row number. The file is sorted, so row-group statistics skip the rest."""
+    table = read_rows(folder, MARKS, file_no, start, stop)
+    return {r["row_no"]: _mark(r) for r in table.to_pylist()}
+
+
+def read_rows(folder: str, schema: pa.Schema, file_no: int, start: int = 0, stop: int | None = None) -> pa.Table:
+    """Rows [start, stop) of an input file from a table that is kept by row key, sorted by it."""
     path = storage.join(folder, f"bucket-{marks_bucket(file_no):06d}.parquet")
     if not storage.exists(path):
-        return {}
+        return schema.empty_table()
     where = [("file_no", "==", file_no), ("row_no", ">=", start)]
     if stop is not None:
         where.append(("row_no", "<", stop))
     with storage.open_read(path) as f:
-        rows = pq.read_table(f, filters=where).to_pylist()
-    return {r["row_no"]: Drop(r["reason"], r["value"], r["duplicate_of"]) for r in rows}
+        return pq.read_table(f, filters=where)
+
+
+def _mark(row: dict[str, Any]) -> Drop | Cut:
+    if row["reason"] is None:
+        return Cut(tuple(row["cut_lines"]))
+    return Drop(row["reason"], row["value"], row["duplicate_of"])
 
 
 def _unit_marks(task: Task, config: StageConfig, unit: Unit) -> list[Marks]:
@@ -275,15 +289,54 @@ class _Rows:
         self.count(label).cpu_seconds += time.process_time() - cpu + step.child_cpu_seconds() - child
         return _replace(docs, live, changed)
 
+    def audit(self, label: str, step: DocumentStep, docs: list[Document]) -> list[Document]:
+        """`apply`, with every row's measured value, and with dropped rows going on: they keep the first step's verdict."""
+        if not step.audited:
+            return self.apply(label, step, docs)
+        cpu = time.process_time()
+        values = [_measured(step, d) for d in docs] if isinstance(step, Rule) else []
+        dropped = [i for i, d in enumerate(docs) if d.is_dropped]
+        after = apply_step(step, [docs[i].evolve(**NO_VERDICT) for i in dropped])
+        self.count(label).cpu_seconds += time.process_time() - cpu
+        docs = self.apply(label, step, docs)
+        for i, verdict in zip(dropped, after, strict=True):
+            if isinstance(verdict, Document):
+                docs[i] = verdict.evolve(**{n: getattr(docs[i], n) for n in VERDICT_COLUMNS})
+        if values:
+            docs = [
+                d.evolve(rule_values=[*(d.rule_values or ()), {"rule": label, "value": v}])
+                for d, v in zip(docs, values, strict=True)
+            ]
+        return docs
+
     def apply_marks(self, marks: Marks, docs: list[Document]) -> list[Document]:
         """A cross-document step's verdicts on the live documents of a batch: its marks, then its `decide` on the rest."""
         live = [i for i, d in enumerate(docs) if not d.is_dropped]
         chosen = [docs[i] for i in live]
-        verdicts: list[Document | Drop] = [marks.by_row.get(doc.row_no, doc) for doc in chosen]
-        rest = [i for i, v in enumerate(verdicts) if isinstance(v, Document)]
-        for i, verdict in zip(rest, marks.step.decide([chosen[i] for i in rest], marks.record), strict=True):
+        verdicts = [_marked(doc, marks) for doc in chosen]
+        rest = {i: v for i, v in enumerate(verdicts) if isinstance(v, Document)}
+        for i, verdict in zip(rest, marks.step.decide(list(rest.values()), marks.record), strict=True):
             verdicts[i] = verdict
         return _replace(docs, live, self.record(marks.label, chosen, verdicts))
+
+
+NO_VERDICT: dict[str, Any] = dict.fromkeys(VERDICT_COLUMNS)
+
+
+def _measured(step: Rule, doc: Document) -> float | None:
+    """A rule's value; None where it fails, which the verdict of a live row tells as step_error."""
+    try:
+        return step.measure(doc)
+    except Exception:
+        return None
+
+
+def _marked(doc: Document, marks: Marks) -> Document | Drop:
+    mark = marks.by_row.get(doc.row_no, doc)
+    if not isinstance(mark, Cut):
+        return mark
+    cut = cut_lines(doc, marks.step.step, mark.lines)
+    return cut if (cut.text or "").strip() else Drop("no_text_left", value=len(mark.lines))
 
 
 def _replace(docs: list[Document], at: list[int], new: list[Document]) -> list[Document]:
@@ -406,7 +459,7 @@ def run_unit(task: Task, unit: Unit) -> None:
         for batch in _batches(source, config.run.batch_documents, config.run.batch_bytes):
             offsets += [(d.row_no, d.offset) for d in batch if d.row_no % config.run.unit_records == 0]
             for label, step in steps:
-                batch = rows.apply(label, step, batch)
+                batch = rows.audit(label, step, batch) if config.output.audit else rows.apply(label, step, batch)
             batch = _prepare(cross, batch)
             n += len(batch)
             live += sum(not d.is_dropped for d in batch)

@@ -29,6 +29,7 @@ from pipeline.config import StageConfig, load, parse
 from pipeline.domains import registered_domain
 from pipeline.executor import loaded
 from pipeline.funnel import read_records
+from pipeline.lines import cut_lines
 from pipeline.outputs import published_files
 from pipeline.preparation.readers import read_records as read_crawl
 from pipeline.schema import Document, Drop, from_table
@@ -54,7 +55,10 @@ def explain_steps(config: StageConfig, doc: Document, found: Document | None = N
                 lines.append(f"  {label:<16} DROPPED {_verdict(found)} (from the output)")
                 doc = found
             else:
-                lines.append(f"  {label:<16} kept (from the output)")
+                cut = [r["line"] for r in found.removed_lines or () if r["step"] == step.step]
+                told = f": {len(cut)} lines cut" if cut else ""
+                lines.append(f"  {label:<16} kept{told} (from the output)")
+                doc = cut_lines(doc, step.step, cut)
             continue
         assert isinstance(step, DocumentStep)
         before = doc

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a column changes its meaning or type; stored in every published file and checked by readers."""
 
 DOCUMENT = pa.schema(
@@ -62,6 +62,38 @@ DOCUMENT = pa.schema(
         pa.field("language", pa.string()),
         pa.field("language_score", pa.float32()),
         pa.field("text_digest", pa.string()),  # MD5 of the normalised text (dots.llm1 C.1), 32 hex characters
+        # what the steps did to it
+        pa.field(
+            "removed_lines",  # lines cut from `text`, in the order in which they were cut: see pipeline/lines.py
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("step", pa.string()),
+                        pa.field("line", pa.int32()),  # from 0, in the text as the step found it
+                        pa.field("text", pa.string()),
+                        pa.field("tag", pa.string()),
+                        pa.field("link_share", pa.float32()),
+                    ]
+                )
+            ),
+        ),
+        pa.field(
+            "findings",  # what steps saw in the text without dropping the document: personal data, test set items
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("step", pa.string()),
+                        pa.field("name", pa.string()),
+                        pa.field("line", pa.int32()),  # from 0, in the text as the step found it; null: the whole text
+                        pa.field("count", pa.int32()),
+                    ]
+                )
+            ),
+        ),
+        pa.field(
+            "rule_values",  # audit mode alone: what every rule measured on the text as it came to the rule
+            pa.list_(pa.struct([pa.field("rule", pa.string()), pa.field("value", pa.float64())])),
+        ),
         # what tokenization decided
         pa.field("n_tokens", pa.int64()),  # with the end-of-document token
         pa.field("copies", pa.int32()),
@@ -114,6 +146,9 @@ class Document:
     language: str | None = None
     language_score: float | None = None
     text_digest: str | None = None
+    removed_lines: list[dict[str, Any]] | None = None
+    findings: list[dict[str, Any]] | None = None
+    rule_values: list[dict[str, Any]] | None = None
     n_tokens: int | None = None
     copies: int | None = None
     drop_step: str | None = None
@@ -150,6 +185,13 @@ class Drop:
             return None
         text = f"{self.value:.6g}" if isinstance(self.value, float) else str(self.value)
         return text[:500]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A step's decision to cut lines from a document's text: their numbers, from 0, ascending."""
+
+    lines: tuple[int, ...]
 
 
 def to_table(docs: list[Document]) -> pa.Table:

@@ -27,9 +27,10 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
+from pydantic import BeforeValidator, Field
 
 from pipeline.schema import Document, Drop
 from pipeline.strict import Strict
@@ -84,6 +85,9 @@ class DocumentStep(Step):
     needs_html: ClassVar[bool] = False
     """True if the step reads `doc.html`: the runner then reads the record from its source file."""
 
+    audited: ClassVar[bool] = False
+    """True if the step is also run on rows that are dropped already, where `output.audit` is set."""
+
     def __call__(self, doc: Document) -> Document | Drop:
         raise TypeError(f"{type(self).__name__} must define __call__ or process")
 
@@ -96,6 +100,74 @@ class DocumentStep(Step):
         return 0.0
 
 
+def _limits(value: Any) -> Any:
+    return {"default": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Limits = Annotated[dict[str, float], BeforeValidator(_limits)]
+"""A bound, by language: `50`, or `{en: 50, zh: 30}`, or with `default` for all other languages."""
+
+
+class Rule(DocumentStep):
+    """A document step that measures one number and drops documents whose number is out of bounds.
+
+    Subclasses define `measure` and the class variables; `min` and `max` get their defaults by language, each with its source.
+    Bounds are inclusive: a value equal to a bound stays. A language without a bound passes.
+    """
+
+    unit: ClassVar[str]
+    """What the number is: `words`, `share of characters`, ..."""
+
+    source: ClassVar[str]
+    """Where the rule comes from: paper and section."""
+
+    below: ClassVar[str] = ""
+    """Drop reason of values under `min`."""
+
+    above: ClassVar[str] = ""
+    """Drop reason of values over `max`."""
+
+    audited: ClassVar[bool] = True
+
+    min: Limits | None = Field(None, description="inclusive lower bound, for all languages or by language")
+    max: Limits | None = Field(None, description="inclusive upper bound, for all languages or by language")
+
+    def measure(self, doc: Document) -> float | None:
+        """The document's number; None if the rule does not apply to it."""
+        raise TypeError(f"{type(self).__name__} must define measure")
+
+    def evidence(self, doc: Document) -> str | None:
+        """What of a dropped document made the number, for people: a phrase, a line."""
+        return None
+
+    def judge(self, value: float | None, language: str | None) -> str | None:
+        """The reason to drop a document with this value, or None: it stays."""
+        if value is None:
+            return None
+        low, high = bound(self.min, language), bound(self.max, language)
+        if low is not None and value < low:
+            return self.below
+        if high is not None and value > high:
+            return self.above
+        return None
+
+    def __call__(self, doc: Document) -> Document | Drop:
+        value = self.measure(doc)
+        reason = self.judge(value, doc.language)
+        if reason is None:
+            return doc
+        told = self.evidence(doc)
+        return Drop(reason, value=value if told is None else f"{value:.6g}: {told}")
+
+
+def bound(limits: dict[str, float] | None, language: str | None) -> float | None:
+    """The bound that holds for a language."""
+    if limits is None:
+        return None
+    found = limits.get(language or "")
+    return limits.get("default") if found is None else found
+
+
 class CrossDocumentStep(Step):
     """Decides on documents by comparing them.
 
@@ -103,6 +175,9 @@ class CrossDocumentStep(Step):
     `pipeline.spark.run.compute_marks`. A document's fate may depend only on documents that sort before it, and the sort key
     starts with the ingest generation: so what is published is never revoked.
     """
+
+    changes_text: ClassVar[bool] = False
+    """True if its marks cut lines: a comparison that follows must then see the changed text, in a round of its own."""
 
     def prepare(self, doc: Document) -> Document:
         """Fill the columns that the comparison reads; called for live documents just before they are written."""

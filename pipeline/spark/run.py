@@ -6,6 +6,7 @@ Each unit is one Spark task: a number in, nothing of the corpus through the JVM.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import uuid
@@ -13,12 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
 from pyspark.sql.types import LongType, StructField, StructType
 
 from pipeline import storage
@@ -34,6 +36,7 @@ from pipeline.executor import (
     read_marks,
     run_unit,
 )
+from pipeline.schema import Drop
 from pipeline.spark.progress import Progress
 from pipeline.steps import CrossDocumentStep
 
@@ -145,15 +148,15 @@ class CrossContext:
         for frame in self.persisted:
             frame.unpersist()
 
-    def read_state(self, schema: pa.Schema) -> DataFrame:
-        """The step's state of earlier generations."""
+    def read_state(self, schema: pa.Schema, where: Any = None) -> DataFrame:
+        """The step's state of earlier generations; `where` as pyarrow's `filters`."""
         files = self.state
 
         def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for i in batch.column(0).to_pylist():
                     with storage.open_read(files[i]) as f:
-                        yield from pq.read_table(f, columns=schema.names).cast(schema).to_batches()
+                        yield from pq.read_table(f, columns=schema.names, filters=where).cast(schema).to_batches()
 
         return self._numbers(len(files)).mapInArrow(read, from_arrow_schema(schema))
 
@@ -178,7 +181,8 @@ def live_rows(work: str, unit: Unit, columns: list[str], marks: dict[str, str]) 
     assert unit.chunk is not None
     marked: set[int] = set()
     for folder in marks.values():
-        marked |= set(read_marks(folder, unit.file.file_no, unit.start, unit.stop))
+        marks_here = read_marks(folder, unit.file.file_no, unit.start, unit.stop)
+        marked |= {row for row, mark in marks_here.items() if isinstance(mark, Drop)}
     with storage.open_read(storage.join(work, unit.chunk)) as f:
         for batch in pq.ParquetFile(f).iter_batches(batch_size=4096, columns=[*columns, "drop_step"]):
             table = pa.Table.from_batches([batch])
@@ -200,7 +204,14 @@ def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataF
 
 
 def write_marks(frame: DataFrame, folder: str, partitions: int | None) -> int:
-    """Write marks to bucket files sorted by row key, so that a task reads only its file's. :returns: rows written."""
+    """Write marks by row key; columns that the frame lacks are null. :returns: rows written."""
+    missing = [f for f in MARKS if f.name not in frame.columns]
+    nulls = (F.lit(None).cast(from_arrow_type(f.type)).alias(f.name) for f in missing)
+    return write_rows(frame.select("*", *nulls), MARKS, folder, partitions)
+
+
+def write_rows(frame: DataFrame, schema: pa.Schema, folder: str, partitions: int | None) -> int:
+    """Write a table to bucket files sorted by row key, so that a task reads only its file's rows. :returns: rows written."""
 
     def save(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # A partition holds whole buckets, sorted; a bucket is a few million rows at most (64 input files).
@@ -218,15 +229,15 @@ def write_marks(frame: DataFrame, folder: str, partitions: int | None) -> int:
         rows = 0
         for batch in batches:
             table = pa.Table.from_batches([batch])
-            numbers = table["bucket"].to_pylist()
-            start = 0
-            for i in range(1, len(numbers) + 1):
-                if i == len(numbers) or numbers[i] != numbers[start]:
-                    if numbers[start] != current:
-                        rows += flush()
-                        current, held = numbers[start], []
-                    held.append(table.slice(start, i - start).select(MARKS.names).cast(MARKS))
-                    start = i
+            numbers = table["bucket"].to_numpy()
+            starts = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+            for start, stop in itertools.pairwise(starts):
+                if start == stop:
+                    continue
+                if numbers[start] != current:
+                    rows += flush()
+                    current, held = int(numbers[start]), []
+                held.append(table.slice(start, stop - start).select(schema.names).cast(schema))
         rows += flush()
         yield pa.RecordBatch.from_pydict({"id": pa.array([rows], pa.int64())})
 

@@ -51,7 +51,7 @@ from pipeline.outputs import (
 from pipeline.preparation.readers import fingerprint as input_fingerprint
 from pipeline.preparation.readers import list_inputs
 from pipeline.removal import RemovalList
-from pipeline.spark import exact_dedup  # noqa: F401 (registers the Spark part of its steps)
+from pipeline.spark import exact_dedup, line_dedup  # noqa: F401 (they register the Spark parts of their steps)
 from pipeline.spark.progress import Progress
 from pipeline.spark.run import (
     CrossContext,
@@ -302,6 +302,8 @@ class _Pass:
                 storage.write_json(done, result)
                 told = f"{rows} rows marked" if frame is not None else "decided"
                 self.progress.say(f"{label}: {told}, {time.monotonic() - clock:.1f} s")
+                for alarm in context.record.get("alarms", ()):
+                    self.progress.say(f"{label}: ALARM: {alarm}")
             result = storage.read_json(done)
             self.counts.setdefault(label, StepCount()).cpu_seconds += result["cpu_seconds"]
             self.state[label] = result["state"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,19 @@ def rows(output: Path | str, verdict: Any = None, without: tuple[str, ...] = ())
     table = read_all(str(output), verdict)
     order = [("generation", "ascending"), ("source_file", "ascending"), ("record_no", "ascending")]
     return table.sort_by(order).drop_columns(list(without))
+
+
+def prepared(spark: Any, folder: Path, files: dict[str, list[dict[str, Any]]]) -> str:
+    """An output of the preparation stage that holds these rows (url, text, crawl_time) as they are, a file each."""
+    paths = []
+    for name, content in files.items():
+        path = folder / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content), encoding="utf-8")
+        paths.append(str(path))
+    output = folder / "prepared"
+    # One published file for each input file, so that later stages can take them one after the other.
+    run(stage_config("preparation", paths, output, steps=[], output={"file_characters": 1}), spark)
+    return str(output)
 
 
 def reasons(record: dict[str, Any], label: str) -> dict[str, int]:
