@@ -80,6 +80,9 @@ class RunConfig(Strict):
     batch_documents: int = Field(256, gt=0, description="documents a step sees at once")
     batch_bytes: int = Field(64_000_000, gt=0, description="bytes of HTML and text a step sees at once")
     lease_seconds: float = Field(60, gt=0, description="a lock whose heartbeat is older is taken for dead")
+    estimate_only: bool = Field(
+        False, description="print what the comparisons of documents would need for the new input, and do nothing"
+    )
     keep_work: bool = Field(False, description="keep _work/ after success, for debugging")
 
 

@@ -26,9 +26,9 @@ import xxhash
 
 from pipeline import storage
 from pipeline.config import StageConfig, parse
+from pipeline.lines import cut_lines
 from pipeline.outputs import InputFile, PublishedFile, Verdict
 from pipeline.preparation.readers import read_records
-from pipeline.lines import cut_lines
 from pipeline.removal import RemovalList
 from pipeline.schema import CHUNK, DOCUMENT, SCHEMA_VERSION, VERDICT_COLUMNS, Cut, Document, Drop, from_table, to_table
 from pipeline.steps import CrossDocumentStep, DocumentStep, Rule, apply_step

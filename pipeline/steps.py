@@ -27,6 +27,7 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
@@ -168,6 +169,16 @@ def bound(limits: dict[str, float] | None, language: str | None) -> float | None
     return limits.get("default") if found is None else found
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a comparison of documents will need."""
+
+    cpu_seconds: float
+    shuffle_bytes: int
+    disk_bytes: int
+    """Kept on the executors' disks while it runs, the shuffle aside, and in the output for later generations."""
+
+
 class CrossDocumentStep(Step):
     """Decides on documents by comparing them.
 
@@ -178,6 +189,11 @@ class CrossDocumentStep(Step):
 
     changes_text: ClassVar[bool] = False
     """True if its marks cut lines: a comparison that follows must then see the changed text, in a round of its own."""
+
+    def cost(self, documents: int, characters: int) -> Cost:
+        """An estimate for so many documents with so much text, from measured constants."""
+        # A key row is about 100 bytes; exact_dedup takes some 20 microseconds a document at 1e6 (benchmarks/fuzzy_dedup.py).
+        return Cost(documents * 20e-6, documents * 100, documents * 200)
 
     def prepare(self, doc: Document) -> Document:
         """Fill the columns that the comparison reads; called for live documents just before they are written."""

@@ -85,10 +85,11 @@ def surplus(
     ranked = Window.partitionBy("key").orderBy(*ORDER)
     columns = ["file_no", "row_no", "line"]
 
-    warm = rows.join(over.where(F.col("n") <= hot).select("key", "allowed"), "key")
+    hot_keys = F.broadcast(over.where(F.col("n") > hot).select("key", "allowed"))
+    # Without the anti-join the hot rows would shuffle too, to be thrown away by the join.
+    warm = rows.join(hot_keys, "key", "left_anti").join(over.where(F.col("n") <= hot).select("key", "allowed"), "key")
     cut = warm.withColumn("rank", F.row_number().over(ranked)).where(F.col("rank") > F.col("allowed")).select(columns)
 
-    hot_keys = F.broadcast(over.where(F.col("n") > hot).select("key", "allowed"))
     hot_rows = rows.join(hot_keys, "key")
     firsts = hot_rows.withColumn("rank", F.row_number().over(ranked)).where(F.col("rank") <= limit)
     last = firsts.where(F.col("rank") == F.col("allowed")).select("key", F.struct(*ORDER).alias("last"))

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
+from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type, to_arrow_schema
 from pyspark.sql.types import LongType, StructField, StructType
 
 from pipeline import storage
@@ -150,8 +150,9 @@ class CrossContext:
 
     def read_state(self, schema: pa.Schema, where: Any = None) -> DataFrame:
         """The step's state of earlier generations; `where` as pyarrow's `filters`."""
-        files = self.state
+        return self._read(self.state, schema, where)
 
+    def _read(self, files: list[str], schema: pa.Schema, where: Any = None) -> DataFrame:
         def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for i in batch.column(0).to_pylist():
@@ -159,6 +160,12 @@ class CrossContext:
                         yield from pq.read_table(f, columns=schema.names, filters=where).cast(schema).to_batches()
 
         return self._numbers(len(files)).mapInArrow(read, from_arrow_schema(schema))
+
+    def store(self, frame: DataFrame) -> DataFrame:
+        """A small table written down and read back, so that plans do not grow from round to round."""
+        schema = to_arrow_schema(frame.schema)
+        files = self.write(frame, storage.join(self.work, "tables", self.label))
+        return self._read(files, schema) if files else frame.limit(0)
 
     def write(self, frame: DataFrame, folder: str) -> list[str]:
         """Write a DataFrame to Parquet files in a folder, one a partition. :returns: their paths, complete and exact."""

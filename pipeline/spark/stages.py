@@ -34,6 +34,7 @@ from pyspark.sql import SparkSession
 import pipeline
 from pipeline import storage
 from pipeline.config import StageConfig, dump, load, shown
+from pipeline.estimate import estimate_lines
 from pipeline.executor import ERRORS, READ, REMOVAL, Group, Receipt, StepCount, Task, Unit
 from pipeline.funnel import print_funnel
 from pipeline.outputs import (
@@ -51,7 +52,7 @@ from pipeline.outputs import (
 from pipeline.preparation.readers import fingerprint as input_fingerprint
 from pipeline.preparation.readers import list_inputs
 from pipeline.removal import RemovalList
-from pipeline.spark import exact_dedup, line_dedup  # noqa: F401 (they register the Spark parts of their steps)
+from pipeline.spark import exact_dedup, fuzzy_dedup, line_dedup  # noqa: F401 (they register the Spark parts of their steps)
 from pipeline.spark.progress import Progress
 from pipeline.spark.run import (
     CrossContext,
@@ -101,13 +102,17 @@ def run_stage(
 ) -> dict[str, Any]:
     """Run a stage to its end, or resume it, or add what is new.
 
-    :returns: the run record, as stored in `_run.json`.
+    :returns: the run record, as stored in `_run.json`; empty if `run.estimate_only` is set.
     :raises UserError: if the output was made by another config, is held by another run, or the input is not there.
     :raises StageFailed: if more than `max_error_fraction` of the rows failed, or rows in != kept + dropped.
     """
     progress = progress or Progress(config.stage)
     load_removal_lists(config.removal_lists)  # a mistake in a list is told now, not in a task
     found = _find_inputs(config)
+    if config.run.estimate_only:
+        for line in estimate_lines(config, os.cpu_count() or 1):
+            progress.say(line)
+        return {}
     output = config.output.path
     with Lease(output, config.run.lease_seconds) as lease:
         plan = _plan(config, found, progress)
@@ -504,7 +509,8 @@ def main(stage: str, argv: Sequence[str] | None = None) -> int:
             f"failed: {_cause(e)}\nNothing was published; the same command resumes where it stopped.", file=sys.stderr
         )
         return 1
-    print_funnel([record])
+    if record:
+        print_funnel([record])
     return 0
 
 

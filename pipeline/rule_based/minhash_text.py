@@ -1,0 +1,351 @@
+"""Texts to tokens for fuzzy deduplication: normalised, segmented and hashed a batch at a time, without a string a token.
+
+The steps of dots.llm1 C.2: the normalisation of identity removal (`pipeline.text.identity_form`, the same result), jieba
+words for Chinese, words between spaces for the rest. No language is asked for: a page in two languages gives the words of
+both.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import unicodedata
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.text import identity_form
+
+Segmenter = Literal["rjieba", "jieba"]
+Bytes = npt.NDArray[np.uint8]
+Ids = npt.NDArray[np.int64]
+
+_KEEP, _DROP, _SPACE, _MAP, _ODD = range(5)
+
+
+class Compiled:
+    """A numba function of one signature, compiled at its first call: importing this package must stay cheap.
+
+    Not cached on disk: numba's cache is made of pickles, and knows neither imported modules nor an upgraded dependency.
+    """
+
+    def __init__(self, signature: str, function: Callable[..., Any]) -> None:
+        self._signature = signature
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    @functools.cached_property
+    def _compiled(self) -> Callable[..., Any]:
+        # `in:u1` is a one-dimensional C array that is only read, `io:u1` one that is written; a number alone is a scalar.
+        compiled: Callable[..., Any] = numba.njit(
+            tuple(_numba_type(name) for name in self._signature.split()), nogil=True
+        )(self._function)
+        return compiled
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._compiled(*arguments)
+
+
+def _numba_type(name: str) -> Any:
+    use, _, item = name.rpartition(":")
+    number = getattr(numba.types, np.dtype(item.rstrip("*")).name)
+    if not use:
+        return number
+    return numba.types.Array(number, 1 + item.count("*"), "C", readonly=use == "in")
+
+
+def compiled(signature: str) -> Callable[[Callable[..., Any]], Compiled]:
+    """Decorator: `Compiled` of `signature`."""
+    return functools.partial(Compiled, signature)
+
+
+@functools.cache
+def _tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64], Bytes, int]:
+    """What `identity_form` does to each character, asked of itself in one call (0.6 s, once a process).
+
+    :returns: for each byte of ASCII what to write (32: white space; -1: nothing), shape (128,); for each code point
+        its kind (bits 0-2), the canonical combining classes of the first and last character of its decomposition (bits
+        8-15 and 16-23), length (bits 24-31) and place (bits 32-63) of what is written instead, shape (0x110000,); what
+        is written, UTF-8; the largest ratio of written to read bytes, rounded up.
+    """
+    # The characters are held apart by NULs, which the normalisation lets through and which no accent attaches to.
+    points = [p for p in range(1, sys.maxunicode + 1) if not 0xD800 <= p <= 0xDFFF]
+    characters = list(map(chr, points))
+    forms = identity_form("\0".join(characters)).split("\0")
+    # An element of white space alone becomes one space, but the first and last characters are no white space.
+    entries = np.zeros(sys.maxunicode + 1, np.uint64)
+    classes = np.fromiter(map(unicodedata.combining, characters), np.uint64, len(characters))
+    entries[points] = classes << np.uint64(8) | classes << np.uint64(16)
+    written, ratio, size = [], 1, 0
+    for point, character, form in zip(points, characters, forms, strict=True):
+        if form == character:
+            continue
+        if form in ("", " "):
+            entries[point] = _SPACE if form else _DROP
+            continue
+        parts, utf8 = unicodedata.normalize("NFD", character), form.encode()
+        first, last = unicodedata.combining(parts[0]), unicodedata.combining(parts[-1])
+        entries[point] = _MAP | first << 8 | last << 16 | len(utf8) << 24 | size << 32
+        written.append(utf8)
+        size += len(utf8)
+        ratio = max(ratio, -(-len(utf8) // len(character.encode())))
+    entries[ord("Σ")] = _ODD  # lower case depends on its neighbours: "ς" at the end of a word
+    ascii_map = np.arange(128, dtype=np.int16)
+    for point in range(1, 128):
+        form = forms[point - 1]
+        ascii_map[point] = ord(form) if form else -1
+    return ascii_map, entries, np.frombuffer(b"".join(written), np.uint8), ratio
+
+
+@compiled("in:u1 in:i8 in:i2 in:u8 in:u1 io:u1 io:i8 io:b1")
+def _normalise(data, offsets, ascii_map, entries, written, out, out_offsets, odd):  # type: ignore[no-untyped-def]
+    """`identity_form` of each document, but for those marked in `odd`: a capital sigma, or accents to be put in order."""
+    o = 0
+    out_offsets[0] = 0
+    for d in range(len(offsets) - 1):
+        start, i, end = o, offsets[d], offsets[d + 1]
+        gap = False  # white space since the last character written
+        ccc = np.uint64(0)  # combining class of the last character
+        odd[d] = False
+        while i < end:
+            c = data[i]
+            if c < 128:
+                m = ascii_map[c]
+                i += 1
+                if m == 32:
+                    gap = True
+                    ccc = np.uint64(0)
+                elif m >= 0:
+                    if gap and o > start:
+                        out[o] = 32
+                        o += 1
+                    gap = False
+                    ccc = np.uint64(0)
+                    out[o] = m
+                    o += 1
+                continue
+            if c < 0xE0:
+                size, point = 2, (c & 0x1F) << 6 | (data[i + 1] & 0x3F)
+            elif c < 0xF0:
+                size, point = 3, (c & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F)
+            else:
+                size, point = 4, (c & 0x07) << 18 | (data[i + 1] & 0x3F) << 12
+                point |= (data[i + 2] & 0x3F) << 6 | (data[i + 3] & 0x3F)
+            entry = entries[point]
+            kind = entry & np.uint64(7)
+            if kind == _DROP:
+                i += size
+                continue
+            if kind == _SPACE:
+                gap = True
+                ccc = np.uint64(0)
+                i += size
+                continue
+            first = (entry >> np.uint64(8)) & np.uint64(255)
+            if kind == _ODD or (first != 0 and first < ccc):
+                odd[d] = True
+                o = start
+                break
+            ccc = (entry >> np.uint64(16)) & np.uint64(255)
+            if gap and o > start:
+                out[o] = 32
+                o += 1
+            gap = False
+            if kind == _KEEP:
+                for j in range(size):
+                    out[o + j] = data[i + j]
+                o += size
+            else:
+                place = np.int64(entry >> np.uint64(32))
+                for j in range(place, place + np.int64((entry >> np.uint64(24)) & np.uint64(255))):
+                    out[o] = written[j]
+                    o += 1
+            i += size
+        out_offsets[d + 1] = o
+
+
+def _joined(parts: list[bytes]) -> tuple[Bytes, Ids]:
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=offsets[1:])
+    return np.frombuffer(b"".join(parts), np.uint8), offsets
+
+
+def identity_forms(texts: list[str]) -> tuple[Bytes, Ids]:
+    """`identity_form` of many texts.
+
+    :param texts: n texts; lone surrogates are let through.
+    :returns: the normalised texts in UTF-8, one after the other, shape (n_bytes,), and where each starts and ends,
+        shape (n + 1,).
+    """
+    data, offsets = _joined([t.encode("utf-8", "surrogatepass") for t in texts])
+    ascii_map, entries, written, ratio = _tables()
+    out = np.empty(ratio * len(data), np.uint8)
+    out_offsets, odd = np.empty(len(texts) + 1, np.int64), np.empty(len(texts), np.bool_)
+    _normalise(data, offsets, ascii_map, entries, written, out, out_offsets, odd)
+    if not odd.any():
+        return out[: out_offsets[-1]], out_offsets
+    return _joined(
+        [
+            identity_form(text).encode("utf-8", "surrogatepass") if slow else out[start:end].tobytes()
+            for text, slow, start, end in zip(texts, odd, out_offsets[:-1], out_offsets[1:], strict=True)
+        ]
+    )
+
+
+# jieba's own range of Chinese characters. Runs of them alone go to the segmenter, so that what it makes of letters, of
+# later blocks of ideographs (where rjieba and jieba differ) or of a neighbouring script does not matter.
+_HAN_FIRST, _HAN_LAST = 0x4E00, 0x9FD5
+
+
+@numba.njit
+def _is_han(data, i):  # type: ignore[no-untyped-def]
+    if data[i] < 0xE4 or data[i] > 0xE9:
+        return False
+    point = (data[i] & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F)
+    return _HAN_FIRST <= point <= _HAN_LAST
+
+
+@compiled("in:u1 in:i8 io:u1")
+def _han_runs(data, offsets, out):  # type: ignore[no-untyped-def]
+    """Writes the runs of Chinese characters, each with a newline behind it; returns the bytes written."""
+    o = 0
+    for d in range(len(offsets) - 1):
+        i, end = offsets[d], offsets[d + 1]
+        while i < end:
+            if not _is_han(data, i):
+                i += 1
+                continue
+            while i < end and _is_han(data, i):
+                for j in range(3):
+                    out[o + j] = data[i + j]
+                o += 3
+                i += 3
+            out[o] = 10
+            o += 1
+    return o
+
+
+@functools.cache
+def _cut(segmenter: Segmenter) -> Callable[[str], Any]:
+    if segmenter == "rjieba":
+        import rjieba
+
+        rust: Callable[[str], Any] = rjieba.cut
+        return rust
+    import logging
+
+    import jieba  # type: ignore[import-untyped]
+
+    jieba.setLogLevel(logging.WARNING)  # it reports the loading of its dictionary at DEBUG, on stderr
+    python: Callable[[str], Any] = jieba.cut
+    return python
+
+
+@numba.njit
+def mix64(x):  # type: ignore[no-untyped-def]
+    """The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014): every bit of `x` reaches every bit."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@compiled("in:u1 in:i8 in:u1 io:u8 io:i8")
+def _tokens(data, offsets, words, out, out_offsets):  # type: ignore[no-untyped-def]
+    """Hashes of the tokens of each document; `words` are the runs of `_han_runs`, words parted by spaces."""
+    prime = np.uint64(0x100000001B3)  # FNV-1a, 64 bits; `mix64` at the end of a token
+    basis = np.uint64(0xCBF29CE484222325)
+    o, w = 0, 0
+    out_offsets[0] = 0
+    for d in range(len(offsets) - 1):
+        i, end = offsets[d], offsets[d + 1]
+        h = basis  # of the open token; none is open while it is `basis`
+        while i < end:
+            c = data[i]
+            if c < 0xE0 and c != 32:
+                h = (h ^ np.uint64(c)) * prime
+                i += 1
+                continue
+            if c == 32:
+                size, alone = 1, False
+            elif c < 0xF0:
+                size, point = 3, (c & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F)
+                # Scripts without spaces: each character is a token. Thai, Lao, Tibetan, Burmese; Khmer; kana, bopomofo
+                # and the ideographs that jieba does not know.
+                alone = (
+                    0x0E00 <= point <= 0x109F
+                    or 0x1780 <= point <= 0x17FF
+                    or 0x3000 <= point <= 0x9FFF
+                    or 0xF900 <= point <= 0xFAFF
+                )
+            else:
+                size, alone = 4, 0x20000 <= ((c & 0x07) << 18 | (data[i + 1] & 0x3F) << 12) <= 0x3FFFF
+            if not (alone or c == 32):
+                for j in range(size):
+                    h = (h ^ np.uint64(data[i + j])) * prime
+                i += size
+                continue
+            if h != basis:
+                out[o] = mix64(h)
+                o += 1
+                h = basis
+            if alone and _is_han(data, i):
+                while i < end and _is_han(data, i):
+                    i += 3
+                while w < len(words):
+                    c = words[w]
+                    w += 1
+                    if c != 32 and c != 10:
+                        h = (h ^ np.uint64(c)) * prime
+                        continue
+                    if h != basis:
+                        out[o] = mix64(h)
+                        o += 1
+                        h = basis
+                    if c == 10:
+                        break
+                continue
+            if alone:
+                for j in range(size):
+                    h = (h ^ np.uint64(data[i + j])) * prime
+                out[o] = mix64(h)
+                o += 1
+                h = basis
+            i += size
+        if h != basis:
+            out[o] = mix64(h)
+            o += 1
+        out_offsets[d + 1] = o
+
+
+def segment(data: Bytes, offsets: Ids, segmenter: Segmenter) -> Bytes:
+    """The words of all runs of Chinese characters (U+4E00 to U+9FD5) in n documents, in UTF-8.
+
+    :param data: normalised texts in UTF-8, shape (n_bytes,).
+    :param offsets: where each document starts and ends, shape (n + 1,).
+    :returns: words parted by spaces, a newline after each run.
+    """
+    runs = np.empty(len(data) + len(data) // 3 + 1, np.uint8)
+    size = _han_runs(data, offsets, runs)
+    if not size:
+        return np.empty(0, np.uint8)
+    return np.frombuffer(" ".join(_cut(segmenter)(runs[:size].tobytes().decode())).encode(), np.uint8)
+
+
+def token_hashes(data: Bytes, offsets: Ids, words: Bytes) -> tuple[npt.NDArray[np.uint64], Ids]:
+    """64-bit hashes of the tokens of normalised documents.
+
+    A token is a jieba word, a single character of another script without spaces, or what stands between these and white
+    space.
+
+    :param data: normalised texts in UTF-8, shape (n_bytes,).
+    :param offsets: where each of n documents starts and ends, shape (n + 1,).
+    :param words: `segment` of the same.
+    :returns: hashes, shape (n_tokens,), and where each document's start and end, shape (n + 1,).
+    """
+    out = np.empty(len(data) // 2 + len(offsets), np.uint64)  # the densest text is "a b c"
+    out_offsets = np.empty(len(offsets), np.int64)
+    _tokens(data, offsets, words, out, out_offsets)
+    return out[: out_offsets[-1]], out_offsets
