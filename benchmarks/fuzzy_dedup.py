@@ -205,8 +205,8 @@ def quality(maker: Maker, output: Path, n: int) -> dict[str, Any]:
 
     pairs = [(i, maker.origin(i) or 0) for i in chosen]
     exact = similarity(pairs)
-    # One of a pair goes, whichever comes later: found is a pair whose two members have one survivor.
-    found = np.array([survivor.get(i, i) == survivor.get(o, o) for i, o in pairs])
+    # The later of a pair goes, and which is later is a matter of length.
+    found = np.array([i in survivor or o in survivor for i, o in pairs])
     edges = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0001]
     buckets = {}
     for low, high in zip(edges, edges[1:], strict=False):

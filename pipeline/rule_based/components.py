@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.rule_based.kernels import compiled
 
 Ids = npt.NDArray[np.int64]
 
@@ -20,13 +19,13 @@ def roots(left: Ids, right: Ids) -> tuple[Ids, Ids]:
     """
     nodes, inverse = np.unique(np.concatenate([left, right]), return_inverse=True)
     a, b = inverse[: len(left)].astype(np.int64), inverse[len(left) :].astype(np.int64)
-    found: Ids = nodes[_union(len(nodes), a, b)]
-    return nodes, found
+    parent = np.arange(len(nodes))
+    _union(a, b, parent)
+    return nodes, nodes[parent]
 
 
-@numba.njit("int64[:](int64, int64[:], int64[:])", nogil=True)  # type: ignore[untyped-decorator]
-def _union(n: int, a: Any, b: Any) -> Any:
-    parent = np.arange(n)
+@compiled("in:i8 in:i8 io:i8")
+def _union(a, b, parent):  # type: ignore[no-untyped-def]
     for i in range(len(a)):
         x, y = a[i], b[i]
         while parent[x] != x:  # path halving
@@ -39,6 +38,5 @@ def _union(n: int, a: Any, b: Any) -> Any:
             parent[y] = x
         elif y < x:
             parent[x] = y
-    for i in range(n):  # a parent's index is never greater: one pass in ascending order finishes
+    for i in range(len(parent)):  # a parent's index is never greater: one pass in ascending order finishes
         parent[i] = parent[parent[i]]
-    return parent

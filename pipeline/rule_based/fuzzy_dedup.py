@@ -33,13 +33,17 @@ class FuzzyDedup(CrossDocumentStep):
     """
 
     step: Literal["fuzzy_dedup"] = "fuzzy_dedup"
-    segmenter: Literal["rjieba", "jieba"] = Field("rjieba", description="equal on normalised text; jieba is 20 times slower")
+    segmenter: Literal["rjieba", "jieba"] = Field(
+        "rjieba", description="equal on normalised text; jieba is 20 times slower"
+    )
     ngram: int = Field(5, gt=0, description="tokens of a shingle (dots.llm1 C.2)")
     bands: int = Field(128, gt=0, description="bands (dots.llm1 C.2)")
     rows: int = Field(16, gt=0, description="MinHash values a band (dots.llm1 C.2)")
     min_tokens: int = Field(MinHashParams().min_tokens, ge=0, description="documents of fewer tokens take no part")
     seed: int = Field(1, ge=0, description="of the hash functions")
-    threshold: float = Field(0.8, ge=0, le=1, description="Jaccard similarity of the shingle sets from which a pair is one")
+    threshold: float = Field(
+        0.8, ge=0, le=1, description="Jaccard similarity of the shingle sets from which a pair is one"
+    )
     verify: Literal["sketch", "exact", "none"] = Field(
         "sketch",
         description="how candidates are compared: by an estimate from 4 bits of each MinHash value (standard error 0.009 at "
@@ -50,20 +54,25 @@ class FuzzyDedup(CrossDocumentStep):
         description="parent: as above. component: the first of each connected component of verified pairs. band: the report's "
         "literal rule, of documents that share a bucket one (needs verify: none). The last two for a single batch only",
     )
-    candidates: int = Field(4, gt=0, description="first members of each bucket that a document is compared with")
+    candidates: int = Field(4, gt=0, description="first members of a bucket that a document is compared with")
     band_groups: int = Field(1, gt=0, description="bands are shuffled in so many groups, one after the other")
     driver_edges: int = Field(
         20_000_000, ge=0, description="edges up to which components are found on the driver (50 bytes each)"
     )
     alarm_cluster: int = Field(10_000, gt=0, description="tell of clusters with more documents")
-    alarm_domain_share: float = Field(0.5, ge=0, le=1, description="tell of domains that lose a larger share of documents")
+    alarm_domain_share: float = Field(
+        0.5, ge=0, le=1, description="tell of domains that lose a larger share of documents"
+    )
     alarm_domain_documents: int = Field(100, gt=0, description="... if they have so many")
     columns: ClassVar[tuple[str, ...]] = ("text",)
 
     @model_validator(mode="after")
-    def _band_is_unverified(self) -> FuzzyDedup:
+    def _parameters_fit(self) -> FuzzyDedup:
+        self._params()
         if self.keep == "band" and self.verify != "none":
-            raise ValueError(f"keep: band drops whatever shares a bucket: set verify: none, found verify: {self.verify}")
+            raise ValueError(
+                f"keep: band drops whatever shares a bucket: set verify: none, found verify: {self.verify}"
+            )
         return self
 
     def cost(self, documents: int, characters: int) -> Cost:
@@ -76,8 +85,11 @@ class FuzzyDedup(CrossDocumentStep):
 
     def hasher(self) -> MinHasher:
         """The worker process's hasher of these parameters."""
+        return _hasher(self._params())
+
+    def _params(self) -> MinHashParams:
         names = ("segmenter", "ngram", "bands", "rows", "min_tokens", "seed")
-        return _hasher(MinHashParams(**{n: getattr(self, n) for n in names}))
+        return MinHashParams(**{n: getattr(self, n) for n in names})
 
 
 @functools.lru_cache(maxsize=2)

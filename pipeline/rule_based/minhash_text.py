@@ -17,6 +17,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.rule_based.kernels import compiled
 from pipeline.text import identity_form
 
 Segmenter = Literal["rjieba", "jieba"]
@@ -26,45 +27,9 @@ Ids = npt.NDArray[np.int64]
 _KEEP, _DROP, _SPACE, _MAP, _ODD = range(5)
 
 
-class Compiled:
-    """A numba function of one signature, compiled at its first call: importing this package must stay cheap.
-
-    Not cached on disk: numba's cache is made of pickles, and knows neither imported modules nor an upgraded dependency.
-    """
-
-    def __init__(self, signature: str, function: Callable[..., Any]) -> None:
-        self._signature = signature
-        self._function = function
-        functools.update_wrapper(self, function)
-
-    @functools.cached_property
-    def _compiled(self) -> Callable[..., Any]:
-        # `in:u1` is a one-dimensional C array that is only read, `io:u1` one that is written; a number alone is a scalar.
-        compiled: Callable[..., Any] = numba.njit(
-            tuple(_numba_type(name) for name in self._signature.split()), nogil=True
-        )(self._function)
-        return compiled
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._compiled(*arguments)
-
-
-def _numba_type(name: str) -> Any:
-    use, _, item = name.rpartition(":")
-    number = getattr(numba.types, np.dtype(item.rstrip("*")).name)
-    if not use:
-        return number
-    return numba.types.Array(number, 1 + item.count("*"), "C", readonly=use == "in")
-
-
-def compiled(signature: str) -> Callable[[Callable[..., Any]], Compiled]:
-    """Decorator: `Compiled` of `signature`."""
-    return functools.partial(Compiled, signature)
-
-
 @functools.cache
 def _tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64], Bytes, int]:
-    """What `identity_form` does to each character, asked of itself in one call (0.6 s, once a process).
+    """What `identity_form` does to each character, asked of itself in one call (0.4 s, once a process).
 
     :returns: for each byte of ASCII what to write (32: white space; -1: nothing), shape (128,); for each code point
         its kind (bits 0-2), the canonical combining classes of the first and last character of its decomposition (bits
@@ -75,7 +40,7 @@ def _tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64], Bytes, int
     points = [p for p in range(1, sys.maxunicode + 1) if not 0xD800 <= p <= 0xDFFF]
     characters = list(map(chr, points))
     forms = identity_form("\0".join(characters)).split("\0")
-    # An element of white space alone becomes one space, but the first and last characters are no white space.
+    # White space between two NULs is a space in the result, punctuation nothing; anything else is what replaces it.
     entries = np.zeros(sys.maxunicode + 1, np.uint64)
     classes = np.fromiter(map(unicodedata.combining, characters), np.uint64, len(characters))
     entries[points] = classes << np.uint64(8) | classes << np.uint64(16)

@@ -182,6 +182,7 @@ def _packed(step: FuzzyDedup, context: CrossContext, ranks: str, parts: int) -> 
 
 def _hashed(step: FuzzyDedup, texts: list[str], ranks: Parts, parts: int) -> Iterator[tuple[int, int, bytes]]:
     hasher = step.hasher()
+    flat: Array
     flat, offsets, n_tokens = hasher.shingles(texts)
     used = np.flatnonzero((n_tokens >= step.min_tokens) & (np.diff(offsets) > 0))
     if len(used) < len(texts):

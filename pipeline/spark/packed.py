@@ -79,7 +79,7 @@ def pack_payloads(
     kind: int, part: Parts, ranks: Parts, flat: Array, starts: Parts, stops: Parts
 ) -> Iterator[tuple[int, int, bytes]]:
     """Values of any number, each with an owner: `flat[starts[i]:stops[i]]` belongs to `ranks[i]` and goes to `part[i]`."""
-    data = memoryview(np.ascontiguousarray(flat)).cast("B")
+    data = np.ascontiguousarray(flat).data.cast("B")
     width = flat.dtype.itemsize
     starts, stops = starts * width, stops * width
     for p, index in _by_part(part):

@@ -1,0 +1,163 @@
+"""C4's rules (Raffel et al. 2020, Exploring the Limits of Transfer Learning, 2.2), for Chinese too.
+
+C4 judges lines first and documents after. A line in Chinese has no spaces: its "words" are counted in characters.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.lines import cut_lines
+from pipeline.rule_based.statistics import statistics, word_list
+from pipeline.schema import Document, Drop
+from pipeline.steps import DocumentStep, Limits, Rule, bound
+from pipeline.text import lines
+
+C4 = "C4 (Raffel et al. 2020), 2.2"
+_END = tuple(".!?\"'”’。！？；」』》…）")
+_LATIN_END = tuple(".!?\"'")
+_SENTENCE_ENDS = (". ", "! ", "? ", '." ', '!" ', '?" ', ".” ", "!” ", "?” ", ".) ", "。", "！", "？", "；")
+# Code, tables and headings are not sentences, and are known by their tags.
+_NO_PROSE = frozenset(("code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6"))
+
+
+class LineStep(DocumentStep):
+    """Base of steps that cut the lines of which `is_unwanted` holds; the document goes if none is left."""
+
+    audited: ClassVar[bool] = True
+    source: ClassVar[str] = C4
+
+    def unwanted(self, doc: Document) -> list[int]:
+        """Numbers of the lines that go."""
+        raise TypeError(f"{type(self).__name__} must define unwanted")
+
+    def __call__(self, doc: Document) -> Document | Drop:
+        numbers = self.unwanted(doc)
+        if not numbers:
+            return doc
+        cut = cut_lines(doc, self.step, numbers)
+        return cut if (cut.text or "").strip() else Drop("no_text_left", value=len(numbers))
+
+
+class C4TerminalPunctuation(LineStep):
+    """Cut lines that do not end in a terminal punctuation mark. Not in the shipped config.
+
+    It takes headings, list items, tables and code along: see the loss in benchmarks/rules.py.
+    """
+
+    step: Literal["c4_terminal_punctuation"] = "c4_terminal_punctuation"
+
+    def unwanted(self, doc: Document) -> list[int]:
+        found = enumerate(map(str.strip, lines(doc.text or "")))
+        return [i for i, line in found if line and (not line.endswith(_END) or line.endswith(("...", "…")))]
+
+
+class C4ShortLines(LineStep):
+    """Cut lines of fewer than 3 words (Chinese: 5 characters). Not in the shipped config, for the same reason.
+
+    Lines that their tags show to be code, table rows or headings stay.
+    """
+
+    step: Literal["c4_short_lines"] = "c4_short_lines"
+    min_words: Limits = Field({"default": 3, "zh": 5}, description="words of a line; in Chinese characters")
+
+    def unwanted(self, doc: Document) -> list[int]:
+        least = bound(self.min_words, doc.language) or 0
+        tags = doc.line_tags
+        out = []
+        for i, line in enumerate(map(str.strip, lines(doc.text or ""))):
+            if line and (tags is None or tags[i] not in _NO_PROSE):
+                size = len(line) if doc.language == "zh" else len(line.split())
+                if size < least:
+                    out.append(i)
+        return out
+
+
+_ON = "disabled|enabled|turned|off|required|supported"
+_SWITCH = "启用|開啟|开启|打开|禁用|停用|关闭|支持|支援"
+_JAVASCRIPT = re.compile(
+    rf"java ?script (?:is|must be|needs? to be|has been|seems to be) (?:currently )?(?:not )?(?:{_ON})"
+    r"|(?:enable|activate|turn on|requires?|without|support|allow) java ?script"
+    r"|java ?script.{0,20}browser|browser.{0,60}java ?script"
+    rf"|(?:{_SWITCH}).{{0,8}}java ?script|java ?script.{{0,12}}(?:{_SWITCH})",
+    re.IGNORECASE,
+)
+
+
+class C4Javascript(LineStep):
+    """Cut lines that tell to turn JavaScript on. C4 cuts every line with the word, which costs pages about JavaScript."""
+
+    step: Literal["c4_javascript"] = "c4_javascript"
+    longest: int = Field(300, gt=0, description="characters of a line that is looked at")
+
+    def unwanted(self, doc: Document) -> list[int]:
+        lower = statistics(doc.text or "", doc.language).lower
+        if "javascript" not in lower and "java script" not in lower:
+            return []
+        found = enumerate(lines(doc.text or ""))
+        return [i for i, line in found if len(line) <= self.longest and _JAVASCRIPT.search(line)]
+
+
+class C4PolicyLines(LineStep):
+    """Cut short lines that hold a phrase of cookie or terms-of-use notices (`word_lists/policy_phrases.yaml`).
+
+    C4 cuts lines of any length; here lines of at most `longest` characters, since articles discuss privacy policies too.
+    """
+
+    step: Literal["c4_policy_lines"] = "c4_policy_lines"
+    longest: Limits = Field({"default": 120, "zh": 40}, description="characters of a line that is looked at")
+
+    def unwanted(self, doc: Document) -> list[int]:
+        lower = statistics(doc.text or "", doc.language).lower
+        phrases = [p for p in _policy() if p in lower]
+        if not phrases:
+            return []
+        longest = bound(self.longest, doc.language) or 0
+        found = ((i, line) for i, line in enumerate(lines(doc.text or "")) if len(line) <= longest)
+        return [i for i, line in found if any(p in line.lower() for p in phrases)]
+
+
+@functools.cache
+def _policy() -> tuple[str, ...]:
+    return tuple(p for phrases in word_list("policy_phrases").values() for p in phrases)
+
+
+class C4CurlyBrace(Rule):
+    """Drop documents with a curly brace. Not in the shipped config: it drops every page with code."""
+
+    step: Literal["c4_curly_brace"] = "c4_curly_brace"
+    unit: ClassVar[str] = "curly braces"
+    source: ClassVar[str] = C4
+    above: ClassVar[str] = "curly_brace"
+    max: Limits | None = {"default": 0}
+
+    def measure(self, doc: Document) -> float:
+        return (doc.text or "").count("{")
+
+
+class C4Sentences(Rule):
+    """Drop documents of fewer than 3 sentences (Chinese: 2, tuned: sentences are long, and news is short).
+
+    A sentence ends in . ! ? before white space, or in a Chinese full stop; a line of 6 words (Chinese: 12 characters) or more
+    without such an end is one too, since lines are blocks of a page.
+    """
+
+    step: Literal["c4_sentences"] = "c4_sentences"
+    unit: ClassVar[str] = "sentences"
+    source: ClassVar[str] = C4
+    below: ClassVar[str] = "too_few_sentences"
+    min: Limits | None = {"default": 3, "zh": 2}
+
+    def measure(self, doc: Document) -> float:
+        found = statistics(doc.text or "", doc.language)
+        n = sum(map(found.text.count, _SENTENCE_ENDS))
+        for line in found.lines:
+            if line.endswith(_LATIN_END):
+                n += 1
+            elif not line.endswith(_END):
+                n += len(line) >= 12 if found.is_chinese else line.count(" ") >= 5
+        return n

@@ -1,0 +1,160 @@
+"""Gopher's quality rules (Rae et al. 2021, Scaling Language Models, A1.1), by language.
+
+English values are the paper's. For Chinese, word lengths, words with letters and stop words start from FineWeb2's values
+(huggingface/fineweb-2, configs/cmn_Hani.yml) over words from segmentation; what was changed is said at the rule.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.rule_based.statistics import statistics, word_list
+from pipeline.schema import Document
+from pipeline.steps import Limits, Rule
+
+GOPHER = "Gopher (Rae et al. 2021), A1.1"
+
+
+class WordCount(Rule):
+    """Drop documents of fewer than 50 (Chinese: 40, tuned) or more than 100,000 words."""
+
+    step: Literal["word_count"] = "word_count"
+    unit: ClassVar[str] = "words"
+    source: ClassVar[str] = GOPHER
+    below: ClassVar[str] = "too_few_words"
+    above: ClassVar[str] = "too_many_words"
+    min: Limits | None = {"default": 50, "zh": 40}
+    max: Limits | None = {"default": 100_000}
+
+    def measure(self, doc: Document) -> float:
+        return len(statistics(doc.text or "", doc.language).words)
+
+
+class MeanWordLength(Rule):
+    """Drop documents whose words have fewer than 3 or more than 10 characters in the mean; in Chinese, 1 and 5."""
+
+    step: Literal["mean_word_length"] = "mean_word_length"
+    unit: ClassVar[str] = "characters"
+    source: ClassVar[str] = f"{GOPHER}; zh: FineWeb2"
+    below: ClassVar[str] = "words_too_short"
+    above: ClassVar[str] = "words_too_long"
+    min: Limits | None = {"default": 3, "zh": 1}
+    max: Limits | None = {"default": 10, "zh": 5}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        return float(found.lengths.mean()) if found.words else None
+
+
+class HashRatio(Rule):
+    """Drop documents with more than one hash sign in ten words."""
+
+    step: Literal["hash_ratio"] = "hash_ratio"
+    unit: ClassVar[str] = "hash signs per word"
+    source: ClassVar[str] = GOPHER
+    above: ClassVar[str] = "too_many_hash_signs"
+    max: Limits | None = {"default": 0.1}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        return found.text.count("#") / len(found.words) if found.words else None
+
+
+class EllipsisRatio(Rule):
+    """Drop documents with more than one ellipsis in ten words: three points, or the sign; the Chinese double sign is one."""
+
+    step: Literal["ellipsis_ratio"] = "ellipsis_ratio"
+    unit: ClassVar[str] = "ellipses per word"
+    source: ClassVar[str] = GOPHER
+    above: ClassVar[str] = "too_many_ellipses"
+    max: Limits | None = {"default": 0.1}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        text = found.text
+        ellipses = text.count("...") + text.count("…") - text.count("……")
+        return ellipses / len(found.words) if found.words else None
+
+
+BULLETS = ("•", "-", "*", "·", "●", "○", "■", "□", "◆", "★", "※", "‣", "▪", "–", "—")
+
+
+class BulletLines(Rule):
+    """Drop documents of which more than 90 % of the lines begin with a bullet."""
+
+    step: Literal["bullet_lines"] = "bullet_lines"
+    unit: ClassVar[str] = "share of lines"
+    source: ClassVar[str] = GOPHER
+    above: ClassVar[str] = "too_many_bullet_lines"
+    max: Limits | None = {"default": 0.9}
+
+    def measure(self, doc: Document) -> float | None:
+        lines = statistics(doc.text or "", doc.language).lines
+        return sum(line.startswith(BULLETS) for line in lines) / len(lines) if lines else None
+
+
+class EllipsisLines(Rule):
+    """Drop documents of which more than 30 % of the lines end in an ellipsis: texts that were cut off, lists of teasers."""
+
+    step: Literal["ellipsis_lines"] = "ellipsis_lines"
+    unit: ClassVar[str] = "share of lines"
+    source: ClassVar[str] = GOPHER
+    above: ClassVar[str] = "too_many_lines_cut_off"
+    max: Limits | None = {"default": 0.3}
+
+    def measure(self, doc: Document) -> float | None:
+        lines = statistics(doc.text or "", doc.language).lines
+        return sum(line.endswith(("...", "…")) for line in lines) / len(lines) if lines else None
+
+
+class AlphabeticWords(Rule):
+    """Drop documents of which fewer than 80 % of the words hold a letter (Chinese characters are letters).
+
+    The paper's words stand between spaces; punctuation is no word here either. In Chinese 0.7, a little under FineWeb2's
+    0.735 (which counts punctuation as words): numbers are words of their own there.
+    """
+
+    step: Literal["alphabetic_words"] = "alphabetic_words"
+    unit: ClassVar[str] = "share of words"
+    source: ClassVar[str] = f"{GOPHER}; zh: FineWeb2, tuned"
+    below: ClassVar[str] = "too_few_words_with_letters"
+    min: Limits | None = {"default": 0.8, "zh": 0.7}
+
+    def measure(self, doc: Document) -> float | None:
+        words = statistics(doc.text or "", doc.language).words
+        if not words:
+            return None
+        # isalpha is true for most words at once; the others are looked at letter by letter.
+        letters = sum(w.isalpha() or any(map(str.isalpha, w)) for w in words)
+        return letters / len(words)
+
+
+class StopWords(Rule):
+    """Drop documents that hold fewer than two of the language's stop words: they are not running text.
+
+    English has Gopher's eight words; Chinese a longer list of simplified and traditional function words
+    (`word_lists/stop_words.yaml`).
+    """
+
+    step: Literal["stop_words"] = "stop_words"
+    unit: ClassVar[str] = "distinct stop words"
+    source: ClassVar[str] = GOPHER
+    below: ClassVar[str] = "too_few_stop_words"
+    min: Limits | None = {"en": 2, "zh": 2}
+    extra: dict[str, list[str]] = Field(default_factory=dict, description="further stop words by language")
+
+    def measure(self, doc: Document) -> float | None:
+        stop = _stop_words(doc.language or "", tuple(self.extra.get(doc.language or "", ())))
+        if not stop:
+            return None
+        return len({w.lower() for w in stop & statistics(doc.text or "", doc.language).vocabulary})
+
+
+@functools.lru_cache(maxsize=64)
+def _stop_words(language: str, extra: tuple[str, ...]) -> frozenset[str]:
+    """The stop words as they can be written: in lower case, with a capital, in capitals."""
+    words = {*word_list("stop_words").get(language, ()), *extra}
+    return frozenset(form for w in words for form in (w.lower(), w.capitalize(), w.upper()))

@@ -1,0 +1,165 @@
+"""Gopher's repetition rules (Rae et al. 2021, table A1), by language; Chinese from FineWeb2's values over segmented words.
+
+n-grams are of words; shares are of the text's characters. An n-gram that occurs once is not repeated: its share is 0.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pipeline.rule_based.statistics import statistics
+from pipeline.schema import Document
+from pipeline.steps import Limits, Rule
+
+TABLE = "Gopher (Rae et al. 2021), table A1"
+WITH_CHINESE = f"{TABLE}; zh: FineWeb2"
+
+
+class DuplicateLines(Rule):
+    """Drop documents of which more than 45 % of the lines repeat an earlier one; in Chinese 28.7 %.
+
+    Gopher has 30 %: 1.5 % of good English pages lie above it, for the lines of their code and tables.
+    """
+
+    step: Literal["duplicate_lines"] = "duplicate_lines"
+    unit: ClassVar[str] = "share of lines"
+    source: ClassVar[str] = f"{TABLE} (0.3), tuned; zh: FineWeb2"
+    above: ClassVar[str] = "duplicate_lines"
+    max: Limits | None = {"default": 0.45, "zh": 0.287}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        return found.duplicate_lines[0] / len(found.lines) if found.lines else None
+
+
+class DuplicateLineCharacters(Rule):
+    """Drop documents of which more than 20 % of the characters are in lines that repeat an earlier one."""
+
+    step: Literal["duplicate_line_characters"] = "duplicate_line_characters"
+    unit: ClassVar[str] = "share of characters"
+    source: ClassVar[str] = TABLE
+    above: ClassVar[str] = "duplicate_line_characters"
+    max: Limits | None = {"default": 0.2}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        return found.duplicate_lines[1] / len(found.text) if found.text else None
+
+
+class DuplicateParagraphs(Rule):
+    """Drop documents of which more than 30 % of the paragraphs repeat an earlier one."""
+
+    step: Literal["duplicate_paragraphs"] = "duplicate_paragraphs"
+    unit: ClassVar[str] = "share of paragraphs"
+    source: ClassVar[str] = TABLE
+    above: ClassVar[str] = "duplicate_paragraphs"
+    max: Limits | None = {"default": 0.3}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        return found.duplicate_paragraphs[0] / len(found.paragraphs) if found.paragraphs else None
+
+
+class DuplicateParagraphCharacters(Rule):
+    """Drop documents of which more than 20 % of the characters are in paragraphs that repeat an earlier one."""
+
+    step: Literal["duplicate_paragraph_characters"] = "duplicate_paragraph_characters"
+    unit: ClassVar[str] = "share of characters"
+    source: ClassVar[str] = TABLE
+    above: ClassVar[str] = "duplicate_paragraph_characters"
+    max: Limits | None = {"default": 0.2}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        return found.duplicate_paragraphs[1] / len(found.text) if found.text else None
+
+
+class _Ngrams(Rule):
+    n: ClassVar[int]
+    unit: ClassVar[str] = "share of characters"
+    source: ClassVar[str] = WITH_CHINESE
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        return float(found.repeated_ngrams[self.n - 2]) if found.words else None
+
+
+class Top2Gram(_Ngrams):
+    """Drop documents of which one 2-gram makes up more than 20 % of the characters."""
+
+    step: Literal["top_2_gram"] = "top_2_gram"
+    n: ClassVar[int] = 2
+    above: ClassVar[str] = "top_2_gram"
+    max: Limits | None = {"default": 0.2, "zh": 0.256}
+
+
+class Top3Gram(_Ngrams):
+    """Drop documents of which one 3-gram makes up more than 18 % of the characters."""
+
+    step: Literal["top_3_gram"] = "top_3_gram"
+    n: ClassVar[int] = 3
+    above: ClassVar[str] = "top_3_gram"
+    max: Limits | None = {"default": 0.18, "zh": 0.201}
+
+
+class Top4Gram(_Ngrams):
+    """Drop documents of which one 4-gram makes up more than 16 % of the characters."""
+
+    step: Literal["top_4_gram"] = "top_4_gram"
+    n: ClassVar[int] = 4
+    above: ClassVar[str] = "top_4_gram"
+    max: Limits | None = {"default": 0.16, "zh": 0.171}
+
+
+class Duplicate5Grams(_Ngrams):
+    """Drop documents of which more than 15 % of the characters are in 5-grams that occurred before."""
+
+    step: Literal["duplicate_5_grams"] = "duplicate_5_grams"
+    n: ClassVar[int] = 5
+    above: ClassVar[str] = "duplicate_5_grams"
+    max: Limits | None = {"default": 0.15, "zh": 0.198}
+
+
+class Duplicate6Grams(_Ngrams):
+    """Drop documents of which more than 14 % of the characters are in 6-grams that occurred before."""
+
+    step: Literal["duplicate_6_grams"] = "duplicate_6_grams"
+    n: ClassVar[int] = 6
+    above: ClassVar[str] = "duplicate_6_grams"
+    max: Limits | None = {"default": 0.14, "zh": 0.182}
+
+
+class Duplicate7Grams(_Ngrams):
+    """Drop documents of which more than 13 % of the characters are in 7-grams that occurred before."""
+
+    step: Literal["duplicate_7_grams"] = "duplicate_7_grams"
+    n: ClassVar[int] = 7
+    above: ClassVar[str] = "duplicate_7_grams"
+    max: Limits | None = {"default": 0.13, "zh": 0.167}
+
+
+class Duplicate8Grams(_Ngrams):
+    """Drop documents of which more than 12 % of the characters are in 8-grams that occurred before."""
+
+    step: Literal["duplicate_8_grams"] = "duplicate_8_grams"
+    n: ClassVar[int] = 8
+    above: ClassVar[str] = "duplicate_8_grams"
+    max: Limits | None = {"default": 0.12, "zh": 0.154}
+
+
+class Duplicate9Grams(_Ngrams):
+    """Drop documents of which more than 11 % of the characters are in 9-grams that occurred before."""
+
+    step: Literal["duplicate_9_grams"] = "duplicate_9_grams"
+    n: ClassVar[int] = 9
+    above: ClassVar[str] = "duplicate_9_grams"
+    max: Limits | None = {"default": 0.11, "zh": 0.14}
+
+
+class Duplicate10Grams(_Ngrams):
+    """Drop documents of which more than 10 % of the characters are in 10-grams that occurred before."""
+
+    step: Literal["duplicate_10_grams"] = "duplicate_10_grams"
+    n: ClassVar[int] = 10
+    above: ClassVar[str] = "duplicate_10_grams"
+    max: Limits | None = {"default": 0.1, "zh": 0.127}

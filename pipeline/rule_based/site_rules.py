@@ -1,0 +1,207 @@
+"""Rules for one site each (dots.llm1 C.2: the top 1,000 sites are 60 % of the data, and have rules made by hand).
+
+A file of rules is YAML, keyed by domain or host; the most specific name that a page's host ends in decides:
+
+    example.com:
+      note: why, with an example
+      checked: what the rules were tried on
+      drop: {url: '/tag/|/page/\\d+', title: '^Login'}     # or `drop: true`: the whole site
+      keep_only: {url: '/(article|post)/\\d+'}             # what does not match goes
+      cut_lines: ['Share this( post)?', '相关阅读：.*']     # lines that match as a whole
+      cut_after: ['^Comments \\(\\d+\\)$']                  # from the first such line to the end
+      cut_before: ['^Skip to content$']                    # up to and with the last such line, among the first 30 lines
+
+Patterns are regular expressions of the `regex` package, searched in URL and title, matched against whole lines in
+`cut_lines`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from importlib import resources
+from typing import Annotated, Any, ClassVar, Literal
+
+import fsspec
+import regex
+import yaml
+from pydantic import AfterValidator, Field, ValidationError
+
+from pipeline.domains import host_of
+from pipeline.lines import cut_lines
+from pipeline.removal import suffixes
+from pipeline.schema import Document, Drop
+from pipeline.steps import DocumentStep
+from pipeline.strict import Strict
+from pipeline.text import lines
+
+HEAD_LINES = 30
+LONGEST_LINE = 500
+"""Characters of a line that patterns are tried on: what is cut are short lines, and a pattern may be slow on a long one."""
+
+
+def _pattern(value: str) -> str:
+    try:
+        regex.compile(value)
+    except regex.error as e:
+        raise ValueError(f"{value!r} is no regular expression: {e}") from e
+    return value
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class Where(Strict):
+    """Patterns for a page; one that matches is enough."""
+
+    url: Pattern | None = Field(None, description="searched in the URL")
+    title: Pattern | None = Field(None, description="searched in the title")
+    first_line: Pattern | None = Field(None, description="searched in the first line of the text")
+
+
+class SiteRules(Strict):
+    """The rules of one site."""
+
+    note: str = Field("", description="why, with an example")
+    checked: str = Field(description="what the rules were tried on")
+    drop: Literal[True] | Where | None = None
+    keep_only: Where | None = None
+    cut_lines: list[Pattern] = Field(default_factory=list)
+    cut_after: list[Pattern] = Field(default_factory=list)
+    cut_before: list[Pattern] = Field(default_factory=list)
+
+
+class _Compiled:
+    """The rules of one site, ready to use."""
+
+    def __init__(self, rules: SiteRules) -> None:
+        self.drop_all = rules.drop is True
+        self.drop = _where(rules.drop if isinstance(rules.drop, Where) else None)
+        self.keep_only = _where(rules.keep_only)
+        self.lines = _any(rules.cut_lines)
+        self.after = _any(rules.cut_after)
+        self.before = _any(rules.cut_before)
+
+    def cut(self, text: str) -> set[int]:
+        """Numbers of the lines that go."""
+        all_lines = [line[:LONGEST_LINE] for line in lines(text)]
+        gone: set[int] = set()
+        if self.lines is not None:
+            gone.update(i for i, line in enumerate(all_lines) if self.lines.fullmatch(line.strip()))
+        if self.after is not None:
+            for i, line in enumerate(all_lines):
+                if self.after.search(line.strip()):
+                    gone.update(range(i, len(all_lines)))
+                    break
+        if self.before is not None:
+            for i in range(min(HEAD_LINES, len(all_lines)) - 1, -1, -1):
+                if self.before.search(all_lines[i].strip()):
+                    gone.update(range(i + 1))
+                    break
+        return gone
+
+
+def _any(patterns: Sequence[str]) -> Any:
+    return regex.compile("|".join(f"(?:{p})" for p in patterns)) if patterns else None
+
+
+def _where(where: Where | None) -> list[tuple[str, Any]]:
+    if where is None:
+        return []
+    found = [(name, getattr(where, name)) for name in Where.model_fields]
+    return [(name, regex.compile(pattern)) for name, pattern in found if pattern is not None]
+
+
+def _matching(where: list[tuple[str, Any]], doc: Document) -> str | None:
+    """What of a page matches: `url: /tag/`."""
+    for name, pattern in where:
+        value = lines(doc.text or "")[0][:LONGEST_LINE] if name == "first_line" else getattr(doc, name)
+        found = pattern.search(value or "")
+        if found:
+            return f"{name}: {found[0]}"
+    return None
+
+
+def parse_rules(text: str, origin: str) -> dict[str, SiteRules]:
+    """The rules of a file by domain or host.
+
+    :raises ValueError: with file, site and key, if something is not as it must be.
+    """
+    try:
+        data = yaml.safe_load(text) or {}
+    except yaml.YAMLError as e:
+        raise ValueError(f"{origin} is not YAML: {' '.join(str(e).split())}") from e
+    if not isinstance(data, dict):
+        raise ValueError(f"{origin}: expected a mapping of domains to rules, found {type(data).__name__}")
+    found = {}
+    for site, rules in data.items():
+        host = host_of(str(site))
+        if host is None or host != str(site):
+            raise ValueError(f"{origin}: {site!r} is no host name in lower case (punycode for others than ASCII)")
+        try:
+            found[host] = SiteRules.model_validate(rules)
+        except ValidationError as e:
+            first = e.errors()[0]
+            where = ".".join(str(p) for p in first["loc"])
+            message = str(first["msg"]).removeprefix("Value error, ")
+            raise ValueError(f"{origin}: {site}{'.' + where if where else ''}: {message}") from e
+    return found
+
+
+def shipped_rules() -> dict[str, SiteRules]:
+    """The rules that come with the package: `sites.yaml`."""
+    return parse_rules(_shipped_text(), "sites.yaml")
+
+
+def _shipped_text() -> str:
+    return resources.files("pipeline.rule_based").joinpath("sites.yaml").read_text(encoding="utf-8")
+
+
+class SiteRulesStep(DocumentStep):
+    """Apply rules made for one site each: drop pages, cut lines, keep only pages of one kind (dots.llm1 C.2)."""
+
+    step: Literal["site_rules"] = "site_rules"
+    source: ClassVar[str] = "dots.llm1 C.2; rules by reading the sites' pages (sites.yaml)"
+    shipped: bool = Field(True, description="use the rules that come with the package (sites.yaml)")
+    files: list[str] = Field(
+        default_factory=list, description="files of further rules; they replace a site's shipped ones"
+    )
+    audited: ClassVar[bool] = True
+
+    def resources(self) -> list[str]:
+        return list(self.files)
+
+    def fingerprint(self) -> dict[str, Any]:
+        import hashlib
+
+        text = _shipped_text() if self.shipped else ""
+        return {**super().fingerprint(), "sites": hashlib.sha256(text.encode()).hexdigest()}
+
+    def load(self) -> None:
+        _rules(self.shipped, tuple(self.files))
+
+    def __call__(self, doc: Document) -> Document | Drop:
+        rules = _rules(self.shipped, tuple(self.files))
+        host = host_of(doc.url) if doc.url else None
+        found = next((rules[s] for s in suffixes(host) if s in rules), None) if host else None
+        if found is None:
+            return doc
+        if found.drop_all:
+            return Drop("site_dropped", value=host)
+        matching = _matching(found.drop, doc)
+        if matching is not None:
+            return Drop("site_page_dropped", value=matching)
+        if found.keep_only and _matching(found.keep_only, doc) is None:
+            return Drop("site_page_not_wanted", value=doc.url)
+        cut = cut_lines(doc, self.step, found.cut(doc.text or ""))
+        return cut if (cut.text or "").strip() or not (doc.text or "").strip() else Drop("no_text_left")
+
+
+@functools.lru_cache(maxsize=4)
+def _rules(shipped: bool, files: tuple[str, ...]) -> dict[str, _Compiled]:
+    """The worker process's one copy of the rules of these files."""
+    found = shipped_rules() if shipped else {}
+    for path in files:
+        with fsspec.open(path, "rt", encoding="utf-8") as f:
+            found |= parse_rules(f.read(), path)
+    return {site: _Compiled(rules) for site, rules in found.items()}

@@ -1,0 +1,175 @@
+"""What the rules count in a text, computed once for all of them.
+
+A *word* is a run of letters, digits and marks with inner apostrophes, hyphens and points ("don't", "e-mail", "3.14"), or, in
+Chinese, a token of rjieba that begins with a letter or digit; punctuation is no word. A *line* is what stands between newlines
+and is not blank; a *paragraph* what stands between blank lines.
+
+Characters are code points. n-grams are of words, as in Gopher's table A1 (Rae et al. 2021); their characters are counted without
+what stands between the words.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+import rjieba
+import yaml
+
+from pipeline.rule_based.kernels import compiled
+
+_WORD = re.compile(r"\w+(?:['’.\-]\w+)*")
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_PARAGRAPHS = re.compile(r"\n{2,}")
+LONGEST_TEXT = 2_000_000
+"""Characters that are counted: a longer text is judged by its beginning."""
+
+
+@functools.lru_cache(maxsize=1024)
+def statistics(text: str, language: str | None) -> TextStatistics:
+    """The statistics of a text. A batch of documents goes through all rules, so what one rule counted the next one finds."""
+    return TextStatistics(text, language)
+
+
+class TextStatistics:
+    """Counts of one text, each made when it is first asked for."""
+
+    def __init__(self, text: str, language: str | None) -> None:
+        self.text = text[:LONGEST_TEXT]
+        self.language = language
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines that are not blank, without white space at their ends."""
+        return [line for line in map(str.strip, self.text.split("\n")) if line]
+
+    @cached_property
+    def paragraphs(self) -> list[str]:
+        text = self.text.strip()
+        if "\n\n" not in text:
+            return [text] if text else []
+        return _PARAGRAPHS.split(text)
+
+    @cached_property
+    def is_chinese(self) -> bool:
+        """Whether words come from Chinese segmentation: by the language, or a fifth of the first 1,000 characters are Han."""
+        if self.language is not None:
+            return self.language == "zh"
+        head = self.text[:1000]
+        return len(_HAN.findall(head)) * 5 > len(head)
+
+    @cached_property
+    def words(self) -> list[str]:
+        if self.is_chinese:
+            return [t for t in rjieba.cut(self.text) if t[0].isalnum()]
+        return _WORD.findall(self.text)
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Characters of each word."""
+        return np.fromiter(map(len, self.words), np.int64, len(self.words))
+
+    @cached_property
+    def vocabulary(self) -> set[str]:
+        """Distinct words, as they are written."""
+        return set(self.words)
+
+    @cached_property
+    def lower(self) -> str:
+        """The text in lower case."""
+        return self.text.lower()
+
+    @cached_property
+    def duplicate_lines(self) -> tuple[int, int]:
+        """Lines that repeat an earlier one, and their characters."""
+        return _duplicates(self.lines)
+
+    @cached_property
+    def duplicate_paragraphs(self) -> tuple[int, int]:
+        return _duplicates(self.paragraphs)
+
+    @cached_property
+    def repeated_ngrams(self) -> npt.NDArray[np.float64]:
+        """Shares of the text's characters, shape (9,): in the commonest 2-, 3- and 4-gram (if it occurs twice), then in
+        5- to 10-grams that occurred before, overlaps counted once."""
+        # Hashes of strings differ from process to process; only their equality is used.
+        ids = np.fromiter(map(hash, self.words), np.int64, len(self.words))
+        found = np.zeros(9)
+        _repeated(ids.view(np.uint64), self.lengths, found)
+        return found / max(1, len(self.text))
+
+
+def _duplicates(pieces: Sequence[str]) -> tuple[int, int]:
+    seen: set[str] = set()
+    count = characters = 0
+    for piece in pieces:
+        if piece in seen:
+            count += 1
+            characters += len(piece)
+        else:
+            seen.add(piece)
+    return count, characters
+
+
+@compiled("in:u8 in:i8 io:f8")
+def _repeated(ids, lengths, out):  # type: ignore[no-untyped-def]
+    n_tokens = len(ids)
+    size = 16
+    while size < 2 * n_tokens + 2:
+        size *= 2
+    mask = np.uint64(size - 1)
+    keys = np.zeros(size, np.uint64)
+    counts = np.zeros(size, np.int64)
+    stamps = np.zeros(size, np.int64)
+    hashes = ids.copy()
+    for n in range(2, 11):
+        last = n_tokens - n + 1
+        for i in range(last):  # the hash of n words from that of the first n - 1
+            h = (hashes[i] ^ (hashes[i] >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15)
+            hashes[i] = h ^ ids[i + n - 1]
+        best = 1
+        best_at = -1
+        repeated = 0
+        i = 0
+        while i < last:
+            h = hashes[i]
+            slot = (h * np.uint64(11400714819323198485)) >> np.uint64(20) & mask
+            while stamps[slot] == n and keys[slot] != h:
+                slot = (slot + np.uint64(1)) & mask
+            if stamps[slot] != n:
+                stamps[slot] = n
+                keys[slot] = h
+                counts[slot] = 1
+                i += 1
+                continue
+            counts[slot] += 1
+            if n <= 4:
+                if counts[slot] > best:
+                    best = counts[slot]
+                    best_at = i
+                i += 1
+            else:
+                for j in range(n):
+                    repeated += lengths[i + j]
+                i += n
+        if n <= 4:
+            if best_at >= 0:
+                characters = 0
+                for j in range(n):
+                    characters += lengths[best_at + j]
+                out[n - 2] = characters * best
+        else:
+            out[n - 2] = repeated
+
+
+@functools.cache
+def word_list(name: str) -> dict[str, list[str]]:
+    """A list of `word_lists/` by language."""
+    text = resources.files("pipeline.rule_based").joinpath("word_lists", f"{name}.yaml").read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {k: [str(w) for w in v] for k, v in yaml.safe_load(text).items()}
+    return found
