@@ -248,7 +248,11 @@ def apply_override(data: dict[str, Any], override: str) -> None:
 
 
 def _index(items: list[Any], part: str, override: str) -> int:
-    names = [item.get("step") if isinstance(item, dict) else None for item in items]
+    names: list[Any] = []
+    for item in items:  # a step that occurs again is word_count#2, as in `StageConfig.labels`
+        name = item.get("step") if isinstance(item, dict) else None
+        again = sum(n is not None and n.partition("#")[0] == name for n in names)
+        names.append(f"{name}#{again + 1}" if again else name)
     if part in names:
         return names.index(part)
     if part.isdigit() and int(part) < len(items):

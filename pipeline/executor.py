@@ -294,7 +294,7 @@ class _Rows:
         if not step.audited:
             return self.apply(label, step, docs)
         cpu = time.process_time()
-        values = [_measured(step, d) for d in docs] if isinstance(step, Rule) else []
+        values: list[float | None] = [_measured(step, d) for d in docs] if isinstance(step, Rule) else []
         dropped = [i for i, d in enumerate(docs) if d.is_dropped]
         after = apply_step(step, [docs[i].evolve(**NO_VERDICT) for i in dropped])
         self.count(label).cpu_seconds += time.process_time() - cpu
@@ -302,6 +302,9 @@ class _Rows:
         for i, verdict in zip(dropped, after, strict=True):
             if isinstance(verdict, Document):
                 docs[i] = verdict.evolve(**{n: getattr(docs[i], n) for n in VERDICT_COLUMNS})
+        if not isinstance(step, Rule):  # 1: the step drops the row, or would have
+            drops = {i for i, verdict in zip(dropped, after, strict=True) if isinstance(verdict, Drop)}
+            values = [float(i in drops or d.drop_step == label) for i, d in enumerate(docs)]
         if values:
             docs = [
                 d.evolve(rule_values=[*(d.rule_values or ()), {"rule": label, "value": v}])

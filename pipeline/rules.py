@@ -148,6 +148,7 @@ def _add_row(row: dict[str, Any], reports: dict[str, StepReport], by_name: dict[
     for measured in row["rule_values"] or ():
         one = reports[measured["rule"]]
         if not isinstance(one.step, Rule):
+            one.alone[language or ""] += int(measured["value"] or 0)
             continue
         reason = one.step.judge(measured["value"], language)
         if reason is not None:
@@ -192,7 +193,7 @@ def acted(one: StepReport) -> str:
         told.append(f"{one.cut_lines:,} lines cut in {one.cut_documents:,} documents")
     if one.found:
         told.append(f"{one.found:,} found")
-    if one.alone:
+    if any(one.alone.values()):
         told.append("alone " + " + ".join(f"{n:,} {k or 'unknown'}" for k, n in sorted(one.alone.items())))
     return "; ".join(told) or "nothing"
 

@@ -91,7 +91,7 @@ DOCUMENT = pa.schema(
             ),
         ),
         pa.field(
-            "rule_values",  # audit mode alone: what every rule measured on the text as it came to the rule
+            "rule_values",  # audit mode alone: what every rule measured; of other steps 1 if they drop the row, else 0
             pa.list_(pa.struct([pa.field("rule", pa.string()), pa.field("value", pa.float64())])),
         ),
         # what tokenization decided

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.schema import Document, Drop
 from pipeline.strict import Strict
@@ -75,6 +75,9 @@ class Step(Strict):
             "parameters": self.model_dump(mode="json", exclude={"step"}),
             "resources": {r: file_sha256(r) for r in self.resources()},
         }
+
+    def check(self) -> None:
+        """Look at the files that the parameters name, on the driver, before any work. :raises ValueError: naming the mistake."""
 
     def load(self) -> None:
         """Load what the step needs (lists, models), once per worker process. Called before the first document."""
@@ -132,6 +135,14 @@ class Rule(DocumentStep):
 
     min: Limits | None = Field(None, description="inclusive lower bound, for all languages or by language")
     max: Limits | None = Field(None, description="inclusive upper bound, for all languages or by language")
+
+    @model_validator(mode="after")
+    def _bounds_have_reasons(self) -> Rule:
+        for name, reason in (("min", self.below), ("max", self.above)):
+            if getattr(self, name) is not None and not reason:
+                other = "max" if name == "min" else "min"
+                raise ValueError(f"{self.step} has no {name}, only {other}: nothing is wrong with values beyond it")
+        return self
 
     def measure(self, doc: Document) -> float | None:
         """The document's number; None if the rule does not apply to it."""

@@ -57,39 +57,40 @@ class C4TerminalPunctuation(LineStep):
 
 
 class C4ShortLines(LineStep):
-    """Cut lines of fewer than 3 words (Chinese: 5 characters). Not in the shipped config, for the same reason.
+    """Cut lines of fewer than 5 words (Chinese: 8 characters). Not in the shipped config, for the same reason.
 
     Lines that their tags show to be code, table rows or headings stay.
     """
 
     step: Literal["c4_short_lines"] = "c4_short_lines"
-    min_words: Limits = Field({"default": 3, "zh": 5}, description="words of a line; in Chinese characters")
+    min_words: Limits = Field({"default": 5, "zh": 8}, description="words of a line; in Chinese characters")
 
     def unwanted(self, doc: Document) -> list[int]:
-        least = bound(self.min_words, doc.language) or 0
+        chinese = statistics(doc.text or "", doc.language).is_chinese
+        least = bound(self.min_words, "zh" if chinese else doc.language) or 0
         tags = doc.line_tags
         out = []
         for i, line in enumerate(map(str.strip, lines(doc.text or ""))):
             if line and (tags is None or tags[i] not in _NO_PROSE):
-                size = len(line) if doc.language == "zh" else len(line.split())
+                size = len(line) if chinese else len(line.split())
                 if size < least:
                     out.append(i)
         return out
 
 
-_ON = "disabled|enabled|turned|off|required|supported"
-_SWITCH = "启用|開啟|开启|打开|禁用|停用|关闭|支持|支援"
+_SWITCH = "启用|開啟|开启|打开|禁用|停用|关闭"
 _JAVASCRIPT = re.compile(
-    rf"java ?script (?:is|must be|needs? to be|has been|seems to be) (?:currently )?(?:not )?(?:{_ON})"
-    r"|(?:enable|activate|turn on|requires?|without|support|allow) java ?script"
-    r"|java ?script.{0,20}browser|browser.{0,60}java ?script"
-    rf"|(?:{_SWITCH}).{{0,8}}java ?script|java ?script.{{0,12}}(?:{_SWITCH})",
+    r"java ?script (?:is|must be|needs? to be|has been|seems to be|appears to be)(?: currently| either)? "
+    r"(?:not )?(?:disabled|enabled|turned (?:on|off)|required (?:to|for|in order))"
+    r"|(?:enable|activate|turn on|switch on) java ?script|requires? java ?script (?:to be|to run|to work|to function|in order)"
+    r"|(?:does not|doesn.t|not) support java ?script|without java ?script (?:enabled|turned)|java ?script(?: is)? required\.?$"
+    rf"|请.{{0,8}}(?:{_SWITCH}).{{0,8}}java ?script|java ?script ?(?:已被|被|未)(?:{_SWITCH})|不支持 ?java ?script",
     re.IGNORECASE,
 )
 
 
 class C4Javascript(LineStep):
-    """Cut lines that tell to turn JavaScript on. C4 cuts every line with the word, which costs pages about JavaScript."""
+    """Cut short lines that tell to turn JavaScript on. C4 cuts every line with the word, which costs pages about JavaScript."""
 
     step: Literal["c4_javascript"] = "c4_javascript"
     longest: int = Field(300, gt=0, description="characters of a line that is looked at")
@@ -124,6 +125,19 @@ class C4PolicyLines(LineStep):
 @functools.cache
 def _policy() -> tuple[str, ...]:
     return tuple(p for phrases in word_list("policy_phrases").values() for p in phrases)
+
+
+class C4LoremIpsum(Rule):
+    """Drop documents that hold "lorem ipsum"."""
+
+    step: Literal["c4_lorem_ipsum"] = "c4_lorem_ipsum"
+    unit: ClassVar[str] = "occurrences"
+    source: ClassVar[str] = C4
+    above: ClassVar[str] = "lorem_ipsum"
+    max: Limits | None = {"default": 0}
+
+    def measure(self, doc: Document) -> float:
+        return statistics(doc.text or "", doc.language).lower.count("lorem ipsum")
 
 
 class C4CurlyBrace(Rule):

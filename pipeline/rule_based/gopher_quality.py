@@ -2,6 +2,7 @@
 
 English values are the paper's. For Chinese, word lengths, words with letters and stop words start from FineWeb2's values
 (huggingface/fineweb-2, configs/cmn_Hani.yml) over words from segmentation; what was changed is said at the rule.
+Other languages have no bounds by default where words or their lengths count: they pass, or get theirs in the config.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class WordCount(Rule):
     source: ClassVar[str] = GOPHER
     below: ClassVar[str] = "too_few_words"
     above: ClassVar[str] = "too_many_words"
-    min: Limits | None = {"default": 50, "zh": 40}
-    max: Limits | None = {"default": 100_000}
+    min: Limits | None = {"en": 50, "zh": 40}
+    max: Limits | None = {"en": 100_000, "zh": 100_000}
 
     def measure(self, doc: Document) -> float:
         return len(statistics(doc.text or "", doc.language).words)
@@ -41,8 +42,8 @@ class MeanWordLength(Rule):
     source: ClassVar[str] = f"{GOPHER}; zh: FineWeb2"
     below: ClassVar[str] = "words_too_short"
     above: ClassVar[str] = "words_too_long"
-    min: Limits | None = {"default": 3, "zh": 1}
-    max: Limits | None = {"default": 10, "zh": 5}
+    min: Limits | None = {"en": 3, "zh": 1}
+    max: Limits | None = {"en": 10, "zh": 5}
 
     def measure(self, doc: Document) -> float | None:
         found = statistics(doc.text or "", doc.language)
@@ -83,7 +84,7 @@ BULLETS = ("•", "-", "*", "·", "●", "○", "■", "□", "◆", "★", "※
 
 
 class BulletLines(Rule):
-    """Drop documents of which more than 90 % of the lines begin with a bullet."""
+    """Drop documents of which more than 90 % of the lines begin with a bullet, or were items of a list in the page."""
 
     step: Literal["bullet_lines"] = "bullet_lines"
     unit: ClassVar[str] = "share of lines"
@@ -92,8 +93,13 @@ class BulletLines(Rule):
     max: Limits | None = {"default": 0.9}
 
     def measure(self, doc: Document) -> float | None:
-        lines = statistics(doc.text or "", doc.language).lines
-        return sum(line.startswith(BULLETS) for line in lines) / len(lines) if lines else None
+        found = statistics(doc.text or "", doc.language).lines
+        if not found:
+            return None
+        bullets = sum(line.startswith(BULLETS) for line in found)
+        # Extraction leaves the bullets of a page's lists out; their tags tell.
+        items = sum(tag == "li" for tag in doc.line_tags or ())
+        return min(1.0, max(bullets, items) / len(found))
 
 
 class EllipsisLines(Rule):
@@ -121,15 +127,15 @@ class AlphabeticWords(Rule):
     unit: ClassVar[str] = "share of words"
     source: ClassVar[str] = f"{GOPHER}; zh: FineWeb2, tuned"
     below: ClassVar[str] = "too_few_words_with_letters"
-    min: Limits | None = {"default": 0.8, "zh": 0.7}
+    min: Limits | None = {"en": 0.8, "zh": 0.7}
 
     def measure(self, doc: Document) -> float | None:
-        words = statistics(doc.text or "", doc.language).words
-        if not words:
+        found = statistics(doc.text or "", doc.language)
+        if not found.words:
             return None
         # isalpha is true for most words at once; the others are looked at letter by letter.
-        letters = sum(w.isalpha() or any(map(str.isalpha, w)) for w in words)
-        return letters / len(words)
+        without = {w for w in found.vocabulary if not w.isalpha() and not any(map(str.isalpha, w))}
+        return 1 - sum(w in without for w in found.words) / len(found.words) if without else 1.0
 
 
 class StopWords(Rule):

@@ -12,15 +12,15 @@ A file of rules is YAML, keyed by domain or host; the most specific name that a 
       cut_before: ['^Skip to content$']                    # up to and with the last such line, among the first 30 lines
 
 Patterns are regular expressions of the `regex` package, searched in URL and title, matched against whole lines in
-`cut_lines`.
+`cut_lines`. Lines of more than 500 characters are never cut by a pattern.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from importlib import resources
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import unquote
 
 import fsspec
 import regex
@@ -36,15 +36,21 @@ from pipeline.strict import Strict
 from pipeline.text import lines
 
 HEAD_LINES = 30
-LONGEST_LINE = 500
-"""Characters of a line that patterns are tried on: what is cut are short lines, and a pattern may be slow on a long one."""
+FIRST_LINES = 5
+"""Lines that `cut_after` never begins with: a page can open with its list of contents."""
+LONGEST = 500
+"""Characters of a line that a pattern is tried on (a longer one stays), and of a title; of a URL four times as many."""
+SECONDS = 1.0
+"""Time for one pattern on one line; a pattern that needs more is an error of the rule (`step_error`)."""
 
 
 def _pattern(value: str) -> str:
     try:
-        regex.compile(value)
+        compiled = regex.compile(value)
     except regex.error as e:
         raise ValueError(f"{value!r} is no regular expression: {e}") from e
+    if compiled.fullmatch(""):
+        raise ValueError(f"{value!r} matches an empty line: it would match everything")
     return value
 
 
@@ -78,31 +84,27 @@ class _Compiled:
         self.drop_all = rules.drop is True
         self.drop = _where(rules.drop if isinstance(rules.drop, Where) else None)
         self.keep_only = _where(rules.keep_only)
-        self.lines = _any(rules.cut_lines)
-        self.after = _any(rules.cut_after)
-        self.before = _any(rules.cut_before)
+        # One by one: joined patterns would share their groups and flags.
+        self.lines, self.after, self.before = (
+            [regex.compile(p) for p in patterns] for patterns in (rules.cut_lines, rules.cut_after, rules.cut_before)
+        )
 
     def cut(self, text: str) -> set[int]:
         """Numbers of the lines that go."""
-        all_lines = [line[:LONGEST_LINE] for line in lines(text)]
+        stripped = [line.strip() for line in lines(text)]
+        short = [(i, line) for i, line in enumerate(stripped) if line and len(line) <= LONGEST]
         gone: set[int] = set()
-        if self.lines is not None:
-            gone.update(i for i, line in enumerate(all_lines) if self.lines.fullmatch(line.strip()))
-        if self.after is not None:
-            for i, line in enumerate(all_lines):
-                if self.after.search(line.strip()):
-                    gone.update(range(i, len(all_lines)))
-                    break
-        if self.before is not None:
-            for i in range(min(HEAD_LINES, len(all_lines)) - 1, -1, -1):
-                if self.before.search(all_lines[i].strip()):
-                    gone.update(range(i + 1))
-                    break
+        for pattern in self.lines:
+            gone.update(i for i, line in short if pattern.fullmatch(line, timeout=SECONDS))
+        for pattern in self.after:
+            first = next((i for i, x in short if i >= FIRST_LINES and pattern.search(x, timeout=SECONDS)), None)
+            if first is not None:
+                gone.update(range(first, len(stripped)))
+        for pattern in self.before:
+            found = [i for i, line in short if i < HEAD_LINES and pattern.search(line, timeout=SECONDS)]
+            if found:
+                gone.update(range(found[-1] + 1))
         return gone
-
-
-def _any(patterns: Sequence[str]) -> Any:
-    return regex.compile("|".join(f"(?:{p})" for p in patterns)) if patterns else None
 
 
 def _where(where: Where | None) -> list[tuple[str, Any]]:
@@ -113,12 +115,17 @@ def _where(where: Where | None) -> list[tuple[str, Any]]:
 
 
 def _matching(where: list[tuple[str, Any]], doc: Document) -> str | None:
-    """What of a page matches: `url: /tag/`."""
+    """What of a page matches: `url: /tag/`. URLs are tried as they are and without percent-escapes."""
     for name, pattern in where:
-        value = lines(doc.text or "")[0][:LONGEST_LINE] if name == "first_line" else getattr(doc, name)
-        found = pattern.search(value or "")
-        if found:
-            return f"{name}: {found[0]}"
+        if name == "url":
+            url = (doc.url or "")[: 4 * LONGEST]
+            values = [url, unquote(url)]
+        else:
+            values = [(lines(doc.text or "")[0] if name == "first_line" else doc.title or "")[:LONGEST]]
+        for value in values:
+            found = pattern.search(value, timeout=SECONDS)
+            if found:
+                return f"{name}: {found[0]}"
     return None
 
 
@@ -128,7 +135,7 @@ def parse_rules(text: str, origin: str) -> dict[str, SiteRules]:
     :raises ValueError: with file, site and key, if something is not as it must be.
     """
     try:
-        data = yaml.safe_load(text) or {}
+        data = yaml.load(text, _Unique) or {}
     except yaml.YAMLError as e:
         raise ValueError(f"{origin} is not YAML: {' '.join(str(e).split())}") from e
     if not isinstance(data, dict):
@@ -136,16 +143,29 @@ def parse_rules(text: str, origin: str) -> dict[str, SiteRules]:
     found = {}
     for site, rules in data.items():
         host = host_of(str(site))
-        if host is None or host != str(site):
-            raise ValueError(f"{origin}: {site!r} is no host name in lower case (punycode for others than ASCII)")
+        if host is None or host != str(site) or "." not in host:
+            raise ValueError(f"{origin}: {site!r} is no domain in lower case (punycode for others than ASCII)")
         try:
             found[host] = SiteRules.model_validate(rules)
         except ValidationError as e:
-            first = e.errors()[0]
+            # Of a union the branch that fits best: a mapping is meant as one.
+            first = max(e.errors(), key=lambda x: len(x["loc"]) - 10 * ("literal[True]" in x["loc"]))
             where = ".".join(str(p) for p in first["loc"])
             message = str(first["msg"]).removeprefix("Value error, ")
             raise ValueError(f"{origin}: {site}{'.' + where if where else ''}: {message}") from e
     return found
+
+
+class _Unique(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
 
 
 def shipped_rules() -> dict[str, SiteRules]:
@@ -177,6 +197,10 @@ class SiteRulesStep(DocumentStep):
         text = _shipped_text() if self.shipped else ""
         return {**super().fingerprint(), "sites": hashlib.sha256(text.encode()).hexdigest()}
 
+    def check(self) -> None:
+        _rules.cache_clear()
+        _rules(self.shipped, tuple(self.files))
+
     def load(self) -> None:
         _rules(self.shipped, tuple(self.files))
 
@@ -202,6 +226,10 @@ def _rules(shipped: bool, files: tuple[str, ...]) -> dict[str, _Compiled]:
     """The worker process's one copy of the rules of these files."""
     found = shipped_rules() if shipped else {}
     for path in files:
-        with fsspec.open(path, "rt", encoding="utf-8") as f:
-            found |= parse_rules(f.read(), path)
+        with fsspec.open(path, "rb", compression="infer") as f:
+            try:
+                text = f.read().decode("utf-8")
+            except UnicodeDecodeError as e:
+                raise ValueError(f"{path}: expected UTF-8: {e}") from e
+            found |= parse_rules(text, path)
     return {site: _Compiled(rules) for site, rules in found.items()}

@@ -1,6 +1,6 @@
 """What the rules count in a text, computed once for all of them.
 
-A *word* is a run of letters, digits and marks with inner apostrophes, hyphens and points ("don't", "e-mail", "3.14"), or, in
+A *word* is a run of letters and digits with inner apostrophes, hyphens and points ("don't", "e-mail", "3.14"), or, in
 Chinese, a token of rjieba that begins with a letter or digit; punctuation is no word. A *line* is what stands between newlines
 and is not blank; a *paragraph* what stands between blank lines.
 
@@ -30,7 +30,7 @@ LONGEST_TEXT = 2_000_000
 """Characters that are counted: a longer text is judged by its beginning."""
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=512)
 def statistics(text: str, language: str | None) -> TextStatistics:
     """The statistics of a text. A batch of documents goes through all rules, so what one rule counted the next one finds."""
     return TextStatistics(text, language)

@@ -108,6 +108,11 @@ def run_stage(
     """
     progress = progress or Progress(config.stage)
     load_removal_lists(config.removal_lists)  # a mistake in a list is told now, not in a task
+    for label, step in zip(config.labels(), config.steps, strict=True):
+        try:
+            step.check()
+        except (ValueError, OSError) as e:
+            raise UserError(f"steps.{label}: {e}") from e
     found = _find_inputs(config)
     if config.run.estimate_only:
         for line in estimate_lines(config, os.cpu_count() or 1):

@@ -1,0 +1,262 @@
+"""Structural anomalies (dots.llm1 C.2): broken encodings, stuffed keywords, link lists, calendars, placeholders, walls."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Literal
+
+import numpy as np
+import regex
+from pydantic import Field
+
+from pipeline.rule_based.kernels import compiled
+from pipeline.rule_based.prompts import share_of_lines
+from pipeline.rule_based.statistics import statistics
+from pipeline.schema import Document
+from pipeline.steps import Limits, Rule, bound
+
+SOURCE = "dots.llm1 C.2 (structural anomalies); values measured"
+CHARACTERS = "share of characters"
+
+# UTF-8 read as Latin-1 or Windows-1252 ("â€™", "Ã©", "ä¸­"), GBK read as Latin-1 ("ÖÐ¹ú"), the replacement character, and what
+# it becomes when it is read as GBK ("锟斤拷"); memory patterns of C programs shown as GBK ("烫烫烫", "屯屯屯").
+_MOJIBAKE = regex.compile(
+    "[ÃÂ][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â[\u0080€][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+    "|(?:[äåæçèéï][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ€]{2}){2,}|[\u00b0-\u00f7][\u00a1-\u00fe](?:[\u00b0-\u00f7][\u00a1-\u00fe]){3,}"
+    "|\ufffd|锟斤拷|锟斤|烫{3,}|屯{3,}"
+)
+
+
+# One of these is in every match: a class of characters is found 20 times as fast as the patterns.
+_SUSPECT = re.compile("[\u00b0-\u00f7\ufffd锟烫屯]")
+
+
+class Mojibake(Rule):
+    """Drop documents of which more than 0.5 % of the characters come from a wrong encoding: "â€™", "ä¸\xad", 锟斤拷, U+FFFD."""
+
+    step: Literal["mojibake"] = "mojibake"
+    unit: ClassVar[str] = CHARACTERS
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "mojibake"
+    max: Limits | None = {"default": 0.005}
+
+    def measure(self, doc: Document) -> float | None:
+        text = doc.text or ""
+        if not text:
+            return None
+        if text.isascii() or not _SUSPECT.search(text):
+            return 0.0
+        return sum(len(found) for found in _MOJIBAKE.findall(text)) / len(text)
+
+    def evidence(self, doc: Document) -> str | None:
+        found = _MOJIBAKE.search(doc.text or "")
+        return found[0] if found else None
+
+
+_SEPARATOR = regex.compile(r"\s*[,，、|｜/;；·•#]\s*|\s{2,}")
+
+
+_ONE_SEPARATOR = re.compile(r"[,，、|｜/;；·•#]|  ")
+
+
+class KeywordStuffing(Rule):
+    """Drop documents of which more than 40 % of the characters are lines of keywords.
+
+    Such a line has 10 items or more between commas, bars or the like, short in the mean (20 characters, Chinese 8), and no end of
+    a sentence; or it repeats its items.
+    """
+
+    step: Literal["keyword_stuffing"] = "keyword_stuffing"
+    unit: ClassVar[str] = CHARACTERS
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "keyword_stuffing"
+    max: Limits | None = {"default": 0.4}
+    items: int = Field(10, gt=1, description="items that make a line of keywords")
+    item_length: Limits = Field({"default": 20, "zh": 8}, description="mean characters of an item, at most")
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        if not found.text:
+            return None
+        longest = bound(self.item_length, doc.language) or 0
+        total = 0
+        for line in found.lines:
+            if len(line) < 2 * self.items or line[-1] in ".!?。！？；":
+                continue
+            if len(_ONE_SEPARATOR.findall(line[:20_000])) < self.items - 1:
+                continue
+            items = [i for i in _SEPARATOR.split(line[:20_000]) if i]
+            if len(items) >= self.items and sum(map(len, items)) <= longest * len(items):
+                total += len(line)
+        return total / len(found.text)
+
+
+class LinkShare(Rule):
+    """Drop documents of which more than 50 % of the characters are in lines that are links (80 % of the line or more)."""
+
+    step: Literal["link_share"] = "link_share"
+    unit: ClassVar[str] = CHARACTERS
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "link_list"
+    max: Limits | None = {"default": 0.5}
+    line: float = Field(0.8, gt=0, le=1, description="share of a line's characters in links from which it is one")
+
+    def measure(self, doc: Document) -> float | None:
+        text, shares = doc.text or "", doc.line_link_share
+        if not text or not shares:
+            return None
+        lengths = np.fromiter(map(len, text.split("\n")), np.int64)
+        if len(lengths) != len(shares):
+            return None
+        return float(lengths[np.asarray(shares, np.float32) >= np.float32(self.line)].sum() / max(1, lengths.sum()))
+
+
+@compiled("in:i8 io:i8")
+def _longest_run(numbers, out):  # type: ignore[no-untyped-def]
+    best = run = 0
+    for i in range(len(numbers)):
+        run = run + 1 if i and numbers[i] == numbers[i - 1] + 1 else 1
+        if run > best:
+            best = run
+    out[0] = best
+
+
+_DAYS = frozenset(f"{n}" for n in range(100)) | frozenset(f"{n:02}" for n in range(10))
+
+
+class Calendar(Rule):
+    """Drop documents with a calendar: more than 27 whole numbers, each one more than the one before, and no word between."""
+
+    step: Literal["calendar"] = "calendar"
+    unit: ClassVar[str] = "consecutive numbers"
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "calendar"
+    max: Limits | None = {"default": 27}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        if not found.words:
+            return None
+        if "19" not in found.vocabulary:  # in every run that is long enough to matter
+            return 0.0
+        # Words that are no number of at most two digits get numbers of their own, which continue nothing.
+        numbers = [int(w) if w in _DAYS else -2 * i - 10 for i, w in enumerate(found.words)]
+        out = np.zeros(1, np.int64)
+        _longest_run(np.array(numbers, np.int64), out)
+        return float(out[0]) if out[0] > 1 else 0.0
+
+
+class NumberShare(Rule):
+    """Drop documents of which more than 40 % of the letters and digits are digits: tables of numbers, logs, timetables."""
+
+    step: Literal["number_share"] = "number_share"
+    unit: ClassVar[str] = "share of letters and digits"
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "number_table"
+    max: Limits | None = {"default": 0.4}
+
+    def measure(self, doc: Document) -> float | None:
+        found = statistics(doc.text or "", doc.language)
+        total = int(found.lengths.sum())
+        codes = np.frombuffer(found.text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        digits = int(np.count_nonzero(codes - 0x30 < 10) + np.count_nonzero(codes - 0xFF10 < 10))  # full-width ones too
+        return min(1.0, digits / total) if total else None
+
+
+class _Phrases(Rule):
+    """Short documents with much of their text in lines with phrases of one kind."""
+
+    kind: ClassVar[str]
+    unit: ClassVar[str] = CHARACTERS
+    source: ClassVar[str] = SOURCE
+    longest: Limits = Field(description="characters of a document that is looked at")
+    longest_line: int = Field(300, gt=0, description="characters of a line that is looked at")
+
+    def measure(self, doc: Document) -> float | None:
+        longest = bound(self.longest, doc.language)
+        if longest is not None and len(doc.text or "") > longest:
+            return 0.0
+        return share_of_lines(doc, self.kind, self.longest_line)[0]
+
+    def evidence(self, doc: Document) -> str | None:
+        return share_of_lines(doc, self.kind, self.longest_line)[1]
+
+
+class Placeholder(_Phrases):
+    """Drop unfinished pages: short, with 15 % of their characters in lines such as "coming soon", "lorem ipsum", 网站建设中."""
+
+    step: Literal["placeholder"] = "placeholder"
+    kind: ClassVar[str] = "placeholder"
+    above: ClassVar[str] = "placeholder"
+    max: Limits | None = {"default": 0.15}
+    longest: Limits = {"default": 3000, "zh": 1000}
+
+
+class ConsentWall(_Phrases):
+    """Drop pages that are a question for consent to cookies: 25 % of their characters in lines that speak of it."""
+
+    step: Literal["consent_wall"] = "consent_wall"
+    kind: ClassVar[str] = "cookie"
+    above: ClassVar[str] = "consent_wall"
+    max: Limits | None = {"default": 0.25}
+    longest: Limits = {"default": 6000, "zh": 2000}
+
+
+class LoginWall(_Phrases):
+    """Drop pages that ask for login or payment: short, with 10 % of their characters in lines that do."""
+
+    step: Literal["login_wall"] = "login_wall"
+    kind: ClassVar[str] = "login"
+    above: ClassVar[str] = "login_wall"
+    max: Limits | None = {"default": 0.1}
+    longest: Limits = {"default": 2500, "zh": 800}
+
+
+class ErrorPage(_Phrases):
+    """Drop error pages, empty search results and robot checks: short, with 15 % of their characters in lines that say so."""
+
+    step: Literal["error_page"] = "error_page"
+    kind: ClassVar[str] = "error"
+    above: ClassVar[str] = "error_page"
+    max: Limits | None = {"default": 0.15}
+    longest: Limits = {"default": 2000, "zh": 600}
+
+
+_MARKUP = re.compile(
+    r"</?(?:div|span|a|p|br|img|script|style|table|td|tr|ul|li|input|form|iframe|font|h[1-6])[ >/]|&(?:nbsp|amp|lt|gt|quot|#\d+);"
+    r"|\"[\w$-]+\"\s*:\s*[\[{\"\d]|\{[^{}:]{0,50}:[^{};]{0,100};|function\s*\(|\bvar \w+ ?=|\$\(|=> ?\{"
+)
+_MARKS = ("<", '":', "&", "{", "function", "var ", "$(")
+_LONG_WORD = re.compile(r"[A-Za-z0-9+/=_%-]{120}")
+
+
+class MarkupGarbage(Rule):
+    """Drop documents of which more than 50 % of the characters are in lines with markup, JSON, CSS, scripts or base64.
+
+    Lines that the page marked as code do not count: code on pages about code is content.
+    """
+
+    step: Literal["markup_garbage"] = "markup_garbage"
+    unit: ClassVar[str] = CHARACTERS
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "markup"
+    max: Limits | None = {"default": 0.5}
+
+    def measure(self, doc: Document) -> float | None:
+        text = doc.text or ""
+        if not text:
+            return None
+        marks = [m for m in _MARKS if m in text]
+        tags = doc.line_tags
+        total = 0
+        for i, line in enumerate(text.split("\n")):
+            if len(line) >= 120 and _LONG_WORD.search(line, 0, 5000):
+                total += len(line)
+            elif (
+                marks
+                and any(m in line for m in marks)
+                and (tags is None or i >= len(tags) or tags[i] not in ("code", "pre"))
+                and _MARKUP.search(line, 0, 5000)
+            ):
+                total += len(line)
+        return total / len(text)

@@ -1,0 +1,31 @@
+"""Empty content (dots.llm1 C.2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import regex
+
+from pipeline.schema import Document
+from pipeline.steps import Limits, Rule
+
+_OTHER = regex.compile(r"[^\p{L}\p{N}\p{M}]+")
+COUNTED = 1000
+"""Characters of a text that are looked at."""
+
+
+class ContentCharacters(Rule):
+    """Drop documents with hardly any content: fewer than 150 letters and digits, in Chinese 60.
+
+    Counted in the first 1,000 characters.
+    """
+
+    step: Literal["content_characters"] = "content_characters"
+    unit: ClassVar[str] = "letters and digits"
+    source: ClassVar[str] = "dots.llm1 C.2 (empty content); value measured"
+    below: ClassVar[str] = "empty_content"
+    min: Limits | None = {"default": 150, "zh": 60}
+
+    def measure(self, doc: Document) -> float:
+        # The bound is small: the beginning of a long text is enough to be above it, and is all that is counted.
+        return len(_OTHER.sub("", (doc.text or "")[:COUNTED]))

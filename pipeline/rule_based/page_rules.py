@@ -1,0 +1,112 @@
+"""Rules on URL, title and domain (dots.llm1 C.2): pages that are lists, forms or errors by what they are called."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import regex
+from pydantic import Field
+
+from pipeline.rule_based.prompts import share_of_lines
+from pipeline.schema import Document
+from pipeline.steps import Limits, Rule
+
+SOURCE = "dots.llm1 C.2 (domain, URL and title rules)"
+
+# The path or query must say it plainly: "/login" as a whole segment, not "/blog/how-to-login".
+_URL = regex.compile(
+    r"""(?xi)
+    /(?:log-?in|sign-?in|sign-?up|sign-?out|log-?out|register|registration|lost-?password|forgot-?password
+        |password-?reset|wp-login|wp-admin)(?:\.\w{2,5})?/?(?:[?\#]|$)
+    | /(?:cart|checkout|basket|wishlist|shopping-?cart|my-?account)(?:\.\w{2,5})?/?(?:[?\#]|$)
+    | /(?:search|suche|recherche|so|sou)(?:\.\w{2,5})?/?\?|[?&]search_?(?:query|term)?=[^&]
+    | /(?:feed|rss|atom)(?:\.xml)?/?(?:[?\#]|$)
+    | /(?:calendar|events?/month|events?/week)/?(?:\d{4}[-/]\d{1,2})?(?:[-/]\d{1,2})?/?(?:[?\#]|$)
+    | /(?:print|printable)/?(?:[?\#]|$)|[?&](?:print|printable)=(?:1|true|yes)
+    | /(?:tags?|categor(?:y|ies)|archives?|topics?|labels?)(?:/page/\d+)?/?(?:[?\#]|$)
+    | /(?:tags?|categor(?:y|ies))/[^/]+/page/\d+/?(?:[?\#]|$)
+    | [?&](?:action=(?:edit|history|login|register|reply)|mode=(?:login|register)|mod=(?:logging|register))
+    | /member\.php\?|/profile\.php\?|/(?:user|usercp|memberlist|space)\.php
+    """
+)
+_TITLE = regex.compile(
+    r"""(?xi)
+    ^\W*(?:
+      (?:error\s*)?(?:404|403|500|502|503)\b.{0,30}$
+      | (?:page\ not\ found|not\ found|access\ denied|forbidden|just\ a\ moment|attention\ required|are\ you\ a\ robot
+        |security\ check|object\ moved|moved\ permanently)\W*(?:$|[-|–:·])
+      | index\ of\ /
+      | (?:log\ ?in|sign\ ?in|sign\ ?up|register|create\ (?:an\ )?account|forgot(?:ten)?\ (?:your\ )?password|shopping\ cart
+        |your\ cart|checkout)\s*(?:$|[-|–:·])
+      | search\ results?\b|results\ for\b
+      | (?:untitled(?:\ document)?|new\ page|home\ page|test(?:\ page)?|domain\ for\ sale|coming\ soon|under\ construction)\s*$
+      | (?:页面不存在|頁面不存在|页面未找到|找不到页面|找不到頁面|访问受限|拒绝访问|出错了|系统提示|提示信息|系统发生错误
+        |错误页面|安全验证|百度安全验证|验证码)
+      | (?:用户)?(?:登录|登入|登錄|注册|註冊|会员登录|會員登入|找回密码|购物车|購物車)\s*(?:$|[-_|–:·])
+      | .{0,20}(?:搜索结果|搜尋結果|搜索页)|(?:标签|標籤|分类|分類|归档|歸檔|存档)\s*[:：]
+      | (?:无标题(?:文档)?|未命名|测试页?|网站建设中|敬请期待|域名出售)\s*$
+    )"""
+)
+
+
+class _Pattern(Rule):
+    unit: ClassVar[str] = "patterns that match"
+    source: ClassVar[str] = SOURCE
+    max: Limits | None = {"default": 0}
+    extra: list[str] = Field(default_factory=list, description="further patterns (regular expressions, case ignored)")
+    pattern: ClassVar[Any]
+
+    def _value(self, doc: Document) -> str:
+        raise TypeError(f"{type(self).__name__} must define _value")
+
+    def measure(self, doc: Document) -> float:
+        return float(self.evidence(doc) is not None)
+
+    def evidence(self, doc: Document) -> str | None:
+        value = self._value(doc)[:2000]
+        for pattern in (self.pattern, *(regex.compile(p, regex.IGNORECASE) for p in self.extra)):
+            found = pattern.search(value)
+            if found:
+                return str(found[0])
+        return None
+
+
+class UrlPattern(_Pattern):
+    """Drop pages whose URL says that they are a login, cart, search result, feed, calendar, print version or list of tags."""
+
+    step: Literal["url_pattern"] = "url_pattern"
+    above: ClassVar[str] = "url_pattern"
+    pattern: ClassVar[Any] = _URL
+
+    def _value(self, doc: Document) -> str:
+        return doc.url or ""
+
+
+class TitlePattern(_Pattern):
+    """Drop pages whose title says that they are an error, a login, a directory listing, a search result or unfinished."""
+
+    step: Literal["title_pattern"] = "title_pattern"
+    above: ClassVar[str] = "title_pattern"
+    pattern: ClassVar[Any] = _TITLE
+
+    def _value(self, doc: Document) -> str:
+        return (doc.title or "").strip()
+
+
+class ParkedDomain(Rule):
+    """Drop the pages of parked domains: short, with phrases of sellers of domains in 10 % of their characters."""
+
+    step: Literal["parked_domain"] = "parked_domain"
+    unit: ClassVar[str] = "share of characters"
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "parked_domain"
+    max: Limits | None = {"default": 0.1}
+    longest: int = Field(3000, gt=0, description="characters of a document that is looked at")
+
+    def measure(self, doc: Document) -> float | None:
+        if len(doc.text or "") > self.longest:
+            return 0.0
+        return share_of_lines(doc, "parked", 200)[0]
+
+    def evidence(self, doc: Document) -> str | None:
+        return share_of_lines(doc, "parked", 200)[1]

@@ -1,0 +1,69 @@
+"""Advertisement and registration prompts (dots.llm1 C.2), in Chinese and English."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.rule_based.c4 import LineStep
+from pipeline.rule_based.phrases_of import Found, phrases_of
+from pipeline.schema import Document
+from pipeline.steps import Limits, Rule, bound
+from pipeline.text import lines
+
+SOURCE = "dots.llm1 C.2 (advertisement and registration prompts); values measured"
+
+
+def share_of_lines(doc: Document, kind: str, longest: int) -> tuple[float | None, str | None]:
+    """Share of a document's characters in lines of at most `longest` characters with a phrase of a kind, and the first phrase."""
+    text = doc.text or ""
+    if not text.strip():
+        return None, None
+    found = phrases_of(text).get(kind)
+    if not found:
+        return 0.0, None
+    all_lines = lines(text)
+    held = [f for f in found if len(all_lines[f.line]) <= longest]
+    return sum(len(all_lines[f.line]) for f in held) / len(text), held[0].phrase if held else None
+
+
+class CutPrompts(LineStep):
+    """Cut lines that are a call to register, buy, follow or share: a phrase of `phrases.yaml` that is most of a short line.
+
+    A phrase within a sentence does not count: it must be `min_share` of a line of at most `longest` characters.
+    """
+
+    step: Literal["cut_prompts"] = "cut_prompts"
+    source: ClassVar[str] = SOURCE
+    longest: Limits = Field({"default": 60, "zh": 24}, description="characters of a line that is looked at")
+    min_share: float = Field(0.4, gt=0, le=1, description="of the line's characters in phrases")
+
+    def unwanted(self, doc: Document) -> list[int]:
+        longest = bound(self.longest, doc.language) or 0
+        found: list[Found] = phrases_of(doc.text or "").get("prompt", [])
+        if not found:
+            return []
+        all_lines = [line.strip() for line in lines(doc.text or "")]
+        return [
+            f.line
+            for f in found
+            if len(all_lines[f.line]) <= longest and f.covered >= self.min_share * len(all_lines[f.line])
+        ]
+
+
+class PromptShare(Rule):
+    """Drop documents of which more than 25 % of the characters are in lines (of up to 200 characters) with such a phrase."""
+
+    step: Literal["prompt_share"] = "prompt_share"
+    unit: ClassVar[str] = "share of characters"
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "advertisement"
+    max: Limits | None = {"default": 0.25}
+    longest: int = Field(200, gt=0, description="characters of a line that is looked at")
+
+    def measure(self, doc: Document) -> float | None:
+        return share_of_lines(doc, "prompt", self.longest)[0]
+
+    def evidence(self, doc: Document) -> str | None:
+        return share_of_lines(doc, "prompt", self.longest)[1]
