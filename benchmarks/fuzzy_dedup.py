@@ -15,6 +15,7 @@ import argparse
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import random
@@ -30,17 +31,20 @@ from typing import Any
 
 import event_log
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from machine import save
-from pipeline.rule_based.fuzzy_dedup import FuzzyDedup
-from pipeline.rule_based.minhash import candidate_probability, jaccard
 
 from pipeline import storage
 from pipeline.config import SparkConfig, parse
+from pipeline.executor import Unit
 from pipeline.outputs import InputFile, Manifest, PublishedFile, read_documents
+from pipeline.rule_based.fuzzy_dedup import FuzzyDedup
+from pipeline.rule_based.minhash import candidate_probability, jaccard
 from pipeline.schema import DOCUMENT, Document, to_table
+from pipeline.spark.fuzzy_dedup import RANKS, _packed
 from pipeline.spark.progress import Progress
-from pipeline.spark.run import local_cpu_seconds
+from pipeline.spark.run import CrossContext, local_cpu_seconds
 from pipeline.spark.session import get_session
 from pipeline.spark.stages import run_stage
 
@@ -120,9 +124,9 @@ def _reword(line: str, share: float, chance: random.Random) -> str:
     return joint.join(chance.choice(words) if chance.random() < share else w for w in words)
 
 
-def make_input(maker: Maker, n: int, folder: Path) -> int:
-    """A stage output of `n` documents. :returns: characters."""
-    files, characters = [], 0
+def make_input(maker: Maker, n: int, folder: Path) -> None:
+    """A stage output of `n` documents."""
+    files = []
     for number, start in enumerate(range(0, n, FILE_DOCUMENTS)):
         name = f"documents/verdict=kept/part-{number:05d}.parquet"
         path = folder / name
@@ -132,7 +136,6 @@ def make_input(maker: Maker, n: int, folder: Path) -> int:
                 docs = []
                 for i in range(batch, min(batch + 2000, start + FILE_DOCUMENTS, n)):
                     text = maker.text(i)
-                    characters += len(text)
                     doc_id = hashlib.md5(str(i).encode(), usedforsecurity=False).hexdigest()
                     language = "en" if i % 2 else "zh"
                     docs.append(
@@ -150,7 +153,6 @@ def make_input(maker: Maker, n: int, folder: Path) -> int:
         files.append(PublishedFile(name, "kept", rows, path.stat().st_size, str(number), 0))
     manifest = Manifest("preparation", {}, [InputFile("made", {}, 0, 0)], files)
     storage.write_json(str(folder / "_manifest.json"), manifest.to_json())
-    return characters
 
 
 class Memory(threading.Thread):
@@ -209,7 +211,7 @@ def quality(maker: Maker, output: Path, n: int) -> dict[str, Any]:
     found = np.array([i in survivor or o in survivor for i, o in pairs])
     edges = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0001]
     buckets = {}
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         inside = (exact >= low) & (exact < high)
         if inside.any():
             expected = float(np.mean([candidate_probability(s, 128, 16) for s in exact[inside]]))
@@ -236,7 +238,6 @@ def measure(maker: Maker, n: int, folder: Path) -> dict[str, Any]:
     source, output = folder / "in", folder / "out"
     if not (source / "_manifest.json").exists():
         make_input(maker, n, source)
-    characters = sum(len(t) for t in (maker.text(i) for i in range(0, n, max(1, n // 2000))))
     shutil.rmtree(output, ignore_errors=True)
     shutil.rmtree(folder / "events", ignore_errors=True)
     session = get_session(
@@ -267,7 +268,7 @@ def measure(maker: Maker, n: int, folder: Path) -> dict[str, Any]:
     step = one["steps"]["fuzzy_dedup"]
     return {
         "documents": n,
-        "mean_characters": round(characters / len(range(0, n, max(1, n // 2000)))),
+        "mean_characters": round(step["characters_in"] / n),
         "dropped": step["rows_in"] - step["kept"],
         "wall_seconds": {"stage": round(wall, 1), "messages": said.getvalue().splitlines()},
         "cpu_seconds": {"stage": round(cpu, 1), "fuzzy_dedup": round(step["cpu_seconds"], 1)},
@@ -281,6 +282,42 @@ def measure(maker: Maker, n: int, folder: Path) -> dict[str, Any]:
         "report": {k: v for k, v in one["notes"]["fuzzy_dedup"].items() if not isinstance(v, list)},
         "quality": quality(maker, output, n),
     }
+
+
+def signature_pass(maker: Maker, language: str, n: int) -> dict[str, Any]:
+    """Documents a CPU second of the pass that reads texts, hashes them and hands entries and sketches to Spark."""
+    step = FuzzyDedup()
+    with tempfile.TemporaryDirectory() as work:
+        units, ranks = [], []
+        for file_no in range(8):
+            numbers = [2 * (file_no * n // 8 + i) + (language == "en") for i in range(n // 8)]
+            docs = [
+                Document(
+                    doc_id=f"{i:032x}",
+                    source_file="made",
+                    file_no=file_no,
+                    row_no=row,
+                    text="\n".join(maker.original(i)),
+                )
+                for row, i in enumerate(numbers)
+            ]
+            pq.write_table(to_table(docs), f"{work}/{file_no}.parquet", compression="zstd")
+            units.append(
+                Unit(str(file_no), InputFile("made", {}, 0, file_no), 0, len(docs), None, f"{file_no}.parquet")
+            )
+            ranks += [{"file_no": file_no, "row_no": row, "rank": len(ranks) + row} for row in range(len(docs))]
+        os.mkdir(f"{work}/ranks")
+        pq.write_table(pa.Table.from_pylist(ranks, RANKS), f"{work}/ranks/bucket-000000.parquet")
+        session = get_session("benchmark", SparkConfig(master="local[2]", conf=CONF))
+        seconds = 0.0
+        for chosen in (units[:2], units):  # the first round starts the workers and compiles
+            context = CrossContext(session, "fuzzy_dedup", work, chosen, {}, [], None)
+            began = local_cpu_seconds(session)
+            _packed(step, context, f"{work}/ranks", 16).count()
+            seconds = local_cpu_seconds(session) - began
+            context.close()
+        session.stop()
+    return {"documents": n, "documents_per_cpu_second": round(n / seconds)}
 
 
 def main() -> None:
@@ -304,6 +341,7 @@ def main() -> None:
     result = {
         "data": f"lines of {len(texts['en'])} English and {len(texts['zh'])} Chinese real pages, {COPIES:.0%} edited copies",
         "spark": f"local[2], driver memory {DRIVER_MEMORY}",
+        "signature_pass": {k: signature_pass(maker, k, 16_000) for k in ("en", "zh")},
         "runs": runs,
     }
     save("fuzzy_dedup", result)
