@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--profile", default="full", choices=["full", "fast"])
     arguments = parser.parse_args()
     data = Path(arguments.data)
-    inputs = [str(data / n) for n in ("html", "warc", "pages", "crawl", "odd") if (data / n).is_dir()]
+    inputs = [str(data / n) for n in ("html", "warc", "pages", "crawl", "odd", "made") if (data / n).is_dir()]
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(arguments.out or scratch)
         walls = {}
@@ -70,7 +70,7 @@ def main() -> None:
 def _crawl_files(folders: list[str]) -> list[Path]:
     """Crawl files under the folders; gold and page tables beside them are not crawl files."""
     found = [p for f in folders for p in sorted(Path(f).rglob("*")) if p.is_file()]
-    return [p for p in found if p.suffix != ".md" and ".jsonl" not in p.name]
+    return [p for p in found if p.suffix != ".md" and (".jsonl" not in p.name or p.parent.name == "made")]
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ from pipeline.config import StageConfig, load, parse
 from pipeline.domains import registered_domain
 from pipeline.executor import loaded
 from pipeline.funnel import read_records
-from pipeline.lines import cut_lines
+from pipeline.lines import cut_lines, restore_lines
 from pipeline.outputs import published_files
 from pipeline.preparation.readers import read_records as read_crawl
-from pipeline.schema import Document, Drop, from_table
+from pipeline.schema import VERDICT_COLUMNS, Document, Drop, from_table
 from pipeline.steps import CrossDocumentStep, DocumentStep, apply_step
 from pipeline.strict import UserError
 
@@ -163,8 +163,11 @@ def explain_output(path: str, target: str) -> tuple[list[str], Document]:
                 f"doc_id {row.doc_id}, record {row.record_no} at offset {row.offset} of {row.source_file}",
             ]
             lines += [f"{config.stage} (generation {row.generation})"]
-            doc = row
+            # As it came to the stage: with its lines back, without verdict (masked data stays masked).
+            nothing = dict.fromkeys((*VERDICT_COLUMNS, "findings", "rule_values"))
+            doc = restore_lines(row).evolve(**nothing)
             if config.stage == "preparation":
+                doc = row
                 doc, drop = read_again(config, row)
                 if drop is not None:
                     doc = row

@@ -4,8 +4,8 @@
     spark-submit jobs/sites.py --output out/rule_based --top 1000 --report sites.json      (the same on a cluster)
 
 Two passes: the first counts documents and characters by domain, the second looks at the lines and samples of the largest alone.
-Both work file by file; what they hold grows with the number of domains (first) and with the lines of the chosen sites (second,
-bounded by `LINES` a site and file).
+Both work file by file. Of a site the second pass keeps the `LINES` commonest lines of each file that stand in two documents of it
+or more; a line that a file has once is no boilerplate there.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from pipeline.strict import UserError
 from pipeline.text import lines
 
 COUNT_COLUMNS = ["domain", "text", "drop_step"]
-LOOK_COLUMNS = ["doc_id", "domain", "url", "text", "drop_step", "drop_reason", "removed_lines"]
-LINES = 20_000
-"""Distinct short lines of a site that are counted in one file; further ones are not, which is told."""
+LOOK_COLUMNS = ["doc_id", "domain", "url", "text", "drop_step", "drop_reason"]
+LINES = 200
+"""Lines of a site that one file tells of."""
 LONGEST = 200
 SAMPLES = 3
 
@@ -72,23 +72,23 @@ def look(table: pa.Table, domains: Sequence[str]) -> dict[str, dict[str, Any]]:
     for row in table.to_pylist():
         if row["domain"] not in wanted:
             continue
-        site = found.setdefault(
-            row["domain"], {"lines": Counter(), "reasons": Counter(), "samples": [], "not_counted": 0}
-        )
+        site = found.setdefault(row["domain"], _nothing())
         if row["drop_step"] is not None:
             site["reasons"][f"{row['drop_step']}: {row['drop_reason']}"] += 1
         text = row["text"] or ""
-        # Lines that were cut already count too: the report shows what a site's pages share, not what is left of it.
-        for line in {*lines(text), *(r["text"] for r in row["removed_lines"] or ())}:
-            line = line.strip()
-            if line and len(line) <= LONGEST:
-                if line in site["lines"] or len(site["lines"]) < LINES:
-                    site["lines"][line] += 1
-                else:
-                    site["not_counted"] += 1
+        site["lines"].update({line for line in map(str.strip, lines(text)) if line and len(line) <= LONGEST})
+        if not text:
+            continue
         sample = [xxhash.xxh3_64_intdigest(row["doc_id"].encode()), row["url"], " ".join(text.split())[:160]]
         site["samples"] = sorted([*site["samples"], sample])[:SAMPLES]
+    for site in found.values():
+        repeated = [(line, n) for line, n in site["lines"].items() if n > 1]
+        site["lines"] = Counter(dict(sorted(repeated, key=lambda x: (-x[1], x[0]))[:LINES]))
     return found
+
+
+def _nothing() -> dict[str, Any]:
+    return {"lines": Counter(), "reasons": Counter(), "samples": []}
 
 
 def merge_looks(parts: Iterable[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
@@ -96,10 +96,9 @@ def merge_looks(parts: Iterable[dict[str, dict[str, Any]]]) -> dict[str, dict[st
     total: dict[str, dict[str, Any]] = {}
     for part in parts:
         for domain, site in part.items():
-            into = total.setdefault(domain, {"lines": Counter(), "reasons": Counter(), "samples": [], "not_counted": 0})
+            into = total.setdefault(domain, _nothing())
             into["lines"].update(site["lines"])
             into["reasons"].update(site["reasons"])
-            into["not_counted"] += site["not_counted"]
             into["samples"] = sorted([*into["samples"], *site["samples"]])[:SAMPLES]
     return total
 
@@ -115,9 +114,8 @@ def report(
     out = []
     for domain in largest(counts, top):
         documents, kept, characters, kept_characters = counts[domain]
-        site = looks.get(domain, {"lines": Counter(), "reasons": Counter(), "samples": [], "not_counted": 0})
-        repeated = [(line, n) for line, n in site["lines"].items() if n > 1]
-        commonest = sorted(repeated, key=lambda x: (-x[1], x[0]))[:common]
+        site = looks.get(domain, _nothing())
+        commonest = sorted(site["lines"].items(), key=lambda x: (-x[1], x[0]))[:common]
         out.append(
             {
                 "domain": domain,
@@ -131,7 +129,6 @@ def report(
                     regex.escape(line, special_only=True) for line, n in commonest if n >= max(3, share * documents)
                 ],
                 "samples": [{"url": url, "text": text} for _, url, text in site["samples"]],
-                "lines_not_counted": site["not_counted"],
             }
         )
     return out
@@ -152,9 +149,12 @@ def report_lines(sites: Sequence[dict[str, Any]], common: int) -> list[str]:
         out += [f"  sample: {x['url']}\n    {x['text']}" for x in s["samples"][:1]]
     proposals = [s for s in sites if s["proposed"]]
     if proposals:
-        out += ["", "# proposed for a file of steps.site_rules.files; read before use:"]
+        out += [
+            "",
+            "# Proposed for a file of steps.site_rules.files. Read before use; an entry replaces the site's shipped rules.",
+        ]
         for s in proposals:
-            out += [f"{s['domain']}:", "  checked: not yet", "  cut_lines:"]
+            out += [json.dumps(s["domain"]) + ":", "  checked: not yet", "  cut_lines:"]
             out += ["    - " + json.dumps(p, ensure_ascii=False) for p in s["proposed"]]
     return out
 

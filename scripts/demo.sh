@@ -11,8 +11,10 @@ rm -rf out/demo
 SECONDS=0
 for stage in preparation rule_based model_based tokenization; do
     echo "== $stage"
+    config=configs/$stage.yaml
+    [ -f "configs/demo/$stage.yaml" ] && config=configs/demo/$stage.yaml
     spark-submit --driver-java-options -Dlog4j2.configurationFile=scripts/log4j2.properties \
-        "jobs/$stage.py" --config "configs/$stage.yaml" "$@"
+        "jobs/$stage.py" --config "$config" "$@"
 done
 echo
 python -m pipeline.funnel out/demo

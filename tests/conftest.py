@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "sample"
-SAMPLE_INPUTS = [str(SAMPLE / name) for name in ("pages", "crawl", "odd")]
+SAMPLE_INPUTS = [str(SAMPLE / name) for name in ("pages", "crawl", "odd", "made")]
 
 
 @pytest.fixture(scope="session")

@@ -250,9 +250,7 @@ class MarkupGarbage(Rule):
         tags = doc.line_tags
         total = 0
         for i, line in enumerate(text.split("\n")):
-            if len(line) >= 120 and _LONG_WORD.search(line, 0, 5000):
-                total += len(line)
-            elif (
+            if (len(line) >= 120 and _LONG_WORD.search(line, 0, 5000)) or (
                 marks
                 and any(m in line for m in marks)
                 and (tags is None or i >= len(tags) or tags[i] not in ("code", "pre"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -19,7 +20,7 @@ from pipeline.text import lines
 
 C4 = "C4 (Raffel et al. 2020), 2.2"
 _END = tuple(".!?\"'”’。！？；」』》…）")
-_LATIN_END = tuple(".!?\"'")
+_COUNTED = tuple("。！？；")
 _SENTENCE_ENDS = (". ", "! ", "? ", '." ', '!" ', '?" ', ".” ", "!” ", "?” ", ".) ", "。", "！", "？", "；")
 # Code, tables and headings are not sentences, and are known by their tags.
 _NO_PROSE = frozenset(("code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6"))
@@ -41,6 +42,14 @@ class LineStep(DocumentStep):
             return doc
         cut = cut_lines(doc, self.step, numbers)
         return cut if (cut.text or "").strip() else Drop("no_text_left", value=len(numbers))
+
+
+def _prose(doc: Document) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines that their tags do not show to be code, table rows or headings."""
+    tags = doc.line_tags
+    for i, line in enumerate(lines(doc.text or "")):
+        if tags is None or i >= len(tags) or tags[i] not in _NO_PROSE:
+            yield i, line
 
 
 class C4TerminalPunctuation(LineStep):
@@ -78,13 +87,15 @@ class C4ShortLines(LineStep):
         return out
 
 
-_SWITCH = "启用|開啟|开启|打开|禁用|停用|关闭"
+_SWITCH = "启用|啟用|開啟|开启|打开|打開|禁用|停用|关闭|關閉"
 _JAVASCRIPT = re.compile(
     r"java ?script (?:is|must be|needs? to be|has been|seems to be|appears to be)(?: currently| either)? "
     r"(?:not )?(?:disabled|enabled|turned (?:on|off)|required (?:to|for|in order))"
     r"|(?:enable|activate|turn on|switch on) java ?script|requires? java ?script (?:to be|to run|to work|to function|in order)"
-    r"|(?:does not|doesn.t|not) support java ?script|without java ?script (?:enabled|turned)|java ?script(?: is)? required\.?$"
-    rf"|请.{{0,8}}(?:{_SWITCH}).{{0,8}}java ?script|java ?script ?(?:已被|被|未)(?:{_SWITCH})|不支持 ?java ?script",
+    r"|(?:does not|doesn.t|not) support java ?script|browser has java ?script disabled"
+    r"|this (?:site|page|app\w*) requires java ?script|java ?script(?: is)? required\.?$"
+    rf"|(?:请|請|需要).{{0,8}}(?:{_SWITCH}).{{0,10}}java ?script|java ?script ?(?:已被|已|被|未)(?:{_SWITCH})"
+    rf"|(?:浏览器|瀏覽器).{{0,4}}(?:{_SWITCH}|不支持|不支援)了? ?java ?script|不支持 ?java ?script",
     re.IGNORECASE,
 )
 
@@ -99,8 +110,7 @@ class C4Javascript(LineStep):
         lower = statistics(doc.text or "", doc.language).lower
         if "javascript" not in lower and "java script" not in lower:
             return []
-        found = enumerate(lines(doc.text or ""))
-        return [i for i, line in found if len(line) <= self.longest and _JAVASCRIPT.search(line)]
+        return [i for i, line in _prose(doc) if len(line) <= self.longest and _JAVASCRIPT.search(line)]
 
 
 class C4PolicyLines(LineStep):
@@ -118,7 +128,7 @@ class C4PolicyLines(LineStep):
         if not phrases:
             return []
         longest = bound(self.longest, doc.language) or 0
-        found = ((i, line) for i, line in enumerate(lines(doc.text or "")) if len(line) <= longest)
+        found = ((i, line) for i, line in _prose(doc) if len(line) <= longest)
         return [i for i, line in found if any(p in line.lower() for p in phrases)]
 
 
@@ -164,14 +174,14 @@ class C4Sentences(Rule):
     unit: ClassVar[str] = "sentences"
     source: ClassVar[str] = C4
     below: ClassVar[str] = "too_few_sentences"
-    min: Limits | None = {"default": 3, "zh": 2}
+    min: Limits | None = {"en": 3, "zh": 2}
 
     def measure(self, doc: Document) -> float:
         found = statistics(doc.text or "", doc.language)
         n = sum(map(found.text.count, _SENTENCE_ENDS))
         for line in found.lines:
-            if line.endswith(_LATIN_END):
-                n += 1
-            elif not line.endswith(_END):
+            if line.endswith(_END):
+                n += not line.endswith(_COUNTED)
+            else:
                 n += len(line) >= 12 if found.is_chinese else line.count(" ") >= 5
         return n

@@ -8,13 +8,15 @@ Other languages have no bounds by default where words or their lengths count: th
 from __future__ import annotations
 
 import functools
+import re
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.rule_based.statistics import statistics, word_list
+from pipeline.rule_based.statistics import LONGEST_TEXT, statistics, word_list
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule
+from pipeline.text import lines
 
 GOPHER = "Gopher (Rae et al. 2021), A1.1"
 
@@ -57,34 +59,44 @@ class HashRatio(Rule):
     unit: ClassVar[str] = "hash signs per word"
     source: ClassVar[str] = GOPHER
     above: ClassVar[str] = "too_many_hash_signs"
-    max: Limits | None = {"default": 0.1}
+    max: Limits | None = {"en": 0.1, "zh": 0.1}
 
     def measure(self, doc: Document) -> float | None:
         found = statistics(doc.text or "", doc.language)
         return found.text.count("#") / len(found.words) if found.words else None
 
 
+_ELLIPSIS = re.compile(r"\.{3,}|…+")
+
+
 class EllipsisRatio(Rule):
-    """Drop documents with more than one ellipsis in ten words: three points, or the sign; the Chinese double sign is one."""
+    """Drop documents with more than one ellipsis in ten words: a run of points, or of the sign, is one."""
 
     step: Literal["ellipsis_ratio"] = "ellipsis_ratio"
     unit: ClassVar[str] = "ellipses per word"
     source: ClassVar[str] = GOPHER
     above: ClassVar[str] = "too_many_ellipses"
-    max: Limits | None = {"default": 0.1}
+    max: Limits | None = {"en": 0.1, "zh": 0.1}
 
     def measure(self, doc: Document) -> float | None:
         found = statistics(doc.text or "", doc.language)
         text = found.text
-        ellipses = text.count("...") + text.count("…") - text.count("……")
+        ellipses = len(_ELLIPSIS.findall(text)) if "..." in text or "…" in text else 0
         return ellipses / len(found.words) if found.words else None
 
 
 BULLETS = ("•", "-", "*", "·", "●", "○", "■", "□", "◆", "★", "※", "‣", "▪", "–", "—")
 
 
+LONGEST_ITEM = 60
+
+
 class BulletLines(Rule):
-    """Drop documents of which more than 90 % of the lines begin with a bullet, or were items of a list in the page."""
+    """Drop documents of which more than 90 % of the lines begin with a bullet, or were short items of a list.
+
+    Extraction leaves the bullets of a page's lists out; their tags tell. Items of over 60 characters are prose: comments,
+    steps, answers.
+    """
 
     step: Literal["bullet_lines"] = "bullet_lines"
     unit: ClassVar[str] = "share of lines"
@@ -97,8 +109,10 @@ class BulletLines(Rule):
         if not found:
             return None
         bullets = sum(line.startswith(BULLETS) for line in found)
-        # Extraction leaves the bullets of a page's lists out; their tags tell.
-        items = sum(tag == "li" for tag in doc.line_tags or ())
+        items = 0
+        if doc.line_tags and "li" in doc.line_tags:
+            tagged = zip(lines((doc.text or "")[:LONGEST_TEXT]), doc.line_tags, strict=False)
+            items = sum(tag == "li" and 0 < len(line) <= LONGEST_ITEM for line, tag in tagged)
         return min(1.0, max(bullets, items) / len(found))
 
 

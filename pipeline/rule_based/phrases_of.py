@@ -54,14 +54,14 @@ def phrases_of(text: str) -> dict[str, list[Found]]:
     out: dict[str, list[Found]] = {}
     for kind, found in spans.items():
         by_line: dict[int, list[tuple[int, int, int]]] = {}
-        line = 0
+        number = 0
         for span in sorted(found):
-            while starts[line + 1] <= span[0]:
-                line += 1
-            by_line.setdefault(line, []).append(span)
+            while starts[number + 1] <= span[0]:
+                number += 1
+            by_line.setdefault(number, []).append(span)
         out[kind] = [
-            Found(number, phrases[max(in_line, key=lambda s: s[1] - s[0])[2]], _covered(in_line))
-            for number, in_line in by_line.items()
+            Found(at, phrases[max(in_line, key=lambda s: s[1] - s[0])[2]], _covered(in_line))
+            for at, in_line in by_line.items()
         ]
     return out
 

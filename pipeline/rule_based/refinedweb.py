@@ -19,12 +19,14 @@ from pipeline.text import lines
 
 REFINEDWEB = "RefinedWeb (Penedo et al. 2023), G.2"
 _DIGIT = re.compile(r"\d")
-_NUMBERS = re.compile(r"[\d\s.,:;/|%+\-–—()\[\]#*·$€£¥¥￥]+")
+_NUMBERS = re.compile(r"[(\[]?\d+(?:[ |·]+\d+)*[)\]]?")
 _COUNTER = re.compile(
-    r"\d[\d.,]*\s*[kKmM万萬千]?\+?\s*(?:likes?|shares?|comments?|views?|retweets?|reposts?|followers?|following|replies|reply|votes?|points?|"
+    r"\d[\d.,]*\s*[kKmM万萬千]?\+?\s*(?:likes?|shares?|comments?|views?|retweets?|reposts?|followers?|following|replies|reply"
+    r"|votes?|points?|"
     r"次?浏览|次?瀏覽|次?阅读|次?閱讀|条?评论|則?評論|个?回复|個?回覆|人?点赞|個?讚|赞|人关注|人收藏|次?播放|次?分享|次?下载|樓|楼)"
     r"|(?:likes?|shares?|comments?|views?|followers?|replies|"
-    r"浏览|瀏覽|阅读|閱讀|评论|評論|回复|回覆|点赞|赞|转发|收藏|播放|分享|下载|人气|热度|点击)(?:量|数|數|次数)?\s*[:：(（]?\s*\d[\d.,]*\s*[万萬千kK]?\+?\s*[)）次]?",
+    r"浏览|瀏覽|阅读|閱讀|评论|評論|回复|回覆|点赞|赞|转发|收藏|播放|分享|下载|人气|热度|点击)"
+    r"(?:量|数|數|次数)?\s*[:：(（]?\s*\d[\d.,]*\s*[万萬千kK]?\+?\s*[)）次]?",
     re.IGNORECASE,
 )
 _NAVIGATION = frozenset(
@@ -98,7 +100,8 @@ def _of(doc: Document) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
 class UnwantedLines(Rule):
     """Drop documents with a large share of characters in unwanted lines.
 
-    RefinedWeb drops above 5 % of the words; 30 % is what good pages with lists, tables of numbers and code keep here (benchmarks/rules.py).
+    RefinedWeb drops above 5 % of the words; good pages with lists, tables of numbers and code have up to 30 %
+    (benchmarks/rules.py).
     """
 
     step: Literal["unwanted_lines"] = "unwanted_lines"

@@ -63,7 +63,7 @@ def _codes(text: str) -> npt.NDArray[np.uint32]:
 
 
 class RepeatedCharacters(Rule):
-    """Drop documents of which more than 45 % of the characters are in stretches that occurred before.
+    """Drop documents of which more than 45 % (Chinese 50 %) of the characters are in stretches that occurred before.
 
     A stretch is 40 characters or more, in Chinese 15, whatever words or lines it cuts: pasted blocks, machine-made text.
     """
@@ -72,7 +72,7 @@ class RepeatedCharacters(Rule):
     unit: ClassVar[str] = "share of characters"
     source: ClassVar[str] = SOURCE
     above: ClassVar[str] = "repeated_content"
-    max: Limits | None = {"default": 0.45}
+    max: Limits | None = {"default": 0.45, "zh": 0.5}
     stretch: Limits = Field({"default": 40, "zh": 15}, description="characters that make a stretch")
 
     def measure(self, doc: Document) -> float | None:

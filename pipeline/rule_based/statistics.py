@@ -30,7 +30,7 @@ LONGEST_TEXT = 2_000_000
 """Characters that are counted: a longer text is judged by its beginning."""
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=1024)
 def statistics(text: str, language: str | None) -> TextStatistics:
     """The statistics of a text. A batch of documents goes through all rules, so what one rule counted the next one finds."""
     return TextStatistics(text, language)

@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def stage_config(stage: str, inputs: list[str], output: Path | str, /, **sections: Any) -> StageConfig:
-    """The shipped config of a stage on other inputs, with keys of sections replaced: `run={"overwrite": True}`."""
-    data = dump(load(ROOT / "configs" / f"{stage}.yaml"))
+    """The config of the demo for a stage on other inputs, with keys of sections replaced: `run={"overwrite": True}`."""
+    demo = ROOT / "configs" / "demo" / f"{stage}.yaml"
+    data = dump(load(demo if demo.exists() else ROOT / "configs" / f"{stage}.yaml"))
     data["input"]["paths"] = inputs
     data["output"]["path"] = str(output)
     for section, values in sections.items():

@@ -16,7 +16,9 @@ from pipeline.schema import Document, from_table
 from pipeline.strict import UserError
 from tests.spark.helpers import prepared, reasons, rows, run, stage_config
 
-ENGLISH = [f"{a}{b}{c}" for a in ("ba", "co", "di", "fu") for b in ("ra", "le", "ni", "so", "tu") for c in ("m", "n", "x")]
+ENGLISH = [
+    f"{a}{b}{c}" for a in ("ba", "co", "di", "fu") for b in ("ra", "le", "ni", "so", "tu") for c in ("m", "n", "x")
+]
 CHINESE = list("山水田林江河湖海天地日月星辰风云雨雪春夏秋冬东南西北中红黄蓝白黑大小多少长短高低远近新旧快慢")
 
 
@@ -131,9 +133,7 @@ def test_equal_to_one_document_after_the_other(
     notes = record["passes"][0]["notes"]["fuzzy_dedup"]
     assert notes["documents"] == 240
     assert notes["dropped"] == len(wanted)
-    assert notes["largest_clusters"][0]["documents"] == 1 + max(
-        list(wanted.values()).count(d) for d in wanted.values()
-    )
+    assert notes["largest_clusters"][0]["documents"] == 1 + max(list(wanted.values()).count(d) for d in wanted.values())
 
 
 def test_dropped_documents_name_survivor_and_similarity(spark: Any, source: str, tmp_path: Path) -> None:

@@ -1,0 +1,310 @@
+"""Personal data (dots.llm1 4.1: sites likely to hold much of it are left out): found, counted or masked, in Chinese and English.
+
+What is looked for has a form that can be checked: the check digit of a Chinese resident ID, Luhn's of a bank card, an issuer's
+prefix, an address that a network can route. What merely looks like a number (orders, dates, prices, versions) stays.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from pipeline.rule_based.kernels import compiled
+from pipeline.schema import Document
+from pipeline.steps import CrossDocumentStep, DocumentStep, Limits, Rule
+
+Action = Literal["off", "count", "mask"]
+SOURCE = "dots.llm1 4.1; forms by their standards"
+STEP = "pii"
+
+_FULL_WIDTH = {0xFF10 + i: 0x30 + i for i in range(10)} | {0xFF20: 0x40, 0xFF0E: 0x2E, 0xFF0D: 0x2D, 0xFF0B: 0x2B}
+_FULL_WIDTH |= {0xFF21 + i: 0x41 + i for i in range(26)} | {0xFF41 + i: 0x61 + i for i in range(26)}
+
+# Boundaries are ASCII letters and digits: in Chinese text no space stands around a number.
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+\-/=])[A-Za-z0-9](?:[A-Za-z0-9._%+\-]{0,62}[A-Za-z0-9_])?"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,5}[A-Za-z]{2,18}(?![A-Za-z0-9])"
+)
+_RESERVED_MAIL = re.compile(
+    r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net|edu)|[\w-]+\.(?:example|test|invalid|localhost)|(?:your)?domain\.com|company\.com)$",
+    re.IGNORECASE,
+)
+_FILE_END = re.compile(r"\.(?:png|jpe?g|gif|webp|svg|js|css|min|html?)$", re.I)
+_ID = re.compile(
+    r"(?<![0-9A-Za-z.\-/])[1-8]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![0-9A-Za-z])"
+)
+_CARD = re.compile(
+    r"(?<![0-9A-Za-z.\-/])(?:3[47]\d{2}[ -]?\d{6}[ -]?\d{5}|[2-6]\d{3}(?:[ -]?\d{4}){3}(?:[ -]?\d{1,3})?)(?![0-9A-Za-z\-])"
+)
+_BEFORE = r"(?<![0-9A-Za-z.\-_/=])"
+_MOBILE = re.compile(
+    _BEFORE + r"(?:\+?86[ -]?|0086[ -]?)?1(?:3\d|4[5-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])"
+    r"(?:\d{8}|[ -]\d{4}[ -]\d{4})(?![0-9A-Za-z\-_])"
+)
+_AREA = r"0(?:10|2\d|[3-9]\d{2})"
+_LANDLINE = re.compile(
+    _BEFORE + rf"(?:\({_AREA}\) ?|（{_AREA}） ?|{_AREA}[ -])[2-9]\d{{6,7}}(?:-\d{{1,5}})?(?![0-9A-Za-z])"
+)
+_INTERNATIONAL = re.compile(
+    r"(?<![0-9A-Za-z.\-_/=+])(?:\+|00)[1-9]\d{0,2}[ .\-]?(?:\(0?\d{1,4}\)[ .\-]?)?\d{1,4}(?:[ .\-]?\d{2,4}){2,4}(?![0-9A-Za-z])"
+)
+_NORTH_AMERICAN = re.compile(
+    r"(?<![0-9A-Za-z.\-_/=+(])(?:1[ .\-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[\-.])[2-9]\d{2}[\-. ]\d{4}(?![0-9A-Za-z\-])"
+)
+_FICTION = re.compile(r"555[\-. ]?01\d{2}$|[\-. )]555[\-. ]\d{4}$")
+_IP4 = re.compile(r"(?<![0-9A-Za-z.\-_/])(?:\d{1,3}\.){3}\d{1,3}(?![0-9A-Za-z\-_]|\.\d)")
+_IP6 = re.compile(
+    r"(?<![0-9A-Za-z:.])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::|[0-9A-Fa-f]{1,4})(?::?[0-9A-Fa-f]{1,4}){0,6}(?![0-9A-Za-z:])"
+)
+_VERSION = re.compile(
+    r"(?:version|ver\.?|v|release|版本|固件|firmware|build|chrome/|safari/|edg/|mozilla/|section|chapter|§|oid)\s*:?\s*$",
+    re.IGNORECASE,
+)
+_AT = re.compile("@")
+# Patterns that begin with a sign are found at the speed of a search for it.
+_DOTTED = re.compile(r"\.\d{1,3}\.\d{1,3}\.\d")
+_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:")
+
+
+@compiled("in:u4 io:i8 io:i8")
+def _numbers(codes, places, count):  # type: ignore[no-untyped-def]
+    """Start and end of stretches with seven digits or more, at most two signs of phone numbers between two of them."""
+    n = digits = gap = 0
+    start = 0
+    last = -1
+    for i in range(len(codes) + 1):
+        c = codes[i] if i < len(codes) else np.uint32(0)
+        if 48 <= c <= 57:
+            if digits == 0:
+                start = i
+            digits += 1
+            gap = 0
+            last = i
+            continue
+        gap += 1
+        if gap > 2 or not (c == 32 or c == 46 or c == 40 or c == 41 or c == 45 or c == 0xFF08 or c == 0xFF09):
+            if digits >= 7:
+                places[2 * n] = start
+                places[2 * n + 1] = last + 1
+                n += 1
+            digits = 0
+    count[0] = n
+
+
+# fmt: off
+_REGIONS = frozenset((
+    "11", "12", "13", "14", "15", "21", "22", "23", "31", "32", "33", "34", "35", "36", "37", "41", "42", "43", "44", "45", "46",
+    "50", "51", "52", "53", "54", "61", "62", "63", "64", "65", "71", "81", "82", "83",
+))  # GB/T 2260
+# fmt: on
+
+
+def _email(text: str, start: int, end: int) -> bool:
+    found = text[start:end]
+    return ".." not in found and not _RESERVED_MAIL.search(found) and not _FILE_END.search(found)
+
+
+def _resident_id(text: str, start: int, end: int) -> bool:
+    """GB 11643: region, date of birth, and the check digit of ISO 7064 MOD 11-2."""
+    found = text[start:end]
+    try:
+        born = datetime.date(int(found[6:10]), int(found[10:12]), int(found[12:14]))
+    except ValueError:
+        return False
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    check = "10X98765432"[sum(w * int(c) for w, c in zip(weights, found, strict=False)) % 11]
+    return check == found[17].upper() and found[:2] in _REGIONS and 1870 <= born.year <= 2030
+
+
+def _card(text: str, start: int, end: int) -> bool:
+    """ISO/IEC 7812: length and prefix of an issuer, Luhn's check digit."""
+    digits = [int(c) for c in text[start:end] if c.isdigit()]
+    number = "".join(map(str, digits))
+    n = len(digits)
+    prefix = (
+        (n == 15 and number[:2] in ("34", "37"))
+        or (n in (16, 19) and number[0] == "4")
+        or (n == 16 and ("51" <= number[:2] <= "55" or "2221" <= number[:4] <= "2720"))
+        or (n == 16 and (number[:4] == "6011" or number[:2] == "65"))
+        or (n in (16, 17, 18, 19) and number[:2] == "62")
+        or (n == 16 and "3528" <= number[:4] <= "3589")
+    )
+    luhn = sum(d if i % 2 == 0 else sum(divmod(2 * d, 10)) for i, d in enumerate(reversed(digits))) % 10 == 0
+    return prefix and luhn and len(set(digits)) > 3
+
+
+def _phone(text: str, start: int, end: int) -> bool:
+    found = text[start:end]
+    digits = [c for c in found if c.isdigit()]
+    return 7 <= len(digits) <= 15 and len(set(digits)) > 2 and not _FICTION.search(found)
+
+
+def _ip(text: str, start: int, end: int) -> bool:
+    """An address that is routed on the Internet, and no version number."""
+    found = text[start:end]
+    try:
+        address = ipaddress.ip_address(found)
+    except ValueError:
+        return False
+    if _VERSION.search(text[max(0, start - 16) : start]) or found in ("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.2.3.4"):
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        first = [int(p) for p in found.split(".")]
+        return address.is_global and first[0] > 0 and not (first[0] < 20 and first[3] == 0) and max(first) > 31
+    return address.is_global and found.count(":") >= 3
+
+
+Check = Callable[[str, int, int], bool]
+KINDS: dict[str, list[tuple[Any, Check]]] = {
+    "email": [(_EMAIL, _email)],
+    "id_number": [(_ID, _resident_id)],
+    "bank_card": [(_CARD, _card)],
+    "phone": [(_MOBILE, _phone), (_LANDLINE, _phone), (_INTERNATIONAL, _phone), (_NORTH_AMERICAN, _phone)],
+    "ip_address": [(_IP4, _ip), (_IP6, _ip)],
+}
+"""Kinds in the order in which they are looked for: what one has taken the next does not see."""
+
+
+def find(text: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[tuple[int, int, str]]:
+    """Start, end and kind of the personal data in a text, in order; nothing overlaps.
+
+    The patterns run only where something can be: around an at sign, around seven digits close together, around points or
+    colons between digits.
+    """
+    seen = text if text.isascii() else text.translate(_FULL_WIDTH)
+    windows: dict[str, list[tuple[int, int]]] = {}
+    if "email" in kinds and "@" in seen:
+        windows["email"] = [(max(0, m.start() - 66), m.start() + 130) for m in _AT.finditer(seen)]
+    numbers = [k for k in ("id_number", "bank_card", "phone") if k in kinds]
+    if numbers:
+        codes = np.frombuffer(seen.encode("utf-32-le", "surrogatepass"), np.uint32)
+        places, count = np.empty(2 * (len(codes) // 7) + 2, np.int64), np.zeros(1, np.int64)
+        _numbers(codes, places, count)
+        pairs = places[: 2 * int(count[0])].reshape(-1, 2).tolist()
+        windows |= dict.fromkeys(numbers, [(max(0, a - 8), b + 12) for a, b in pairs])
+    if "ip_address" in kinds:
+        places_of_ip = [*_DOTTED.finditer(seen), *_COLONS.finditer(seen)]
+        windows["ip_address"] = sorted((max(0, m.start() - 20), m.end() + 40) for m in places_of_ip)
+    found: list[tuple[int, int, str]] = []
+    taken: set[int] = set()
+    for kind in KINDS:
+        for pattern, check in KINDS[kind] if kind in windows else ():
+            reached = 0
+            for begin, stop in windows[kind]:
+                for match in pattern.finditer(seen, max(begin, reached), stop):
+                    start, end = match.span()
+                    # The window's end is no boundary: what it cuts off is found by the next window or not at all.
+                    if end == stop and stop < len(seen) and seen[stop].isalnum() and seen[stop].isascii():
+                        continue
+                    if "\n" in match[0] or not check(seen, start, end) or not taken.isdisjoint(range(start, end)):
+                        continue
+                    found.append((start, end, kind))
+                    taken.update(range(start, end))
+                    reached = end
+    return sorted(found)
+
+
+class Pii(DocumentStep):
+    """Mask (or count) e-mail addresses, phone numbers, Chinese resident IDs, bank cards and IP addresses.
+
+    What was found is counted in `findings`; masked, it is replaced by the kind's placeholder. Lines stay lines. Addresses that are
+    reserved (example.com, 127.0.0.1, 192.168.*, 555 numbers) stay.
+    """
+
+    step: Literal["pii"] = "pii"
+    source: ClassVar[str] = SOURCE
+    audited: ClassVar[bool] = True
+    email: Action = Field("mask", description="off, count, or mask")
+    phone: Action = Field("mask", description="Chinese mobile and landline, international")
+    id_number: Action = Field("mask", description="Chinese resident identity number")
+    bank_card: Action = Field("mask", description="bank card")
+    ip_address: Action = Field("mask", description="public IPv4 and IPv6 addresses")
+    placeholders: dict[str, str] = Field(
+        {
+            "email": "[EMAIL]",
+            "phone": "[PHONE]",
+            "id_number": "[ID]",
+            "bank_card": "[CARD]",
+            "ip_address": "[IP]",
+        },
+        description="what stands for masked data, by kind",
+    )
+
+    def __call__(self, doc: Document) -> Document:
+        text = doc.text
+        kinds = tuple(kind for kind in KINDS if getattr(self, kind) != "off")
+        found = find(text, kinds) if text else []
+        if not text or not found:
+            return doc
+        counts = {kind: sum(k == kind for _, _, k in found) for kind in dict.fromkeys(k for _, _, k in found)}
+        findings = [{"step": self.step, "name": k, "line": None, "count": n} for k, n in sorted(counts.items())]
+        pieces, reached = [], 0
+        for start, end, kind in found:
+            if getattr(self, kind) == "mask":
+                pieces += [text[reached:start], self.placeholders.get(kind, f"[{kind.upper()}]")]
+                reached = end
+        pieces.append(text[reached:])
+        return doc.evolve(text="".join(pieces), findings=[*(doc.findings or ()), *findings])
+
+
+def count(findings: list[dict[str, Any]] | None) -> int:
+    """How much personal data was found in a document."""
+    return sum(f["count"] for f in findings or () if f["step"] == STEP)
+
+
+class PiiDensity(Rule):
+    """Drop documents with more than 10 pieces of personal data per 1,000 characters, if there are five or more: directories."""
+
+    step: Literal["pii_density"] = "pii_density"
+    unit: ClassVar[str] = "findings per 1,000 characters"
+    source: ClassVar[str] = SOURCE
+    above: ClassVar[str] = "personal_data"
+    max: Limits | None = {"default": 10}
+    min_findings: int = Field(5, gt=0, description="with fewer the value is 0")
+
+    def measure(self, doc: Document) -> float | None:
+        n = count(doc.findings)
+        if not doc.text:
+            return None
+        return 1000 * n / len(doc.text) if n >= self.min_findings else 0.0
+
+
+class PiiDomains(CrossDocumentStep):
+    """Drop all documents of domains where most pages hold personal data (dots.llm1 4.1).
+
+    A domain with `min_documents` documents or more, of which more than `max_share` have `min_findings` findings of the step pii.
+    A document is judged by its domain up to and with its own generation: later files revoke nothing.
+    """
+
+    step: Literal["pii_domains"] = "pii_domains"
+    source: ClassVar[str] = SOURCE
+    min_documents: int = Field(20, gt=0, description="documents of a domain from which it is judged")
+    max_share: float = Field(0.7, ge=0, le=1, description="share of its documents with personal data, at most")
+    min_findings: int = Field(3, gt=0, description="findings that make a document one with personal data")
+    columns: ClassVar[tuple[str, ...]] = ("domain", "findings")
+
+    def hits(self, rows: pa.Table) -> pa.Array:
+        """Whether each row (n) has `min_findings` findings or more."""
+        column = (
+            rows["findings"].combine_chunks() if isinstance(rows["findings"], pa.ChunkedArray) else rows["findings"]
+        )
+        flat = pc.list_flatten(column)
+        parents = pc.list_parent_indices(column).to_numpy()
+        totals = [0] * len(column)
+        for parent, step, n in zip(
+            parents.tolist(),
+            pc.struct_field(flat, "step").to_pylist(),
+            pc.struct_field(flat, "count").to_pylist(),
+            strict=True,
+        ):
+            if step == STEP:
+                totals[parent] += n
+        return pa.array([n >= self.min_findings for n in totals], pa.bool_())

@@ -1,0 +1,159 @@
+"""Gopher's repetition rules at their bounds, in Chinese and English."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import string
+
+import pytest
+
+from pipeline.rule_based.gopher_repetition import (
+    Duplicate5Grams,
+    Duplicate6Grams,
+    Duplicate7Grams,
+    Duplicate8Grams,
+    Duplicate9Grams,
+    Duplicate10Grams,
+    DuplicateLineCharacters,
+    DuplicateLines,
+    DuplicateParagraphCharacters,
+    DuplicateParagraphs,
+    Top2Gram,
+    Top3Gram,
+    Top4Gram,
+)
+from pipeline.schema import Document, Drop
+from pipeline.steps import Rule, bound
+
+N = 1000
+TOP = (Top2Gram(), Top3Gram(), Top4Gram())
+DUPLICATE = (
+    Duplicate5Grams(),
+    Duplicate6Grams(),
+    Duplicate7Grams(),
+    Duplicate8Grams(),
+    Duplicate9Grams(),
+    Duplicate10Grams(),
+)
+PIECES = (DuplicateLines(), DuplicateParagraphs())
+CHARACTERS = (DuplicateLineCharacters(), DuplicateParagraphCharacters())
+
+
+def name(value: object) -> str | None:
+    return value.step if isinstance(value, Rule) else None
+
+
+def document(text: str, language: str | None) -> Document:
+    return Document(doc_id="0" * 32, source_file="a", text=text, language=language)
+
+
+def reason(step: Rule, text: str, language: str | None) -> str | None:
+    verdict = step(document(text, language))
+    return verdict.reason if isinstance(verdict, Drop) else None
+
+
+def most(step: Rule, language: str) -> float:
+    found = bound(step.max, language)
+    assert found is not None
+    return found
+
+
+def gram(n: int, characters: int) -> list[str]:
+    """`n` distinct words with so many characters together."""
+    short, longer = divmod(characters, n)
+    return [letter.upper() * (short + (i < longer)) for i, letter in zip(range(n), string.ascii_letters, strict=False)]
+
+
+def filled(words: list[str], size: int) -> str:
+    """The words and further ones, none twice, in a text of exactly `size` characters."""
+    text = " ".join(words)
+    for further in itertools.product(string.ascii_lowercase, repeat=3):
+        if len(text) + 9 > size:
+            break
+        text += " " + "".join(further)
+    return text + " " + "z" * (size - len(text) - 1)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("n", "step"), list(enumerate(TOP, 2)), ids=name)
+def test_commonest_ngram(n: int, step: Rule, language: str) -> None:
+    k = math.floor(most(step, language) * N + 1e-9)  # twice k characters of 2 N
+    repeated = gram(n, k)
+    words = [*repeated, "between", *repeated]
+    assert reason(step, filled(words, 2 * N), language) is None
+    assert reason(step, filled(words, 2 * N - 3), language) == step.above
+    assert reason(step, filled(repeated, 2 * N), language) is None
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("n", "step"), list(enumerate(DUPLICATE, 5)), ids=name)
+def test_repeated_ngrams(n: int, step: Rule, language: str) -> None:
+    k = math.floor(most(step, language) * N + 1e-9)  # k characters of N: the first occurrence is no repetition
+    repeated = gram(n, k)
+    words = [*repeated, "between", *repeated]
+    assert reason(step, filled(words, N), language) is None
+    assert reason(step, filled(words, N - 3), language) == step.above
+    assert reason(step, filled(repeated, N), language) is None
+
+
+@pytest.mark.parametrize("step", [*TOP, *DUPLICATE], ids=name)
+@pytest.mark.parametrize(
+    ("repeated", "language"),
+    [
+        ("Click here to see more of our cheap shoes in the shop online. ", "en"),
+        ("点击这里查看本店更多的便宜皮鞋，欢迎光临我们的网上商店。", "zh"),
+        ("點擊這裡查看本店更多的便宜皮鞋，歡迎光臨我們的網上商店。", "zh"),
+    ],
+)
+def test_repeated_sentence(step: Rule, repeated: str, language: str) -> None:
+    if step in TOP:
+        repeated = {"en": "Cheap shoes online! ", "zh": repeated[-4:]}[language]
+    assert reason(step, repeated * 30, language) == step.above
+    assert reason(step, repeated, language) is None
+    assert reason(step, "", language) is None
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("step", PIECES, ids=name)
+def test_repeated_lines_and_paragraphs(step: Rule, language: str) -> None:
+    between = "\n" if isinstance(step, DuplicateLines) else "\n\n"
+    some = {"en": "a line", "zh": "一行文字"}[language]
+    k = math.floor(most(step, language) * N + 1e-9)
+
+    def pieces(k: int) -> str:
+        return between.join([some] * (k + 1) + [f"{some} {i}" for i in range(N - k - 1)])
+
+    assert reason(step, pieces(k), language) is None
+    assert reason(step, pieces(k + 1), language) == step.above
+    assert reason(step, some, language) is None
+    assert reason(step, "", language) is None
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("step", CHARACTERS, ids=name)
+def test_characters_in_repeated_lines_and_paragraphs(step: Rule, language: str) -> None:
+    between = "\n" if isinstance(step, DuplicateLineCharacters) else "\n\n"
+    k = math.floor(most(step, language) * N + 1e-9)
+    repeated = {"en": "x", "zh": "长"}[language] * k
+
+    def text(size: int) -> str:
+        beginning = between.join([repeated, repeated, ""])
+        return beginning + "y" * (size - len(beginning))
+
+    assert reason(step, text(N), language) is None
+    assert reason(step, text(N - 1), language) == step.above
+    assert reason(step, repeated, language) is None
+    assert reason(step, "", language) is None
+
+
+def test_lines_that_repeat_within_a_paragraph_are_no_repeated_paragraphs() -> None:
+    text = "\n".join(["the same"] * 20)
+    assert reason(DuplicateLines(), text, "en") == "duplicate_lines"
+    assert reason(DuplicateParagraphs(), text, "en") is None
+
+
+@pytest.mark.parametrize("step", [*TOP, *DUPLICATE], ids=name)
+def test_ngrams_of_other_languages_pass(step: Rule) -> None:
+    assert reason(step, "le même mot " * 50, "fr") is None
+    assert reason(step, "le même mot " * 50, None) is None
