@@ -135,8 +135,182 @@ def end_to_end(r: dict[str, Any]) -> str:
     )
 
 
+def rules(r: dict[str, Any]) -> str:
+    groups = [
+        [name, f"{g['pages']:,}", f"{g['survive']:.1%}", f"{g['characters_cut_from_survivors']:.2%}"]
+        for name, g in r["survival"].items()
+        if g["pages"] >= 5
+    ]
+    speed = [
+        [
+            k,
+            f"{s['documents']:,}",
+            f"{s['mean_characters']:,}",
+            f"{s['documents_per_cpu_second']:,}",
+            f"{s['share_of_finding_words']:.0%}",
+        ]
+        for k, s in r["speed"].items()
+    ]
+    agree = [
+        [f"`{name}`", *(c.get(k, 0) for k in ("both", "only_ours", "only_datatrove", "neither"))]
+        for name, c in r["agreement"]["english"].items()
+    ]
+    chinese = [[name, kept] for name, kept in r["agreement"]["chinese"].items()]
+    return (
+        "\n\n".join(
+            [
+                table(["gold main texts", "pages", "survive all rules", "characters cut"], groups),
+                table(
+                    ["all rules together", "documents", "mean characters", "documents/CPU s", "of it finding words"],
+                    speed,
+                ),
+                table(
+                    [
+                        "at equal thresholds, English gold texts dropped by",
+                        "both",
+                        "ours alone",
+                        "datatrove alone",
+                        "neither",
+                    ],
+                    agree,
+                ),
+                table(["Chinese gold texts", ""], chinese),
+                f"{len(r['steps'])} steps. Data: {r['data']}.",
+            ]
+        )
+        + "\n"
+        + taken_on(r, "rules")
+    )
+
+
+def minhash(r: dict[str, Any]) -> str:
+    parts = list(r["speed"]["English"]["us_per_document"])
+    cost = [[part, *(f"{s['us_per_document'][part]:.1f}" for s in r["speed"].values())] for part in parts]
+    cost.append(["**documents/CPU s**", *(f"{s['documents_per_cpu_second']:,}" for s in r["speed"].values())])
+    peers = r["speed"]["English"]["cpu_ratio_to_ours"]
+    cost += [
+        [f"{p}: CPU per document, x ours", *(f"{s['cpu_ratio_to_ours'][p]:.0f}" for s in r["speed"].values())]
+        for p in peers
+    ]
+    found = [
+        [data, way, f"{q['recall']:.4f}", f"{q['precision']:.4f}", q["pairs of 0.8 or more"]]
+        for data, ways in r["quality"].items()
+        for way, q in ways.items()
+        if isinstance(q, dict)
+    ]
+    return (
+        "\n\n".join(
+            [
+                table(["microseconds a document of 5 kB", *r["speed"]], cost),
+                table(["pairs of Jaccard 0.8 and more", "by", "recall", "precision", "pairs"], found),
+            ]
+        )
+        + "\n"
+        + taken_on(r, "minhash")
+    )
+
+
+def fuzzy_dedup(r: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{run['documents']:,}",
+            f"{run['wall_seconds']['stage']:,.0f}",
+            f"{run['documents_per_cpu_second']['fuzzy_dedup']:,}",
+            run["peak_memory_gb"]["all"],
+            f"{run['shuffle']['shuffle_bytes'] / 1e6:,.0f}",
+            f"{run['shuffle']['bytes_per_document']:,}",
+            f"{run['dropped']:,}",
+            f"{run['quality']['dropped_against_survivor']['at_least_0.8']:.1%}",
+        ]
+        for run in r["runs"]
+    ]
+    last = r["runs"][-1]["quality"]["planted_pairs_by_exact_jaccard"]
+    found = [[k, b["pairs"], f"{b['found']:.3f}", f"{b['closed_form_of_candidates']:.3f}"] for k, b in last.items()]
+    header = [
+        "documents",
+        "wall s, whole stage",
+        "documents/CPU s, step",
+        "peak memory, GB",
+        "shuffle, MB",
+        "shuffle, bytes a document",
+    ]
+    passes = ", ".join(f"{k} {v['documents_per_cpu_second']:,}" for k, v in r["signature_pass"].items())
+    return (
+        "\n\n".join(
+            [
+                table([*header, "dropped", "of them >= 0.8 to the survivor"], rows),
+                f"The pass that reads and hashes, through Spark, documents/CPU s: {passes}.",
+                table(
+                    ["planted pairs by exact Jaccard", "pairs", "one of the two gone", "candidates by the closed form"],
+                    found,
+                ),
+                f"Data: {r['data']}; {r['spark']}.",
+            ]
+        )
+        + "\n"
+        + taken_on(r, "fuzzy_dedup").replace("CPU time, one core", "CPU of JVM and workers together")
+    )
+
+
+def line_dedup(r: dict[str, Any]) -> str:
+    rows = [
+        [
+            run["way"],
+            f"{run['occurrences_of_hot_line']:,}",
+            f"{run['wall_seconds']:,.0f}",
+            f"{run['shuffle_records']:,}",
+            f"{run['largest_task_records_read']:,}",
+            f"{run['largest_task_bytes_read'] / 1e6:,.0f}",
+        ]
+        for run in r["runs"]
+    ]
+    header = ["way", "occurrences of one line", "wall s", "rows shuffled", "largest task, rows", "largest task, MB"]
+    return table(header, rows) + "\n" + taken_on(r, "line_dedup").replace("CPU time, one core", "local[2]")
+
+
+def site_rules(r: dict[str, Any]) -> str:
+    t = r["totals"]
+    rows = [
+        ["sites with rules / with gold pages", f"{r['sites']} / {r['sites_with_gold_pages']}"],
+        ["pages looked at / dropped", f"{t['pages']:,} / {t.get('pages_dropped', 0):,}"],
+        ["characters cut that are not in the gold text", f"{t.get('cut_clutter', 0):,}"],
+        ["characters cut that are", f"{t.get('cut_in_gold', 0):,}"],
+        ["cut from the gold texts themselves, of", f"{t.get('gold_characters_cut', 0):,} of {t['gold_characters']:,}"],
+        ["documents/CPU s where no rule applies", f"{r['documents_per_cpu_second_without_rules']:,}"],
+    ]
+    return table(["rules for one site", ""], rows) + "\n" + taken_on(r, "site_rules")
+
+
+def decontamination(r: dict[str, Any]) -> str:
+    ways = list(r["languages"]["en"]["found_of_planted"])
+    rows = [
+        [
+            k,
+            f"{s['items']:,}",
+            *(f"{s['found_of_planted'][w]:.3f}" for w in ways),
+            f"{len(s['clean_pages_dropped'])} of {s['clean_pages']:,}",
+            s["bytes_per_ngram"],
+            f"{s['decontaminate_documents_per_cpu_second']:,}",
+            f"{s['pii_documents_per_cpu_second']:,}",
+        ]
+        for k, s in r["languages"].items()
+    ]
+    header = [
+        "",
+        "items",
+        *(f"found {w}" for w in ways),
+        "clean pages hit",
+        "bytes an n-gram",
+        "documents/CPU s",
+        "pii, documents/CPU s",
+    ]
+    return table(header, rows) + f"\n\nData: {r['data']}.\n" + taken_on(r, "decontamination")
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
-    f.__name__: f for f in (extraction, readers, url_filter, language, tokenization, end_to_end)
+    f.__name__: f
+    for f in (extraction, readers, url_filter, language, tokenization, end_to_end)
+    + (rules, minhash, fuzzy_dedup, line_dedup, site_rules, decontamination)
 }
 
 

@@ -27,9 +27,74 @@ STORY_ZH = (
 )
 
 
+PLACES = [
+    "mill",
+    "forge",
+    "bakery",
+    "dairy",
+    "brewery",
+    "tannery",
+    "smithy",
+    "sawmill",
+    "pottery",
+    "quarry",
+    "vineyard",
+    "orchard",
+    "chapel",
+    "tower",
+    "bridge",
+    "barn",
+    "stable",
+    "cellar",
+    "granary",
+    "lighthouse",
+    "ferry",
+    "school",
+    "library",
+    "theatre",
+    "station",
+    "harbour",
+    "market",
+    "garden",
+    "museum",
+    "workshop",
+    "kiln",
+    "windmill",
+    "cottage",
+    "castle",
+    "abbey",
+    "inn",
+    "bathhouse",
+    "boathouse",
+    "observatory",
+    "greenhouse",
+    "apiary",
+    "nursery",
+    "distillery",
+    "foundry",
+]
+PLACES_ZH = ["磨坊", "油坊", "染坊", "茶馆", "豆腐坊", "酒坊", "铁匠铺", "书院", "祠堂", "水车"]
+given = {"en": 0, "zh": 0}
+
+
+def story() -> str:
+    """The story of another place each time: lines that many pages share are cut before anything else sees them."""
+    given["en"] += 1
+    name = PLACES[given["en"] % len(PLACES)]
+    return STORY.replace("mill", name).replace("people of the village", f"friends of the {name}")
+
+
+def story_zh() -> str:
+    given["zh"] += 1
+    name = PLACES_ZH[given["zh"] % len(PLACES_ZH)]
+    return STORY_ZH.replace("磨坊", name).replace("村里的人", f"爱{name}的人")
+
+
 def page(title: str, *blocks: str, language: str = "en") -> str:
     body = "\n".join(b if b.startswith("<") else f"<p>{html.escape(b)}</p>" for b in blocks)
-    return f'<html lang="{language}"><head><title>{html.escape(title)}</title></head><body><article><h1>{html.escape(title)}</h1>\n{body}\n</article></body></html>'
+    name = html.escape(title)
+    head = f'<html lang="{language}"><head><title>{name}</title></head>'
+    return f"{head}<body><article><h1>{name}</h1>\n{body}\n</article></body></html>"
 
 
 def gold(language: str) -> str:
@@ -61,6 +126,7 @@ def edited(text: str, every: int, word: str) -> list[str]:
 def pages() -> dict[str, str]:
     """HTML by URL."""
     made = {}
+    given.update(en=0, zh=0)
     diff = (
         "<pre>"
         + "\n".join(
@@ -87,15 +153,15 @@ def pages() -> dict[str, str]:
         "Revision as of 10:02, 4 May 2019",
         "Latest revision as of 11:30, 6 May 2019",
         "Line 1:",
-        STORY,
-        STORY,
+        story(),
+        story(),
     )
     made["https://wiki.made.example/%E7%A3%A8%E5%9D%8A"] = page(
         "“磨坊”的版本间的差异",
         "2019年5月4日 (六) 10:02的版本",
         "2019年5月6日 (一) 11:30的最新修订版本",
         "未显示2个用户的3个中间版本",
-        STORY_ZH * 2,
+        story_zh() * 2,
         language="zh",
     )
     made["https://parked.made.example/"] = page(
@@ -106,7 +172,9 @@ def pages() -> dict[str, str]:
         "Mills, bread, rivers, flour, stones, wheels, visits to the country.",
     )
     made["https://mojibake.made.example/mill"] = page(
-        "The mill", STORY.replace("the", "theâ€™s", 9).replace("mill", "mÃ©ll"), STORY.replace("and", "â€œandâ€\u009d")
+        "The mill",
+        story().replace("the", "theâ€™s", 9).replace("mill", "mÃ©ll"),
+        story().replace("and", "â€œandâ€\u009d"),
     )
     made["https://login.made.example/thread/17"] = page(
         "Thread 17: the mill",
@@ -123,26 +191,31 @@ def pages() -> dict[str, str]:
     )
     made["https://consent.made.example/mill"] = page(
         "We value your privacy",
-        "We use cookies to have the pages of the mill shown to you, and our partners process data with your consent or with legitimate interest.",
-        "You can accept all cookies, reject all of them, or manage cookies to be used and have your consent preferences changed at any time.",
-        "By continuing to use this site you agree to the use of cookies that is told of in the cookie notice of the mill and of its partners.",
-        STORY,
+        "We use cookies to have the pages of the mill shown to you, and our partners process data with your consent "
+        "or with legitimate interest.",
+        "You can accept all cookies, reject all of them, or manage cookies to be used and have your consent preferences "
+        "changed at any time.",
+        "By continuing to use this site you agree to the use of cookies that is told of in the cookie notice of the mill "
+        "and of its partners.",
+        story(),
     )
     made["https://calendar.made.example/may"] = page(
         "The mill in May",
         "Days on which the mill is open to be seen:",
         "<p>" + " ".join(map(str, range(1, 32))) + "</p>",
-        STORY,
-        STORY,
+        story(),
+        story(),
     )
-    made["https://error.made.example/a"] = page("404 Not Found", STORY, STORY)
-    made["https://forum.made.example/member.php?u=4"] = page("A visitor of the mill", STORY, STORY)
+    made["https://error.made.example/a"] = page("404 Not Found", story(), story())
+    made["https://forum.made.example/member.php?u=4"] = page("A visitor of the mill", story(), story())
     made["https://script.made.example/app"] = page(
-        "The mill", "Please enable JavaScript to have the pictures of the mill shown.", STORY, STORY
+        "The mill", "Please enable JavaScript to have the pictures of the mill shown.", story(), story()
     )
-    made["https://policy.made.example/mill"] = page("Stones of the mill", STORY, STORY, "Terms of use | Privacy policy")
-    made["https://hash.made.example/mill"] = page("#mill", " ".join(f"#{w}" for w in STORY.split()), STORY)
-    made["https://ellipsis.made.example/mill"] = page("The mill", " ... ".join(STORY.split()[:60]), STORY)
+    made["https://policy.made.example/mill"] = page(
+        "Stones of the mill", story(), story(), "Terms of use | Privacy policy"
+    )
+    made["https://hash.made.example/mill"] = page("#mill", " ".join(f"#{w}" for w in story().split()), story())
+    made["https://ellipsis.made.example/mill"] = page("The mill", " ... ".join(story().split()[:60]), story())
     made["https://words.made.example/mill"] = page(
         "Millwork",
         *(
@@ -152,15 +225,15 @@ def pages() -> dict[str, str]:
             * 1
         ),
         " ".join(["internationalization-of-millworking"] * 1),
-        " ".join(w * 3 for w in STORY.split()),
+        " ".join(w * 3 for w in story().split()),
     )
     made["https://one-word.made.example/mill"] = page(
         "mill " * 9, " ".join(f"the mill {w}" for w in ["wheel", "stone", "gate", "sack", "flour"] * 14)
     )
-    made["https://again.made.example/mill"] = page("The mill again", *([STORY] * 4))
-    made["https://again.made.example/mofang"] = page("又见磨坊", *([STORY_ZH] * 4), language="zh")
+    made["https://again.made.example/mill"] = page("The mill again", *([story()] * 4))
+    made["https://again.made.example/mofang"] = page("又见磨坊", *([story_zh()] * 4), language="zh")
     made["https://upper.made.example/mill"] = page(
-        "The mill", "THE MILL IS OPEN TO ALL VISITORS ON SUNDAYS", STORY, STORY, "Read more", "12 comments"
+        "The mill", "THE MILL IS OPEN TO ALL VISITORS ON SUNDAYS", story(), story(), "Read more", "12 comments"
     )
     made["https://placeholder.made.example/"] = page(
         "The mill",

@@ -138,7 +138,7 @@ def _card(text: str, start: int, end: int) -> bool:
         or (n == 16 and "3528" <= number[:4] <= "3589")
     )
     luhn = sum(d if i % 2 == 0 else sum(divmod(2 * d, 10)) for i, d in enumerate(reversed(digits))) % 10 == 0
-    return prefix and luhn and len(set(digits)) > 3
+    return prefix and luhn and len(set(digits)) > 2
 
 
 def _phone(text: str, start: int, end: int) -> bool:

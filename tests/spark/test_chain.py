@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import explain
+from pipeline import explain, rules
 from pipeline.funnel import funnel_lines
 from pipeline.funnel import read_records as read_run_records
 from pipeline.outputs import read_all, read_manifest
@@ -325,3 +325,27 @@ def test_counts_on_the_sample_are_the_golden_ones_and_the_readmes(chain: Path) -
         README.write_text(readme, encoding="utf-8")
     assert found == json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert README.read_text(encoding="utf-8") == readme
+
+
+def test_every_step_of_the_rule_based_stage_acts_on_the_sample(chain: Path) -> None:
+    """Drops rows, cuts lines or masks text: a rule that never does on pages chosen to contain what it is for is broken."""
+    (record,) = [r for r in read_run_records(str(chain)) if r["stage"] == "rule_based"]
+    counts = record["passes"][0]["steps"]
+    acted = {k for k, c in counts.items() if c["dropped"]}
+    for row in rows(chain / "rule_based").to_pylist():
+        acted |= {line["step"] for line in row["removed_lines"] or ()} | {f["step"] for f in row["findings"] or ()}
+    assert set(counts) - acted == set()
+
+
+RULES = ROOT / "docs" / "rules.md"
+
+
+def test_rules_page_is_what_the_demo_did(chain: Path) -> None:
+    """docs/rules.md; `UPDATE_GOLDEN=1` writes it anew."""
+    before, _, rest = RULES.read_text(encoding="utf-8").partition("<!-- rules -->\n")
+    _, _, after = rest.partition("<!-- /rules -->")
+    table = "\n".join(rules.markdown(rules.report(str(chain / "rule_based"))))
+    page = f"{before}<!-- rules -->\n\n{table}\n\n<!-- /rules -->{after}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        RULES.write_text(page, encoding="utf-8")
+    assert RULES.read_text(encoding="utf-8") == page

@@ -141,7 +141,9 @@ def test_items_of_lists_are_bullets_by_their_tags() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sign", "language"), [("...", "en"), ("…", "en"), ("……", "zh"), (" ...  ", "en")], ids=["points", "sign", "zh", "blank"]
+    ("sign", "language"),
+    [("...", "en"), ("…", "en"), ("……", "zh"), (" ...  ", "en")],
+    ids=["points", "sign", "zh", "blank"],
 )
 def test_lines_that_end_in_an_ellipsis(sign: str, language: str) -> None:
     step = EllipsisLines()
