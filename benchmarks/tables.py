@@ -309,8 +309,10 @@ def decontamination(r: dict[str, Any]) -> str:
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
-    for f in (extraction, readers, url_filter, language, tokenization, end_to_end)
-    + (rules, minhash, fuzzy_dedup, line_dedup, site_rules, decontamination)
+    for f in (
+        *(extraction, readers, url_filter, language, tokenization, end_to_end),
+        *(rules, minhash, fuzzy_dedup, line_dedup, site_rules, decontamination),
+    )
 }
 
 
