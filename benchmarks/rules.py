@@ -6,8 +6,8 @@ Survival: the gold main texts of pages (human-made, so good by construction) go 
 configs/rule_based.yaml, in order; hosts are split in two by hash, the thresholds were chosen on the first half, the second is
 reported as held out. Dropped shares of listing and collection pages are of their gold text too.
 
-Agreement: rule by rule with datatrove's Gopher, C4 and FineWeb filters at equal thresholds, over the English gold texts; datatrove
-stops at a document's first reason, so each of its rules is asked alone, all others switched off.
+Agreement: rule by rule with datatrove's Gopher, C4 and FineWeb filters at equal thresholds, over the English gold texts;
+datatrove stops at a document's first reason, so each of its rules is asked alone, all others switched off.
 
 Speed: distinct real documents of about 5,000 bytes (gold texts joined and cut), all rules together and one by one.
 """

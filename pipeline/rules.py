@@ -74,10 +74,9 @@ class StepReport:
         # The heap's first item is its smallest, the next to go: so hashes count negative
         # (a doc_id can repeat; repr settles it).
         item = (-xxhash.xxh3_64_intdigest(key.encode()), repr(example), example)
-        if len(heap) < keep:
-            heapq.heappush(heap, item)
-        elif item[:2] > heap[0][:2]:
-            heapq.heapreplace(heap, item)
+        heapq.heappush(heap, item)
+        if len(heap) > keep:
+            heapq.heappop(heap)
 
     def chosen(self, n: int) -> list[Example]:
         """`n` examples, the languages in turn; documents that another step dropped only where there are too few."""
@@ -202,8 +201,8 @@ def markdown(reports: Sequence[StepReport], examples: int = 2) -> list[str]:
     """A table with a row a step, then the examples."""
     lines = ["| step | what it does | keeps | source | on the sample |", "|---|---|---|---|---|"]
     for one in reports:
-        cells = [f"`{one.label}`", what(one.step), thresholds(one.step), source(one.step), acted(one)]
-        lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
+        cells = map(_cell, (what(one.step), thresholds(one.step), source(one.step), acted(one)))
+        lines.append(f"| `{one.label}` | " + " | ".join(cells) + " |")
     lines += ["", "| step | example | why |", "|---|---|---|"]
     for one in reports:
         for e in one.chosen(examples):
@@ -218,11 +217,8 @@ def _shown(url: str | None) -> str:
 
 
 def _cell(text: str) -> str:
-    return (
-        text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
-        if "`" not in text[:1]
-        else text
-    )
+    """Text of a page as a cell of a table: no markup of its own."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
 
 
 def plain(reports: Sequence[StepReport], examples: int) -> list[str]:

@@ -5,7 +5,7 @@
 
 Two passes: the first counts documents and characters by domain, the second looks at the lines and samples of the largest alone.
 Both work file by file. Of a site the second pass keeps the `LINES` commonest lines of each file that stand in two documents of it
-or more; a line that a file has once is no boilerplate there.
+or more; a line that a file has once counts for nothing there, so that sites spread thinly over many files are told of less.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def report_lines(sites: Sequence[dict[str, Any]], common: int) -> list[str]:
             out.append("  dropped: " + ", ".join(f"{n:,} {reason}" for reason, n in list(s["reasons"].items())[:5]))
         out += [f"  in {c['documents']:,} documents: {c['line']}" for c in s["commonest_lines"][:common]]
         out += [f"  sample: {x['url']}\n    {x['text']}" for x in s["samples"][:1]]
-    proposals = [s for s in sites if s["proposed"]]
+    proposals = [s for s in sites if s["proposed"] and "." in s["domain"]]
     if proposals:
         out += [
             "",

@@ -16,7 +16,8 @@ from pathlib import Path
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample"
 
 STORY = (
-    "The old mill by the river was rebuilt in the spring by people of the village, who gave their evenings and their tools to it. "
+    "The old mill by the river was rebuilt in the spring by people of the village, who gave their evenings and their "
+    "tools to it. "
     "They had the wheel turned by hand at first, and the children that came to look were told to stand back. "
     "With the summer came visitors, and the baker sold bread made of the flour of the mill to all of them. "
     "It is open on Sundays, and those who want to see the stones at work have to come before noon. "

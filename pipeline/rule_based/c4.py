@@ -21,6 +21,7 @@ from pipeline.text import lines
 C4 = "C4 (Raffel et al. 2020), 2.2"
 _END = tuple(".!?\"'”’。！？；」』》…）")
 _COUNTED = tuple("。！？；")
+_CLOSING = "\"'”’」』》）"
 _SENTENCE_ENDS = (". ", "! ", "? ", '." ', '!" ', '?" ', ".” ", "!” ", "?” ", ".) ", "。", "！", "？", "；")
 # Code, tables and headings are not sentences, and are known by their tags.
 _NO_PROSE = frozenset(("code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6"))
@@ -181,7 +182,7 @@ class C4Sentences(Rule):
         n = sum(map(found.text.count, _SENTENCE_ENDS))
         for line in found.lines:
             if line.endswith(_END):
-                n += not line.endswith(_COUNTED)
+                n += not line.rstrip(_CLOSING).endswith(_COUNTED)
             else:
                 n += len(line) >= 12 if found.is_chinese else line.count(" ") >= 5
         return n

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -180,7 +180,7 @@ def find(text: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[tuple[int, in
     colons between digits.
     """
     seen = text if text.isascii() else text.translate(_FULL_WIDTH)
-    windows: dict[str, list[tuple[int, int]]] = {}
+    windows: dict[str, Sequence[tuple[int, int]]] = {}
     if "email" in kinds and "@" in seen:
         windows["email"] = [(max(0, m.start() - 66), m.start() + 130) for m in _AT.finditer(seen)]
     numbers = [k for k in ("id_number", "bank_card", "phone") if k in kinds]
@@ -189,7 +189,8 @@ def find(text: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[tuple[int, in
         places, count = np.empty(2 * (len(codes) // 7) + 2, np.int64), np.zeros(1, np.int64)
         _numbers(codes, places, count)
         pairs = places[: 2 * int(count[0])].reshape(-1, 2).tolist()
-        windows |= dict.fromkeys(numbers, [(max(0, a - 8), b + 12) for a, b in pairs])
+        around = tuple((max(0, a - 8), b + 12) for a, b in pairs)
+        windows |= dict.fromkeys(numbers, around)
     if "ip_address" in kinds:
         places_of_ip = [*_DOTTED.finditer(seen), *_COLONS.finditer(seen)]
         windows["ip_address"] = sorted((max(0, m.start() - 20), m.end() + 40) for m in places_of_ip)
@@ -215,8 +216,8 @@ def find(text: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[tuple[int, in
 class Pii(DocumentStep):
     """Mask (or count) e-mail addresses, phone numbers, Chinese resident IDs, bank cards and IP addresses.
 
-    What was found is counted in `findings`; masked, it is replaced by the kind's placeholder. Lines stay lines. Addresses that are
-    reserved (example.com, 127.0.0.1, 192.168.*, 555 numbers) stay.
+    What was found is counted in `findings`; masked, it is replaced by the kind's placeholder. Lines stay lines. Addresses that
+    are reserved (example.com, 127.0.0.1, 192.168.*, 555 numbers) stay.
     """
 
     step: Literal["pii"] = "pii"

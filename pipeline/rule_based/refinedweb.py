@@ -41,7 +41,8 @@ _NAVIGATION = frozenset(
     view all
     load more|tweet|print|email|cancel|submit|click here|share|share this|share this article|share this post|share this page
     share this story|follow us|subscribe|subscribe now|reply|report|permalink|items in cart|item in cart|add to cart|my account
-    登录|登入|登錄|註冊|注册|登录/注册|登录 / 注册|首页|首頁|返回顶部|回到顶部|返回首页|上一篇|下一篇|上一页|下一页|上一頁|下一頁|更多
+    登录|登入|登錄|註冊|注册|登录/注册|登录 / 注册
+    首页|首頁|返回顶部|回到顶部|返回首页|上一篇|下一篇|上一页|下一页|上一頁|下一頁|更多
     查看更多
     阅读全文|閱讀全文|展开|收起|展开全文|分享|分享到|收藏|点赞|评论|回复|举报|打印|关闭|搜索|菜单|目录
     关注|立即购买|加入购物车|联系我们|關於我們

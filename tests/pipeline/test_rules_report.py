@@ -209,7 +209,7 @@ def test_command(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([output]) == 0
     told = capsys.readouterr().out
     assert "word_count: " in told
-    assert main([output, "--step", "pii", "--examples", "0"]) == 0
+    assert main([output, "--step", "pii", "--examples", "1"]) == 0
     told = capsys.readouterr().out
     assert told.startswith("pii: 3 found")
     assert "word_count" not in told
