@@ -4,6 +4,7 @@ HTML."""
 from __future__ import annotations
 
 import html as html_entities
+import itertools
 import re
 from typing import Any
 
@@ -266,12 +267,20 @@ def _code_text(element: Any) -> str:
 _TOKEN = re.compile(r"<(/?)(h[1-6]|p|ul|ol|li|pre|br|a|blockquote)\b[^>]*>|\n")
 
 
+def _closed_links(tokens: list[re.Match[str]]) -> set[int]:
+    """Numbers of the `<a>` that have an end: resiliparse leaves it out where a link holds no text."""
+    links = [(number, token[1] == "/") for number, token in enumerate(tokens) if token[2] == "a"]
+    return {number for (number, closing), (_, then) in itertools.pairwise(links) if then and not closing}
+
+
 def lines_of_reduced_html(text: str) -> list[Line]:
     """The lines of what resiliparse writes with `preserve_formatting="minimal_html"`: a flat text with a few tags,
     escaped, one block a line, cells separated by tabs."""
     writer = _Writer()
     position = 0
     code: list[str] | None = None
+    tokens = list(_TOKEN.finditer(text))
+    closed = _closed_links(tokens)
 
     def take(end: int) -> None:
         piece = html_entities.unescape(text[position:end]) if "&" in text[position:end] else text[position:end]
@@ -285,7 +294,7 @@ def lines_of_reduced_html(text: str) -> list[Line]:
         else:
             writer.add(piece)
 
-    for token in _TOKEN.finditer(text):
+    for number, token in enumerate(tokens):
         take(token.start())
         position = token.end()
         closing, name = token[1] == "/", token[2]
@@ -297,7 +306,7 @@ def lines_of_reduced_html(text: str) -> list[Line]:
                 code.append("\n")
             continue
         if name == "a":
-            writer.links += -1 if closing else 1
+            writer.links = 0 if closing else int(number in closed)
         elif name is None or name == "br":
             writer.flush()
         elif name == "pre" and not closing:

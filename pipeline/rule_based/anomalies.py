@@ -9,6 +9,7 @@ import numpy as np
 import regex
 from pydantic import Field
 
+from pipeline.rule_based.c4 import prose
 from pipeline.rule_based.kernels import compiled
 from pipeline.rule_based.prompts import share_of_lines
 from pipeline.rule_based.statistics import statistics
@@ -22,17 +23,24 @@ CHARACTERS = "share of characters"
 # it becomes when it is read as GBK ("锟斤拷"); memory patterns of C programs shown as GBK ("烫烫烫", "屯屯屯").
 _MOJIBAKE = regex.compile(
     "[ÃÂ][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â[\u0080€][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
-    "|(?:[äåæçèéï][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ€]{2}){2,}|[\u00b0-\u00f7][\u00a1-\u00fe](?:[\u00b0-\u00f7][\u00a1-\u00fe]){3,}"
+    "|(?:[äåæçèéï][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ€]{2}){2,}|ð[\u009f\u0178][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ€]{2}"
+    "|(?:[ÐÑØÙÎÏ][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]){3,}"
+    # Only letters begin a character here: "····" and "××××" are no mojibake.
+    "|[À-ÖØ-ö][\u00a1-\u00fe](?:[\u00b0-\u00f7][\u00a1-\u00fe]){2,}[À-ÖØ-ö\u00b0-\u00b6\u00b8-\u00bf][\u00a1-\u00fe]"
     "|\ufffd|锟斤拷|锟斤|烫{3,}|屯{3,}"
 )
+# UTF-8 read as GBK: the first two bytes of Chinese punctuation, of curly quotes and of the byte order mark. Each is a rare
+# character; one alone may be meant.
+_AS_GBK = re.compile("[锛銆鈥锘][^\\s\u0000-\u00ff]?")
+_AS_GBK_LEAST = 3
 
 
 # One of these is in every match: a class of characters is found 20 times as fast as the patterns.
-_SUSPECT = re.compile("[\u00b0-\u00f7\ufffd锟烫屯]")
+_SUSPECT = re.compile("[\u00b0-\u00f7\ufffd锟烫屯锛銆鈥锘]")
 
 
 class Mojibake(Rule):
-    """Drop documents of which more than 0.5 % of the characters come from a wrong encoding: "â€™", "ä¸\xad", 锟斤拷, U+FFFD."""
+    """Drop documents of which more than 0.5 % of the characters come from a wrong encoding: "â€™", 锛, 锟斤拷, U+FFFD."""
 
     step: Literal["mojibake"] = "mojibake"
     unit: ClassVar[str] = CHARACTERS
@@ -46,16 +54,20 @@ class Mojibake(Rule):
             return None
         if text.isascii() or not _SUSPECT.search(text):
             return 0.0
-        return sum(len(found) for found in _MOJIBAKE.findall(text)) / len(text)
+        as_gbk = _AS_GBK.findall(text)
+        found = _MOJIBAKE.findall(text) + (as_gbk if len(as_gbk) >= _AS_GBK_LEAST else [])
+        return sum(map(len, found)) / len(text)
 
     def evidence(self, doc: Document) -> str | None:
-        found = _MOJIBAKE.search(doc.text or "")
+        found = _MOJIBAKE.search(doc.text or "") or _AS_GBK.search(doc.text or "")
         return found[0] if found else None
 
 
 _SEPARATOR = regex.compile(r"\s*[,，、|｜/;；·•#]\s*|\s{2,}")
 
 
+_CLOSING = "\"'”’」』》）)"
+_ENDS = ("", *".!?。！？；")
 _ONE_SEPARATOR = re.compile(r"[,，、|｜/;；·•#]|  ")
 
 
@@ -63,7 +75,7 @@ class KeywordStuffing(Rule):
     """Drop documents of which more than 40 % of the characters are lines of keywords.
 
     Such a line has 10 items or more between commas, bars or the like, short in the mean (20 characters, Chinese 8), and no end of
-    a sentence; or it repeats its items.
+    a sentence. Code and rows of tables do not count.
     """
 
     step: Literal["keyword_stuffing"] = "keyword_stuffing"
@@ -80,8 +92,9 @@ class KeywordStuffing(Rule):
             return None
         longest = bound(self.item_length, doc.language) or 0
         total = 0
-        for line in found.lines:
-            if len(line) < 2 * self.items or line[-1] in ".!?。！？；":
+        for _, line in prose(doc):
+            line = line.strip()
+            if len(line) < 2 * self.items or line.rstrip(_CLOSING)[-1:] in _ENDS:
                 continue
             if len(_ONE_SEPARATOR.findall(line[:20_000])) < self.items - 1:
                 continue
@@ -121,17 +134,21 @@ def _longest_run(numbers, out):  # type: ignore[no-untyped-def]
     out[0] = best
 
 
+_DAY = frozenset("日号號")
 _DAYS = frozenset(f"{n}" for n in range(100)) | frozenset(f"{n:02}" for n in range(10))
 
 
 class Calendar(Rule):
-    """Drop documents with a calendar: more than 27 whole numbers, each one more than the one before, and no word between."""
+    """Drop documents that are a calendar: more than 27 whole numbers, each one more than the one before, and no word between
+    (日 and 号 aside), which make up a tenth of the words or more. An article beside a small calendar stays.
+    """
 
     step: Literal["calendar"] = "calendar"
     unit: ClassVar[str] = "consecutive numbers"
     source: ClassVar[str] = SOURCE
     above: ClassVar[str] = "calendar"
     max: Limits | None = {"default": 27}
+    share: float = Field(0.1, ge=0, le=1, description="share of the document's words that the numbers must have")
 
     def measure(self, doc: Document) -> float | None:
         found = statistics(doc.text or "", doc.language)
@@ -140,10 +157,10 @@ class Calendar(Rule):
         if "19" not in found.vocabulary:  # in every run that is long enough to matter
             return 0.0
         # Words that are no number of at most two digits get numbers of their own, which continue nothing.
-        numbers = [int(w) if w in _DAYS else -2 * i - 10 for i, w in enumerate(found.words)]
+        numbers = [int(w) if w in _DAYS else -2 * i - 10 for i, w in enumerate(found.words) if w not in _DAY]
         out = np.zeros(1, np.int64)
         _longest_run(np.array(numbers, np.int64), out)
-        return float(out[0]) if out[0] > 1 else 0.0
+        return float(out[0]) if out[0] > 1 and out[0] >= self.share * len(found.words) else 0.0
 
 
 class NumberShare(Rule):
@@ -250,11 +267,10 @@ class MarkupGarbage(Rule):
         tags = doc.line_tags
         total = 0
         for i, line in enumerate(text.split("\n")):
+            if tags is not None and i < len(tags) and tags[i] in ("code", "pre"):
+                continue
             if (len(line) >= 120 and _LONG_WORD.search(line, 0, 5000)) or (
-                marks
-                and any(m in line for m in marks)
-                and (tags is None or i >= len(tags) or tags[i] not in ("code", "pre"))
-                and _MARKUP.search(line, 0, 5000)
+                marks and any(m in line for m in marks) and _MARKUP.search(line, 0, 5000)
             ):
                 total += len(line)
         return total / len(text)

@@ -24,7 +24,7 @@ _COUNTED = tuple("。！？；")
 _CLOSING = "\"'”’」』》）"
 _SENTENCE_ENDS = (". ", "! ", "? ", '." ', '!" ', '?" ', ".” ", "!” ", "?” ", ".) ", "。", "！", "？", "；")
 # Code, tables and headings are not sentences, and are known by their tags.
-_NO_PROSE = frozenset(("code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6"))
+_NO_PROSE = frozenset(("code", "pre", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6"))
 
 
 class LineStep(DocumentStep):
@@ -45,7 +45,7 @@ class LineStep(DocumentStep):
         return cut if (cut.text or "").strip() else Drop("no_text_left", value=len(numbers))
 
 
-def _prose(doc: Document) -> Iterator[tuple[int, str]]:
+def prose(doc: Document) -> Iterator[tuple[int, str]]:
     """Number and text of the lines that their tags do not show to be code, table rows or headings."""
     tags = doc.line_tags
     for i, line in enumerate(lines(doc.text or "")):
@@ -92,9 +92,9 @@ _SWITCH = "启用|啟用|開啟|开启|打开|打開|禁用|停用|关闭|關閉
 _JAVASCRIPT = re.compile(
     r"java ?script (?:is|must be|needs? to be|has been|seems to be|appears to be)(?: currently| either)? "
     r"(?:not )?(?:disabled|enabled|turned (?:on|off)|required (?:to|for|in order))"
-    r"|(?:enable|activate|turn on|switch on) java ?script|requires? java ?script (?:to be|to run|to work|to function|in order)"
+    r"|(?:enable|activate|turn on|switch on) java ?script(?! (?:strict|debug|minif|error|source|warn|lint|check|valid|logg))"
     r"|(?:does not|doesn.t|not) support java ?script|browser has java ?script disabled"
-    r"|this (?:site|page|app\w*) requires java ?script|java ?script(?: is)? required\.?$"
+    r"|(?:site|page|app(?:lication)?|feature|content|browser) requires? java ?script|java ?script(?: is)? required\.?$"
     rf"|(?:请|請|需要).{{0,8}}(?:{_SWITCH}).{{0,10}}java ?script|java ?script ?(?:已被|已|被|未)(?:{_SWITCH})"
     rf"|(?:浏览器|瀏覽器).{{0,4}}(?:{_SWITCH}|不支持|不支援)了? ?java ?script|不支持 ?java ?script",
     re.IGNORECASE,
@@ -111,13 +111,17 @@ class C4Javascript(LineStep):
         lower = statistics(doc.text or "", doc.language).lower
         if "javascript" not in lower and "java script" not in lower:
             return []
-        return [i for i, line in _prose(doc) if len(line) <= self.longest and _JAVASCRIPT.search(line)]
+        return [i for i, line in prose(doc) if len(line) <= self.longest and _JAVASCRIPT.search(line)]
+
+
+_TO_READERS = re.compile("[您你请請]|同意|本站|本网站|我们|我們")
 
 
 class C4PolicyLines(LineStep):
     """Cut short lines that hold a phrase of cookie or terms-of-use notices (`word_lists/policy_phrases.yaml`).
 
-    C4 cuts lines of any length; here lines of at most `longest` characters, since articles discuss privacy policies too.
+    C4 cuts lines of any length; here lines of at most `longest` characters, since articles discuss privacy policies too. For
+    the same reason a Chinese sentence goes only if it addresses the reader (您, 同意, 我们 and the like).
     """
 
     step: Literal["c4_policy_lines"] = "c4_policy_lines"
@@ -129,8 +133,13 @@ class C4PolicyLines(LineStep):
         if not phrases:
             return []
         longest = bound(self.longest, doc.language) or 0
-        found = ((i, line) for i, line in _prose(doc) if len(line) <= longest)
-        return [i for i, line in found if any(p in line.lower() for p in phrases)]
+        found = ((i, line) for i, line in prose(doc) if len(line) <= longest)
+        return [
+            i
+            for i, line in found
+            if any(p in line.lower() for p in phrases)
+            and (not line.rstrip().endswith("。") or _TO_READERS.search(line))
+        ]
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import ClassVar, Literal
+from urllib.parse import unquote
 
 import regex
 
@@ -13,10 +14,10 @@ from pipeline.steps import Limits, Rule
 
 SOURCE = "dots.llm1 C.2 (wiki and code diffs)"
 _WIKI_URL = regex.compile(
-    r"[?&](?:diff|oldid|action=(?:diff|history))=?|/Special:(?:Diff|History|MobileDiff)|(?:特殊|特別):(?:差异|差異)",
+    r"[?&](?:diff|oldid)=|[?&]action=(?:diff|history)(?:&|$)|/Special:(?:Diff|History|MobileDiff)|(?:特殊|特別):(?:差异|差異)",
     regex.I,
 )
-_HUNK = regex.compile(r"(?m)^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@|^diff --git |^Index: \S+$|^--- \S+.*\n\+\+\+ ")
+_HUNK = regex.compile(r"(?m)^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@|^diff --git |^Index: \S+$|^--- \S.*\n\+\+\+ ")
 
 
 class WikiDiff(Rule):
@@ -33,7 +34,7 @@ class WikiDiff(Rule):
 
     def measure(self, doc: Document) -> float:
         phrases = {found.phrase for found in phrases_of(doc.text or "").get("wiki_diff", ())}
-        return len(phrases) + 2 * bool(_WIKI_URL.search((doc.url or "")[:2000]))
+        return len(phrases) + 2 * bool(_WIKI_URL.search(unquote((doc.url or "")[:2000])))
 
     def evidence(self, doc: Document) -> str | None:
         found = phrases_of(doc.text or "").get("wiki_diff")

@@ -11,13 +11,13 @@ from pipeline.steps import Limits, Rule
 
 _OTHER = regex.compile(r"[^\p{L}\p{N}\p{M}]+")
 COUNTED = 1000
-"""Characters of a text that are looked at."""
+"""Characters of a text that are looked at first."""
 
 
 class ContentCharacters(Rule):
     """Drop documents with hardly any content: fewer than 150 letters and digits, in Chinese 60.
 
-    Counted in the first 1,000 characters.
+    Counted in the first 1,000 characters, and in the whole text where these hold fewer than 500.
     """
 
     step: Literal["content_characters"] = "content_characters"
@@ -27,5 +27,6 @@ class ContentCharacters(Rule):
     min: Limits | None = {"default": 150, "zh": 60}
 
     def measure(self, doc: Document) -> float:
-        # The bound is small: the beginning of a long text is enough to be above it, and is all that is counted.
-        return len(_OTHER.sub("", (doc.text or "")[:COUNTED]))
+        # The bound is small: the beginning of a long text is mostly enough to be above it.
+        found = len(_OTHER.sub("", (doc.text or "")[:COUNTED]))
+        return found if found >= COUNTED // 2 else len(_OTHER.sub("", doc.text or ""))

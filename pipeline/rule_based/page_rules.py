@@ -13,17 +13,18 @@ from pipeline.steps import Limits, Rule
 
 SOURCE = "dots.llm1 C.2 (domain, URL and title rules)"
 
-# The path or query must say it plainly: "/login" as a whole segment, not "/blog/how-to-login".
+# The path or query must say it plainly: "/login" as a whole segment, not "/blog/how-to-login", nor "/docs/api/login".
 _URL = regex.compile(
     r"""(?xi)
-    /(?:log-?in|sign-?in|sign-?up|sign-?out|log-?out|register|registration|lost-?password|forgot-?password
-        |password-?reset|wp-login|wp-admin)(?:\.\w{2,5})?/?(?:[?\#]|$)
-    | /(?:cart|checkout|basket|wishlist|shopping-?cart|my-?account)(?:\.\w{2,5})?/?(?:[?\#]|$)
-    | /(?:search|suche|recherche|so|sou)(?:\.\w{2,5})?/?\?|[?&]search_?(?:query|term)?=[^&]
-    | /(?:feed|rss|atom)(?:\.xml)?/?(?:[?\#]|$)
+    (?<!/(?:docs?|documentation|api|apis|reference|ref|manual|guides?|help|wiki|blog|tutorials?|man|questions?|kb)(?:/.*)?)
+    /(?:log[-_]?in|sign[-_]?in|sign[-_]?up|sign[-_]?out|log[-_]?out|register|registration|lost[-_]?password
+        |forgot[-_]?password|password[-_]?reset|wp-login|wp-admin
+        |cart|checkout|basket|wishlist|shopping[-_]?cart|my[-_]?account)(?:\.\w{2,5})?/?(?:[?\#]|$)
+    | /(?:search|suche|recherche|so|sou)(?:\.\w{2,5})?/?\?|[?&]search_?(?:query|term)?=[^&]|/\?s=[^&]
+    | /(?:feed|rss|atom)(?:\.xml)?/?(?:[?\#]|$)|[?&]feed=[^&]
     | /(?:calendar|events?/month|events?/week)/?(?:\d{4}[-/]\d{1,2})?(?:[-/]\d{1,2})?/?(?:[?\#]|$)
     | /(?:print|printable)/?(?:[?\#]|$)|[?&](?:print|printable)=(?:1|true|yes)
-    | /(?:tags?|categor(?:y|ies)|archives?|topics?|labels?)(?:/page/\d+)?/?(?:[?\#]|$)
+    | /(?:tags?|categor(?:y|ies)|archives?)(?:/page/\d+)?/?(?:[?\#]|$)
     | /(?:tags?|categor(?:y|ies))/[^/]+/page/\d+/?(?:[?\#]|$)
     | [?&](?:action=(?:edit|history|login|register|reply)|mode=(?:login|register)|mod=(?:logging|register))
     | /member\.php\?|/profile\.php\?|/(?:user|usercp|memberlist|space)\.php
@@ -32,20 +33,22 @@ _URL = regex.compile(
 _TITLE = regex.compile(
     r"""(?xi)
     ^\W*(?:
-      (?:error\s*)?(?:404|403|500|502|503)\b.{0,30}$
+      (?:http\s*)?(?:error\s*)?(?:404|403|500|502|503)\s*(?:[-|–—:·,]\s*)?
+        (?:$|error|(?:page\ |file\ )?not\ found|page|forbidden|internal|bad\ |service\ |找不到|页面|頁面)
       | (?:page\ not\ found|not\ found|access\ denied|forbidden|just\ a\ moment|attention\ required|are\ you\ a\ robot
-        |security\ check|object\ moved|moved\ permanently)\W*(?:$|[-|–:·])
+        |security\ check|object\ moved|moved\ permanently)\s*(?:$|[-_|–—:·!.])
       | index\ of\ /
       | (?:log\ ?in|sign\ ?in|sign\ ?up|register|create\ (?:an\ )?account|forgot(?:ten)?\ (?:your\ )?password|shopping\ cart
-        |your\ cart|checkout)\s*(?:$|[-|–:·])
-      | search\ results?\b|results\ for\b
+        |your\ cart|checkout)\s*(?:$|[-_|–—:·])
+      | search\ results?\s*(?:$|for\b|[-_|–—:·])|results\ for\ ["“'‘]
       | (?:untitled(?:\ document)?|new\ page|home\ page|test(?:\ page)?|domain\ for\ sale|coming\ soon|under\ construction)\s*$
       | (?:页面不存在|頁面不存在|页面未找到|找不到页面|找不到頁面|访问受限|拒绝访问|出错了|系统提示|提示信息|系统发生错误
-        |错误页面|安全验证|百度安全验证|验证码)
-      | (?:用户)?(?:登录|登入|登錄|注册|註冊|会员登录|會員登入|找回密码|购物车|購物車)\s*(?:$|[-_|–:·])
-      | .{0,20}(?:搜索结果|搜尋結果|搜索页)|(?:标签|標籤|分类|分類|归档|歸檔|存档)\s*[:：]
+        |错误页面|安全验证|百度安全验证|验证码)\s*(?:$|[-_|–—:·!！。])
+      | (?:用户)?(?:登录|登入|登錄|注册|註冊|会员登录|會員登入|找回密码|购物车|購物車)\s*(?:$|[-_|–—:·])
+      | .{0,20}(?:搜索结果|搜尋結果|搜索页)\s*(?:$|[-_|–—:·])|(?:标签|標籤|分类|分類|归档|歸檔|存档)\s*[:：]
       | (?:无标题(?:文档)?|未命名|测试页?|网站建设中|敬请期待|域名出售)\s*$
-    )"""
+    )
+    | [-_|–—:·]\s*(?:page\ not\ found|(?:error\ )?404(?:\ not\ found|\ error)?)\s*$"""
 )
 
 

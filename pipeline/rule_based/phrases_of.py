@@ -41,6 +41,7 @@ def phrases_of(text: str) -> dict[str, list[Found]]:
     lower = text.lower()
     if len(lower) != len(text):  # a few letters grow in lower case ("İ"): then only the others are lowered
         lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    lower = lower.replace("’", "'")
     spans: dict[str, list[tuple[int, int, int]]] = {}
     for which, start, end in matcher.find_matches_as_indexes(lower, overlapping=True):
         if _inside_word(lower, start, end):

@@ -6,17 +6,22 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.rule_based.c4 import LineStep
+from pipeline.rule_based.c4 import LineStep, prose
 from pipeline.rule_based.phrases_of import Found, phrases_of
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule, bound
 from pipeline.text import lines
 
 SOURCE = "dots.llm1 C.2 (advertisement and registration prompts); values measured"
+COVERED = 0.2
+"""Share of a line that must be phrases: a sentence that merely mentions one has less."""
 
 
 def share_of_lines(doc: Document, kind: str, longest: int) -> tuple[float | None, str | None]:
-    """Share of a document's characters in lines of at most `longest` characters with a phrase of a kind, and the first phrase."""
+    """Share of a document's characters in lines that phrases of a kind make out, and the first such phrase.
+
+    Such a line has at most `longest` characters, of which at least 20 % are in phrases.
+    """
     text = doc.text or ""
     if not text.strip():
         return None, None
@@ -24,14 +29,18 @@ def share_of_lines(doc: Document, kind: str, longest: int) -> tuple[float | None
     if not found:
         return 0.0, None
     all_lines = lines(text)
-    held = [f for f in found if len(all_lines[f.line]) <= longest]
+    held = [f for f in found if f.covered >= COVERED * (size := len(all_lines[f.line])) and size <= longest]
     return sum(len(all_lines[f.line]) for f in held) / len(text), held[0].phrase if held else None
+
+
+_SENTENCE = ("。", "？", "?", "。”", "。」", "？”", "？」")
 
 
 class CutPrompts(LineStep):
     """Cut lines that are a call to register, buy, follow or share: a phrase of `phrases.yaml` that is most of a short line.
 
-    A phrase within a sentence does not count: it must be `min_share` of a line of at most `longest` characters.
+    A phrase within a sentence does not count: it must be `min_share` of a line of at most `longest` characters. Headings, code,
+    cells of tables and lines that end as a Chinese sentence or a question does stay.
     """
 
     step: Literal["cut_prompts"] = "cut_prompts"
@@ -44,11 +53,14 @@ class CutPrompts(LineStep):
         found: list[Found] = phrases_of(doc.text or "").get("prompt", [])
         if not found:
             return []
-        all_lines = [line.strip() for line in lines(doc.text or "")]
+        may_go = {i: line.strip() for i, line in prose(doc)}
         return [
             f.line
             for f in found
-            if len(all_lines[f.line]) <= longest and f.covered >= self.min_share * len(all_lines[f.line])
+            if (line := may_go.get(f.line)) is not None
+            and len(line) <= longest
+            and f.covered >= self.min_share * len(line)
+            and not line.endswith(_SENTENCE)
         ]
 
 

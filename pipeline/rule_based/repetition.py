@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from pipeline.rule_based.c4 import prose
 from pipeline.rule_based.kernels import compiled
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule, bound
@@ -87,13 +88,15 @@ class RepeatedCharacters(Rule):
 
 @compiled("in:u4 i8 io:i8")
 def _runs(codes, n, out):  # type: ignore[no-untyped-def]
-    """Characters in runs of `n` or more of one that is neither white space nor a digit."""
+    """Characters in runs of `n` or more of one that is neither white space nor a digit nor a leader."""
     total = 0
     start = 0
     for i in range(1, len(codes) + 1):
         if i == len(codes) or codes[i] != codes[start]:
             c = codes[start]
-            if i - start >= n and c > 32 and c != 0x3000 and c != 0xA0 and not 48 <= c <= 57:
+            blank = c <= 32 or c == 0x3000 or c == 0xA0
+            # Digits are numbers; leaders ("......", "____") lead to page numbers and leave room in forms.
+            if i - start >= n and not blank and not 48 <= c <= 57 and c != 0x2E and c != 0x5F and c != 0x2026:
                 total += i - start
             start = i
     out[0] = total
@@ -105,7 +108,8 @@ SHORTEST_RUN = 8
 class CharacterRuns(Rule):
     """Drop documents of which more than 10 % of the characters are runs of one character.
 
-    A run is eight or more, such as ======== or 哈哈哈哈哈哈哈哈; of white space and digits none count.
+    A run is eight or more, such as ======== or 哈哈哈哈哈哈哈哈; of white space, digits, points and underscores none count,
+    and none in code.
     """
 
     step: Literal["character_runs"] = "character_runs"
@@ -118,6 +122,9 @@ class CharacterRuns(Rule):
         text = (doc.text or "")[:LONGEST]
         if not text:
             return None
+        tags = doc.line_tags
+        if tags and "code" in tags:
+            text = "\n".join(line for _, line in prose(doc))[:LONGEST]
         out = np.zeros(1, np.int64)
         _runs(_codes(text), SHORTEST_RUN, out)
-        return float(out[0]) / len(text)
+        return float(out[0]) / max(1, min(LONGEST, len(doc.text or "")))

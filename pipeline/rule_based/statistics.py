@@ -1,6 +1,6 @@
 """What the rules count in a text, computed once for all of them.
 
-A *word* is a run of letters and digits with inner apostrophes, hyphens and points ("don't", "e-mail", "3.14"), or, in
+A *word* is a run of letters and digits with inner apostrophes, hyphens, points and underscores ("don't", "3.14"), or, in
 Chinese, a token of rjieba that begins with a letter or digit; punctuation is no word. A *line* is what stands between newlines
 and is not blank; a *paragraph* what stands between blank lines.
 
@@ -23,17 +23,31 @@ import yaml
 
 from pipeline.rule_based.kernels import compiled
 
-_WORD = re.compile(r"\w+(?:['’.\-]\w+)*")
+_WORD = re.compile(r"[^\W_]+(?:['’.\-_][^\W_]+)*")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _PARAGRAPHS = re.compile(r"\n{2,}")
 LONGEST_TEXT = 2_000_000
 """Characters that are counted: a longer text is judged by its beginning."""
 
 
-@functools.lru_cache(maxsize=1024)
+REMEMBERED = 32_000_000
+"""Characters of texts whose statistics are kept for the next rule: a batch of usual pages has a twentieth of it."""
+
+_recent: dict[tuple[str, str | None], TextStatistics] = {}
+_recent_size = 0
+
+
 def statistics(text: str, language: str | None) -> TextStatistics:
     """The statistics of a text. A batch of documents goes through all rules, so what one rule counted the next one finds."""
-    return TextStatistics(text, language)
+    global _recent_size
+    found = _recent.get((text, language))
+    if found is None:
+        if _recent_size > REMEMBERED:
+            _recent.clear()
+            _recent_size = 0
+        found = _recent[text, language] = TextStatistics(text, language)
+        _recent_size += len(text)
+    return found
 
 
 class TextStatistics:
@@ -101,7 +115,7 @@ class TextStatistics:
         ids = np.fromiter(map(hash, self.words), np.int64, len(self.words))
         found = np.zeros(9)
         _repeated(ids.view(np.uint64), self.lengths, found)
-        return found / max(1, len(self.text))
+        return np.minimum(found / max(1, len(self.text)), 1.0)
 
 
 def _duplicates(pieces: Sequence[str]) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.extraction import Extraction, extract
+from pipeline.extraction.blocks import lines_of_reduced_html
 from pipeline.extraction.engines import engine_names, get_engine
 from pipeline.extraction.engines.trafilatura import is_chinese
 from pipeline.extraction.prepare import TooLarge
@@ -234,3 +235,10 @@ def test_command_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "none" in done.stderr
+
+
+def test_an_empty_link_makes_no_link_of_what_follows() -> None:
+    """resiliparse writes no end for a link without text; line_link_share was 1 down to the next link."""
+    reduced = '<a href="/x">\n\n<p>prose after a picture</p>\n\n<a href="/y">\nlinked\n</a>\n\n<p>1234 <a href="z">5678</a></p>'
+    found = [(line.text, line.link_share) for line in lines_of_reduced_html(reduced)]
+    assert found == [("prose after a picture", 0.0), ("linked", 1.0), ("1234 5678", 0.5)]
