@@ -93,8 +93,7 @@ class KeywordStuffing(Rule):
         longest = bound(self.item_length, doc.language) or 0
         total = 0
         for _, line in prose(doc):
-            line = line.strip()
-            if len(line) < 2 * self.items or line.rstrip(_CLOSING)[-1:] in _ENDS:
+            if len(line) < 2 * self.items or line[-1] in _ENDS or line.rstrip(_CLOSING)[-1:] in _ENDS:
                 continue
             if len(_ONE_SEPARATOR.findall(line[:20_000])) < self.items - 1:
                 continue
@@ -135,6 +134,7 @@ def _longest_run(numbers, out):  # type: ignore[no-untyped-def]
 
 
 _DAY = frozenset("日号號")
+_EVERY_MONTH = frozenset(f"{n}" for n in range(10, 29))
 _DAYS = frozenset(f"{n}" for n in range(100)) | frozenset(f"{n:02}" for n in range(10))
 
 
@@ -154,7 +154,7 @@ class Calendar(Rule):
         found = statistics(doc.text or "", doc.language)
         if not found.words:
             return None
-        if "19" not in found.vocabulary:  # in every run that is long enough to matter
+        if "19" not in found.text or not found.vocabulary >= _EVERY_MONTH:  # they are in every calendar of a month
             return 0.0
         # Words that are no number of at most two digits get numbers of their own, which continue nothing.
         numbers = [int(w) if w in _DAYS else -2 * i - 10 for i, w in enumerate(found.words) if w not in _DAY]
@@ -175,9 +175,7 @@ class NumberShare(Rule):
     def measure(self, doc: Document) -> float | None:
         found = statistics(doc.text or "", doc.language)
         total = int(found.lengths.sum())
-        codes = np.frombuffer(found.text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        digits = int(np.count_nonzero(codes - 0x30 < 10) + np.count_nonzero(codes - 0xFF10 < 10))  # full-width ones too
-        return min(1.0, digits / total) if total else None
+        return min(1.0, found.counts[0] / total) if total else None
 
 
 class _Phrases(Rule):
@@ -264,12 +262,15 @@ class MarkupGarbage(Rule):
         if not text:
             return None
         marks = [m for m in _MARKS if m in text]
+        long_words = statistics(text, doc.language).counts[2] >= 120
+        if not marks and not long_words:
+            return 0.0
         tags = doc.line_tags
         total = 0
         for i, line in enumerate(text.split("\n")):
             if tags is not None and i < len(tags) and tags[i] in ("code", "pre"):
                 continue
-            if (len(line) >= 120 and _LONG_WORD.search(line, 0, 5000)) or (
+            if (long_words and len(line) >= 120 and _LONG_WORD.search(line, 0, 5000)) or (
                 marks and any(m in line for m in marks) and _MARKUP.search(line, 0, 5000)
             ):
                 total += len(line)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
-
-import regex
 
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule
 
-_OTHER = regex.compile(r"[^\p{L}\p{N}\p{M}]+")
-COUNTED = 1000
+_OTHER = re.compile(r"[\W_]+")
+COUNTED = 400
 """Characters of a text that are looked at first."""
 
 
 class ContentCharacters(Rule):
     """Drop documents with hardly any content: fewer than 150 letters and digits, in Chinese 60.
 
-    Counted in the first 1,000 characters, and in the whole text where these hold fewer than 500.
+    Counted in the first 400 characters, and in the whole text where these hold fewer than 200.
     """
 
     step: Literal["content_characters"] = "content_characters"

@@ -43,11 +43,17 @@ def statistics(text: str, language: str | None) -> TextStatistics:
     found = _recent.get((text, language))
     if found is None:
         if _recent_size > REMEMBERED:
-            _recent.clear()
-            _recent_size = 0
+            forget()
         found = _recent[text, language] = TextStatistics(text, language)
         _recent_size += len(text)
     return found
+
+
+def forget() -> None:
+    """Forget the statistics of all texts."""
+    global _recent_size
+    _recent.clear()
+    _recent_size = 0
 
 
 class TextStatistics:
@@ -99,6 +105,14 @@ class TextStatistics:
         return self.text.lower()
 
     @cached_property
+    def counts(self) -> tuple[int, int, int]:
+        """Digits (full-width ones too), ends of sentences before white space or in Chinese, characters of the longest stretch
+        without a space or newline."""
+        out = np.zeros(3, np.int64)
+        _count(np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), np.uint32), out)
+        return int(out[0]), int(out[1]), int(out[2])
+
+    @cached_property
     def duplicate_lines(self) -> tuple[int, int]:
         """Lines that repeat an earlier one, and their characters."""
         return _duplicates(self.lines)
@@ -128,6 +142,30 @@ def _duplicates(pieces: Sequence[str]) -> tuple[int, int]:
         else:
             seen.add(piece)
     return count, characters
+
+
+@compiled("in:u4 io:i8")
+def _count(codes, out):  # type: ignore[no-untyped-def]
+    n = len(codes)
+    digits = ends = longest = start = 0
+    for i in range(n):
+        c = codes[i]
+        if c == 32 or c == 10:
+            longest = max(longest, i - start)
+            start = i + 1
+        elif 48 <= c <= 57 or 0xFF10 <= c <= 0xFF19:
+            digits += 1
+        elif c == 0x3002 or c == 0xFF01 or c == 0xFF1F or c == 0xFF1B:  # 。！？；
+            ends += 1
+        elif (c == 46 or c == 33 or c == 63) and i + 1 < n:
+            after = codes[i + 1]
+            # the mark may be followed by a quotation mark, or a point by a parenthesis
+            closed = i + 2 < n and codes[i + 2] == 32 and (after == 34 or after == 0x201D or (after == 41 and c == 46))
+            if after == 32 or closed:
+                ends += 1
+    out[0] = digits
+    out[1] = ends
+    out[2] = max(longest, n - start)
 
 
 @compiled("in:u8 in:i8 io:f8")
