@@ -149,7 +149,7 @@ class AlphabeticWords(Rule):
             return None
         # isalpha is true for most words at once; the others are looked at letter by letter.
         without = {w for w in found.vocabulary if not w.isalpha() and not any(map(str.isalpha, w))}
-        return 1 - sum(w in without for w in found.words) / len(found.words) if without else 1.0
+        return 1 - sum(map(without.__contains__, found.words)) / len(found.words) if without else 1.0
 
 
 class StopWords(Rule):

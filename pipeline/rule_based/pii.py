@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
+import string
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -25,9 +26,8 @@ Action = Literal["off", "count", "mask"]
 SOURCE = "dots.llm1 4.1; forms by their standards"
 STEP = "pii"
 
-_FULL_WIDTH = {0xFF10 + i: 0x30 + i for i in range(10)} | {0xFF20: 0x40, 0xFF0E: 0x2E, 0xFF0D: 0x2D, 0xFF0B: 0x2B}
-_FULL_WIDTH |= {0xFF21 + i: 0x41 + i for i in range(26)} | {0xFF41 + i: 0x61 + i for i in range(26)}
-_WIDE = re.compile(f"[{''.join(map(chr, _FULL_WIDTH))}]")  # looking for one is 20 times as fast as translating
+_FULL_WIDTH = {chr(ord(c) + 0xFEE0): c for c in string.digits + string.ascii_letters + "@.-+"}
+_WIDE = re.compile(f"[{''.join(_FULL_WIDTH)}]")  # 10 times as fast as str.translate where there are few
 
 # Boundaries are ASCII letters and digits: in Chinese text no space stands around a number.
 _EMAIL = re.compile(
@@ -180,7 +180,7 @@ def find(text: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[tuple[int, in
     The patterns run only where something can be: around an at sign, around seven digits close together, around points or
     colons between digits.
     """
-    seen = text if text.isascii() or not _WIDE.search(text) else text.translate(_FULL_WIDTH)
+    seen = text if text.isascii() else _WIDE.sub(lambda m: _FULL_WIDTH[m[0]], text)
     windows: dict[str, Sequence[tuple[int, int]]] = {}
     if "email" in kinds and "@" in seen:
         windows["email"] = [(max(0, m.start() - 66), m.start() + 130) for m in _AT.finditer(seen)]

@@ -146,3 +146,40 @@ def test_shards_survive_kills(spark: Any, sample_inputs: list[str], tmp_path: Pa
     want = [(s.path, s.sha256) for s in verify(str(tmp_path / "undisturbed")).shards]
     assert len(want) > 3
     assert [(s.path, s.sha256) for s in verify(str(output)).shards] == want
+
+
+@pytest.mark.long
+def test_the_rule_based_stage_survives_kills(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
+    """Killed after each of its dedup steps, in the writes of each round and in the commit: the same rows and bytes."""
+    run(stage_config("preparation", sample_inputs, tmp_path / "preparation"), spark)
+    source = [str(tmp_path / "preparation")]
+    options: dict[str, Any] = {"run": {"unit_records": 7}, "spark": {"master": "local[2]"}}
+    run(stage_config("rule_based", source, tmp_path / "undisturbed", **options), spark)
+    output = tmp_path / "killed"
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(dump(stage_config("rule_based", source, output, **options))))
+    steps = dump(stage_config("rule_based", source, output))["steps"]
+    labels = [s["step"] for s in steps if s["step"] in ("line_dedup", "pii_domains", "fuzzy_dedup")]
+    assert len(labels) == 3
+    finished: dict[str, tuple[int, int]] = {}
+
+    for label in labels:
+        KilledRun(config, f"{label}/done.json", "rule_based").wait_killed()
+        now = {
+            f"{path.parent}/{name}": seen
+            for r in range(4)
+            for name, seen in receipts(output, r).items()
+            for path in output.glob(f"_work/*/round-{r}/receipts/{name}")
+        }
+        assert {k: now[k] for k in finished} == finished  # neither written again nor gone
+        assert len(now) > len(finished) or label != labels[0]
+        finished = now
+    some = len(receipts(output, 2))
+    KilledRun(config, stage="rule_based").kill_when(lambda: len(receipts(output, 2)) > some + 2)
+    KilledRun(config, "/_manifest.json", "rule_based").wait_killed()
+    assert read_manifest(str(output)) is None
+    KilledRun(config, stage="rule_based").finish()
+    assert rows(output).equals(rows(tmp_path / "undisturbed"))
+    assert [(f.rows, f.sha256) for f in published_files(str(output))] == [
+        (f.rows, f.sha256) for f in published_files(str(tmp_path / "undisturbed"))
+    ]
