@@ -239,8 +239,15 @@ def pages() -> dict[str, str]:
     made["https://placeholder.made.example/"] = page(
         "The mill",
         "Coming soon: this page is under construction. Check back soon, the mill will be here with all that can be told of it.",
-        "The people of the village are at work on it.",
+        "The people of the village are at work on it, and those who want to help them with their hands are welcome at the mill.",
     )
+    made["https://offer.made.example/flour"] = page(
+        "Flour of the mill",
+        story(),
+        "Sign up now for the letter of the mill and claim your free sack of flour, with free shipping on all orders. Buy now!",
+        "Limited time offer: order now, save up to a half of the cost, or get your free visit. Don't miss out, subscribe today!",
+    )
+    made["https://runs.made.example/mill"] = page("The mill, drawn", story(), "~" * 240, story(), "哈" * 60, story())
     for language, word in (("en", "indeed"), ("zh", "亦")):
         text = gold(language)
         for i, every in enumerate((40, 90)):
