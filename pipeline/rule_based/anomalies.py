@@ -270,8 +270,11 @@ class MarkupGarbage(Rule):
         for i, line in enumerate(text.split("\n")):
             if tags is not None and i < len(tags) and tags[i] in ("code", "pre"):
                 continue
-            if (long_words and len(line) >= 120 and _LONG_WORD.search(line, 0, 5000)) or (
-                marks and any(m in line for m in marks) and _MARKUP.search(line, 0, 5000)
-            ):
+            if long_words and len(line) >= 120 and _LONG_WORD.search(line, 0, 5000):
                 total += len(line)
+                continue
+            for mark in marks:
+                if mark in line:
+                    total += len(line) if _MARKUP.search(line, 0, 5000) else 0
+                    break
         return total / len(text)

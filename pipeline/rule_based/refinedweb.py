@@ -71,6 +71,8 @@ def _unwanted(text: str, tags: tuple[str, ...] | None) -> tuple[tuple[int, ...],
         total += len(line)
         if tags is not None and tags[i] in _KEPT_TAGS:
             continue
+        if len(line) > _SHORT and not line.isupper():  # most lines
+            continue
         if _is_unwanted(line):
             found.append(i)
         elif len(line) <= _SHORT and line.isascii() and line.isalpha():
