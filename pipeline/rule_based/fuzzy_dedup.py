@@ -65,6 +65,7 @@ class FuzzyDedup(CrossDocumentStep):
         0.5, ge=0, le=1, description="tell of domains that lose a larger share of documents"
     )
     alarm_domain_documents: int = Field(100, gt=0, description="... if they have so many")
+    source: ClassVar[str] = "dots.llm1 C.2 (MinHash, 128 bands of 16, 5-grams, Jaccard 0.8)"
     columns: ClassVar[tuple[str, ...]] = ("text",)
 
     @model_validator(mode="after")

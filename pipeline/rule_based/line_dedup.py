@@ -34,6 +34,7 @@ class LineDedup(CrossDocumentStep):
     head: int = Field(5, ge=0, description="lines looked at from the start of a document")
     tail: int = Field(5, ge=0, description="lines looked at from its end")
     max_occurrences: int = Field(200, gt=0, description="occurrences of a line that stay")
+    source: ClassVar[str] = "dots.llm1 C.2 (line-wise inter-document deduplication: 5 lines, 200)"
     changes_text: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = ("text",)
 
