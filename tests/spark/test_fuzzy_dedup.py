@@ -123,6 +123,7 @@ def dropped(output: Path) -> dict[str, str]:
 def test_equal_to_one_document_after_the_other(
     spark: Any, source: str, tmp_path: Path, parameters: dict[str, Any]
 ) -> None:
+    """Results that hung on the number of executors or on the order: marin#6798, #7177, text-dedup#28, dolma#111."""
     output = tmp_path / "out"
     record = run(config([source], output, **dict(parameters)), spark)
     step = FuzzyDedup(**{k: v for k, v in parameters.items() if k not in ("spark", "run")})
@@ -137,6 +138,7 @@ def test_equal_to_one_document_after_the_other(
 
 
 def test_dropped_documents_name_survivor_and_similarity(spark: Any, source: str, tmp_path: Path) -> None:
+    """Nobody could see what a near-duplicate was a duplicate of: data-juicer#134, Curator#1381."""
     run(config([source], tmp_path / "out", verify="exact"), spark)
     docs = {d.doc_id: d for d in from_table(rows(tmp_path / "out"))}
     hasher = FuzzyDedup().hasher()
@@ -181,6 +183,7 @@ def test_pages_of_one_template_are_not_one_cluster(spark: Any, tmp_path: Path) -
 
 
 def test_alarms_tell_of_giant_clusters_and_of_domains_that_vanish(spark: Any, source: str, tmp_path: Path) -> None:
+    """A dedup that removed 90 % and said nothing: dclm#83, #71, marin#6854."""
     limits = {"alarm_cluster": 5, "alarm_domain_documents": 10, "alarm_domain_share": 0.1}
     record = run(config([source], tmp_path / "out", **limits), spark)
     notes = record["passes"][0]["notes"]["fuzzy_dedup"]
@@ -193,6 +196,7 @@ def test_alarms_tell_of_giant_clusters_and_of_domains_that_vanish(spark: Any, so
 
 
 def test_a_then_b_equals_both_at_once_for_near_duplicates(spark: Any, source: str, tmp_path: Path) -> None:
+    """New data needed all of the old ones again, in memory: datatrove#222, #235, Curator#723."""
     (tmp_path / "b").mkdir()
     b = prepared(spark, tmp_path / "b", {"g": pages(7, 60), "h": pages(8, 60)})
     (tmp_path / "c").mkdir()
@@ -227,6 +231,7 @@ def test_ways_that_would_revoke_are_for_a_single_batch(
 def test_estimate_comes_before_anything_is_done(
     spark: Any, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """What a fuzzy dedup will take was known when it had died: data-prep-kit#152, Curator#471."""
     from pipeline.estimate import estimate, estimate_lines
 
     asked = config([source], tmp_path / "out", run={"estimate_only": True})

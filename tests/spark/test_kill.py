@@ -150,7 +150,10 @@ def test_shards_survive_kills(spark: Any, sample_inputs: list[str], tmp_path: Pa
 
 @pytest.mark.long
 def test_the_rule_based_stage_survives_kills(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
-    """Killed after each of its dedup steps, in the writes of each round and in the commit: the same rows and bytes."""
+    """Killed after each dedup step, in the writes of a round, in the commit: the same rows and bytes.
+
+    What could not resume: datatrove#316, data-juicer#487, Curator#2416.
+    """
     run(stage_config("preparation", sample_inputs, tmp_path / "preparation"), spark)
     source = [str(tmp_path / "preparation")]
     options: dict[str, Any] = {"run": {"unit_records": 7}, "spark": {"master": "local[2]"}}

@@ -66,6 +66,7 @@ def test_rows_add_up_step_by_step(output: tuple[Path, dict[str, Any]]) -> None:
 
 
 def test_lines_that_were_cut_can_be_seen_and_put_back(source: list[str], output: tuple[Path, dict[str, Any]]) -> None:
+    """What a filter cut could not be seen: data-juicer#134, Curator#566, #1229."""
     before = {d.doc_id: d for p in source for d in from_table(rows(p, "kept"))}
     cut_by = set()
     for doc in from_table(rows(output[0], "kept")):
@@ -83,6 +84,7 @@ def test_lines_that_were_cut_can_be_seen_and_put_back(source: list[str], output:
 def test_same_rows_and_bytes_for_any_partitioning(
     spark: Any, source: list[str], output: tuple[Path, dict[str, Any]], tmp_path: Path, partitions: int
 ) -> None:
+    """Not deterministic: dolma#111, text-dedup#28, marin#6798."""
     options = {"unit_records": 20 * partitions, "batch_documents": 5 * partitions}
     config = stage_config("rule_based", source[::-1], tmp_path / "out", spark={"partitions": partitions}, run=options)
     run(config, spark)
@@ -94,6 +96,7 @@ def test_same_rows_and_bytes_for_any_partitioning(
 def test_audit_stores_values_and_changes_no_verdict(
     spark: Any, source: list[str], output: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
+    """Only the first reason was kept: datatrove#370, Curator#1381."""
     plain = tmp_path / "plain"
     run(stage_config("rule_based", source, plain, output={"audit": False}), spark)
     verdicts = ["doc_id", "drop_step", "drop_reason", "drop_value", "duplicate_of"]

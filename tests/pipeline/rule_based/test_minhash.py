@@ -251,6 +251,7 @@ def test_the_band_number_is_in_the_key() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_estimates_on_real_pairs_beside_datasketch(sample: dict[str, list[str]], language: str) -> None:
+    """Implementations that disagree: text-dedup#88, #71."""
     flat, offsets, _ = HASHER.shingles(real_pairs(sample[language][:40]))
     n = len(offsets) - 1
     exact = jaccard(flat, offsets, np.arange(0, n, 2), np.arange(1, n, 2))
