@@ -161,7 +161,13 @@ def rules(r: dict[str, Any]) -> str:
             [
                 table(["gold main texts", "pages", "survive all rules", "characters cut"], groups),
                 table(
-                    ["all rules together", "documents", "mean characters", "documents/CPU s", "of it finding words"],
+                    [
+                        "all rules together",
+                        "documents",
+                        "mean characters",
+                        "documents/CPU s (fastest of 7 passes)",
+                        "of it finding words",
+                    ],
                     speed,
                 ),
                 table(
