@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.rule_based.kernels import compiled
+from pipeline.kernels import compiled
 
 Ids = npt.NDArray[np.int64]
 

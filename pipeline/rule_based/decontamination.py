@@ -19,8 +19,8 @@ import numpy.typing as npt
 import regex
 from pydantic import Field
 
+from pipeline.kernels import compiled
 from pipeline.lines import cut_lines
-from pipeline.rule_based.kernels import compiled
 from pipeline.rule_based.minhash_text import identity_forms, mix64
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep

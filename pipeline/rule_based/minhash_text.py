@@ -17,7 +17,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.rule_based.kernels import compiled
+from pipeline.kernels import compiled
 from pipeline.text import identity_form
 
 Segmenter = Literal["rjieba", "jieba"]

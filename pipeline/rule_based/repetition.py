@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from pipeline.kernels import compiled
 from pipeline.rule_based.c4 import prose
-from pipeline.rule_based.kernels import compiled
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule, bound
 

@@ -1,0 +1,149 @@
+"""Compiled functions of this package: numba, on one thread, at their first call, kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import os
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import llvmlite
+import numba
+import numpy as np
+
+caching: Any = importlib.import_module("numba.core.caching")
+
+
+class Compiled:
+    """A numba function of one signature, compiled at its first call: importing this package must stay cheap, and the scanner of
+    HTML alone takes 14 CPU seconds.
+
+    The machine code is kept in `cache_folder()`, under a name that says all it was made from: the function, every function and
+    constant that it uses, and the versions of Python and numba (numba's own cache knows only the file of the outermost
+    function). numba itself adds the processor. Where the folder cannot be had, each process compiles for itself.
+    """
+
+    def __init__(self, signature: str, function: Callable[..., Any]) -> None:
+        self._signature = signature
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    @functools.cached_property
+    def _compiled(self) -> Callable[..., Any]:
+        # `in:u1` is a one-dimensional C array that is only read, `io:u1` one that is written; a number alone is a scalar.
+        compiled: Any = numba.njit(nogil=True)(self._function)
+        folder = cache_folder()
+        if folder is not None:
+            with contextlib.suppress(OSError):  # the folder was taken away just now
+                compiled._cache = _Cache(self._function)
+        compiled.compile(tuple(_numba_type(name) for name in self._signature.split()))
+        compiled.disable_compile()
+        return cast(Callable[..., Any], compiled)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._compiled(*arguments)
+
+
+def compiled(signature: str) -> Callable[[Callable[..., Any]], Compiled]:
+    """Decorator: `Compiled` of `signature`."""
+    return functools.partial(Compiled, signature)
+
+
+def cache_folder() -> Path | None:
+    """Where machine code is kept: `$CORPUSMILL_CACHE`, or `corpusmill` in the user's cache folder. None if there is no folder
+    there that this user alone can write: what lies in it gets executed."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = Path(os.environ.get("CORPUSMILL_CACHE") or os.path.join(base, "corpusmill"))
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return None
+    mine = status.st_uid == os.getuid() and not status.st_mode & 0o022
+    return folder if mine and os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def fingerprint(function: Callable[..., Any]) -> str:
+    """Hash of all that a compiled function is made from.
+
+    :raises TypeError: if it uses something that cannot be told apart by value.
+    """
+    digest = hashlib.sha256()
+    for part in _parts(function, set()):
+        digest.update(part.encode())
+    return digest.hexdigest()
+
+
+def _parts(function: Any, seen: set[int]) -> Iterator[str]:
+    code = function.__code__
+    yield repr((code.co_code, code.co_names, code.co_varnames, code.co_consts))
+    for name in code.co_names:
+        value = function.__globals__.get(name)
+        if value is None or id(value) in seen:
+            continue
+        yield name
+        inner = getattr(value, "py_func", None) or (value._function if isinstance(value, Compiled) else None)
+        if inner is not None:
+            seen.add(id(value))
+            yield from _parts(inner, seen)
+        elif isinstance(value, bool | int | float | str | tuple | np.generic):
+            yield repr(value)
+        elif isinstance(value, np.ndarray):
+            yield f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+        elif (
+            isinstance(value, type | types.ModuleType)
+            and (value.__module__ if isinstance(value, type) else value.__name__) in _KNOWN
+        ):
+            yield repr(value)
+        else:
+            raise TypeError(
+                f"{function.__qualname__} uses {name}, a {type(value).__name__}: its value is not part of the cache's key"
+            )
+
+
+_KNOWN = ("numpy", "numba", "math", "builtins")
+
+
+class _Locator(caching._CacheLocator):  # type: ignore[misc]
+    """One folder for all functions, whatever file they come from (a zip too)."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        versions = f"numba {numba.__version__} llvmlite {llvmlite.__version__} numpy {np.__version__}"
+        self._stamp = f"{versions} {fingerprint(function)}"
+
+    def get_cache_path(self) -> str:
+        folder = cache_folder()
+        if folder is None:
+            raise OSError("no cache folder")
+        return os.fspath(folder)
+
+    def get_source_stamp(self) -> str:
+        return self._stamp
+
+    def get_disambiguator(self) -> str:
+        return hashlib.sha256(self._stamp.encode()).hexdigest()[:24]
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> _Locator:
+        return cls(function)
+
+
+class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = [_Locator]  # as in the class above it
+
+
+class _Cache(caching.Cache):  # type: ignore[misc]
+    _impl_class = _Implementation
+
+
+def _numba_type(name: str) -> Any:
+    use, _, item = name.rpartition(":")
+    number = getattr(numba.types, np.dtype(item.rstrip("*")).name)
+    if not use:
+        return number
+    return numba.types.Array(number, 1 + item.count("*"), "C", readonly=use == "in")
