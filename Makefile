@@ -6,6 +6,7 @@ SHELL := bash
 ENV := . scripts/env.sh &&
 # Tests and demo stay on this machine: no need that its host name resolves.
 export SPARK_LOCAL_IP ?= 127.0.0.1
+PROFILE ?= fast
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,8 +14,8 @@ help: ## this list
 setup: ## the virtual environment, and a Java where none is found
 	@scripts/setup.sh
 
-demo: setup ## all stages by spark-submit on data/sample, into out/demo, then the funnel
-	@scripts/demo.sh
+demo: setup ## all stages by spark-submit on data/sample, into out/demo, then the funnel; PROFILE=report for the report's order
+	@PROFILE=$(PROFILE) scripts/demo.sh
 
 test: setup ## the tests that CI runs
 	@$(ENV) python -m pytest -m "not long"

@@ -130,8 +130,8 @@ def readability_lxml(html: str) -> str:
 
 
 SYSTEMS: dict[str, Callable[[str], str | None]] = {
-    "full": lambda html: extract(html, profile="full").text,
-    "fast": lambda html: extract(html, profile="fast").text,
+    "full": lambda html: extract(html, engine="trafilatura", profile="full").text,
+    "fast": lambda html: extract(html, engine="trafilatura", profile="fast").text,
     "trafilatura default": trafilatura.extract,
     "datatrove's settings": lambda html: trafilatura.extract(
         html, favor_precision=True, include_comments=False, deduplicate=True

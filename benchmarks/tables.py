@@ -313,11 +313,159 @@ def decontamination(r: dict[str, Any]) -> str:
     return table(header, rows) + f"\n\nData: {r['data']}.\n" + taken_on(r, "decontamination")
 
 
+def _of_kind(row: dict[str, float], kind: str) -> str:
+    return next((f"{v:.3f}" for name, v in row.items() if name.startswith(f"{kind} (")), "")
+
+
+def clutter(r: dict[str, Any]) -> str:
+    kinds = ("all", "article", "documentation", "service", "forum", "listing", "collection", "product")
+    own = r["dom"]["f1"]
+    systems = {"**lines**": own, **r["peers"]}
+    english = [[name, *(_of_kind(t["wcxb-dev"], k) for k in kinds)] for name, t in systems.items()]
+    counts = [next(n.rpartition("(")[2][:-1] for n in own["wcxb-dev"] if n.startswith(f"{k} (")) for k in kinds]
+    chinese = [[name, *(_of_kind(t["zh-gold"], k) for k in ("all", "article", "forum"))] for name, t in systems.items()]
+    lines = [
+        [
+            language,
+            f"{q['lines']:,}",
+            f"{q['auc']:.3f}",
+            f"{q['auc_by_words']:.3f}",
+            f"{q['calibration_error']:.3f}",
+            " ".join(f"{v:.2f}" for v in q["content_by_tenth_of_score"]),
+        ]
+        for language in ("English", "Chinese")
+        for q in [r["dom"][f"lines, {language}"]]
+    ]
+    other = [
+        [source, *(f"{name} {v:.3f}" for name, v in row.items() if name.startswith("all ("))]
+        for source, row in own.items()
+    ]
+    text = [
+        [
+            language,
+            t["pages"],
+            f"{t['clutter_words_share']:.1%}",
+            f"{t['at_1.5_percent_loss']['clutter_dropped']:.1%} (below {t['at_1.5_percent_loss']['threshold']:.2f})",
+            f"{t['as_shipped']['threshold']:.2f}",
+            f"{t['as_shipped']['clutter_dropped']:.1%}",
+            f"{t['as_shipped']['content_lost']:.2%}",
+            f"{t['f1']['all'][0]:.4f} -> {t['f1']['all'][1]:.4f}",
+            f"{t['as_shipped']['pages_better']} / {t['as_shipped']['pages_worse']}",
+        ]
+        for language, t in r["text"].items()
+    ]
+    curve = [
+        [f"{a['threshold']:.2f}"]
+        + [
+            f"{p[k]:.4f}" if k == "f1" else f"{p[k]:.1%}"
+            for p in (a, b)
+            for k in ("clutter_dropped", "content_lost", "f1")
+        ]
+        for a, b in zip(r["text"]["English"]["curve"], r["text"]["Chinese"]["curve"], strict=True)
+    ]
+    speed = [
+        [name, s["pages_per_cpu_s"], f"{s['ms_p50']} / {s['ms_p99']} / {s['ms_max']}"]
+        for name, s in r["speed"].items()
+        if isinstance(s, dict)
+    ]
+    bars = [
+        [name, b["measured"], b["bar"], "yes" if b["measured"] >= b["bar"] else "**no**"]
+        for name, b in r["bars"].items()
+    ]
+    return (
+        "\n\n".join(
+            [
+                table(
+                    ["WCXB-dev, word F1, 5 folds by host", *(f"{k} ({n})" for k, n in zip(kinds, counts, strict=True))],
+                    english,
+                ),
+                table(["zh-gold, 4-gram F1, 5 folds", "all", "article", "forum"], chinese),
+                "F1 of `lines` on every set, in the same folds: " + "; ".join(f"{s} {v}" for s, v in other) + ".",
+                table(
+                    [
+                        "lines",
+                        "number",
+                        "AUC",
+                        "AUC, by words",
+                        "calibration error",
+                        "share of content by tenth of the score",
+                    ],
+                    lines,
+                ),
+                table(
+                    [
+                        "form `text` on trafilatura's lines",
+                        "pages",
+                        "clutter, of words",
+                        "clutter cut at 1.5 % loss",
+                        "shipped threshold",
+                        "clutter cut",
+                        "content lost",
+                        "page F1",
+                        "pages better / worse",
+                    ],
+                    text,
+                ),
+                table(
+                    [
+                        "cut below",
+                        "English: clutter cut",
+                        "content lost",
+                        "page F1",
+                        "Chinese: clutter cut",
+                        "content lost",
+                        "page F1",
+                    ],
+                    curve,
+                ),
+                table([f"bytes to text, {r['speed']['pages']:,} pages", "pages/CPU s", "ms p50 / p99 / max"], speed)
+                + f"\n\n{r['speed']['ratio']} times trafilatura's speed.",
+                table(["bar", "measured", "asked for", "met"], bars),
+            ]
+        )
+        + "\n"
+        + taken_on(r, "clutter")
+    )
+
+
+def line_scan(r: dict[str, Any]) -> str:
+    agree = [
+        [name, f"{a['pages']:,}", f"{a['mean']:.4f}", f"{a['p01']:.3f}", f"{a['share_from_0.99']:.1%}"]
+        for name, a in r["agreement"].items()
+    ]
+    speed = [
+        [name, f"{s['pages_per_cpu_s']:,}", s["mb_per_cpu_s"]] for name, s in r["speed"].items() if isinstance(s, dict)
+    ]
+    hostile = [[name, h["seconds_n"], h["seconds_4n"], h["ratio"]] for name, h in r["hostile"].items()]
+    return (
+        "\n\n".join(
+            [
+                table(
+                    [
+                        "visible words against lexbor's tree, F1 a page",
+                        "pages",
+                        "mean",
+                        "1st percentile",
+                        "0.99 and more",
+                    ],
+                    agree,
+                ),
+                table([f"{r['speed']['pages']:,} pages", "pages/CPU s", "MB/CPU s"], speed),
+                table(["50,000 and 200,000 times", "CPU s", "CPU s, 4 times as much", "ratio"], hostile),
+                f"First page of a process: {r['start']['first_in_a_process']} CPU s; the first on a machine, which compiles: "
+                f"{r['start']['first_on_a_machine']}.",
+            ]
+        )
+        + "\n"
+        + taken_on(r, "line_scan")
+    )
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
         *(extraction, readers, url_filter, language, tokenization, end_to_end),
-        *(rules, minhash, fuzzy_dedup, line_dedup, site_rules, decontamination),
+        *(rules, minhash, fuzzy_dedup, line_dedup, site_rules, decontamination, clutter, line_scan),
     )
 }
 
@@ -332,7 +480,7 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
-    for path in sorted((ROOT / "docs").glob("*.md")):
+    for path in sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "classifiers").glob("*/CARD.md")]):
         text = path.read_text(encoding="utf-8")
         if "--write" in sys.argv and filled(text) != text:
             path.write_text(filled(text), encoding="utf-8")

@@ -577,4 +577,4 @@ def _as_published(doc: Document, config: StageConfig) -> Document:
         with_text = xxhash.xxh3_64_intdigest(doc.doc_id.encode()) < share * 2**64
     else:
         with_text = config.stage != "tokenization"
-    return doc if with_text else doc.evolve(text=None, line_tags=None, line_link_share=None)
+    return doc if with_text else doc.evolve(text=None, line_tags=None, line_link_share=None, line_scores=None)

@@ -165,7 +165,7 @@ def explain_output(path: str, target: str) -> tuple[list[str], Document]:
             lines += [f"{config.stage} (generation {row.generation})"]
             # As it came to the stage: with its lines back, without verdict (masked data stays masked).
             nothing = dict.fromkeys((*VERDICT_COLUMNS, "findings", "rule_values"))
-            doc = restore_lines(row).evolve(**nothing)
+            doc = restore_lines(row, [step.step for step in config.steps]).evolve(**nothing)
             if config.stage == "preparation":
                 doc = row
                 doc, drop = read_again(config, row)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
+from typing import Any
 
 from pipeline.schema import Document
 from pipeline.text import lines
@@ -26,7 +27,7 @@ def cut_lines(doc: Document, step: str, numbers: Collection[int]) -> Document:
     gone = set(numbers)
     if min(gone) < 0 or max(gone) >= len(old):
         raise IndexError(f"cannot cut line {max(gone)} of a text of {len(old)} lines")
-    tags, shares = doc.line_tags, doc.line_link_share
+    tags, shares, scores = doc.line_tags, doc.line_link_share, doc.line_scores
     keep = [i for i in range(len(old)) if i not in gone]
     removed = [
         {
@@ -35,6 +36,7 @@ def cut_lines(doc: Document, step: str, numbers: Collection[int]) -> Document:
             "text": old[i],
             "tag": None if tags is None else tags[i],
             "link_share": None if shares is None else shares[i],
+            "score": None if scores is None else scores[i],
         }
         for i in sorted(gone)
     ]
@@ -43,26 +45,42 @@ def cut_lines(doc: Document, step: str, numbers: Collection[int]) -> Document:
         text="\n".join(old[i] for i in keep),
         line_tags=None if tags is None else [tags[i] for i in keep] or [""],
         line_link_share=None if shares is None else [shares[i] for i in keep] or [0.0],
+        line_scores=None if scores is None else [scores[i] for i in keep] or [0],
         removed_lines=[*(doc.removed_lines or ()), *removed],
     )
 
 
-def restore_lines(doc: Document) -> Document:
-    """The document with its removed lines back in place; what steps changed within lines stays changed."""
-    text = doc.text
-    tags, shares = doc.line_tags, doc.line_link_share
+def restore_lines(doc: Document, steps: Collection[str] | None = None) -> Document:
+    """The document with its removed lines back in place; what steps changed within lines stays changed.
+
+    :param steps: undo only what was cut last, by these steps (by default all cuts). Cuts before them stay recorded.
+    """
     # Cuts are recorded in order, each step's in one run (a step that cuts is in a configuration once).
     cuts = [list(group) for _, group in itertools.groupby(doc.removed_lines or (), key=lambda r: r["step"])]
-    now = lines(text) if text is not None else []
-    for cut in reversed(cuts):
-        if now == [""] and not (tags and tags[0]):  # no line was left
-            now, tags, shares = [], None if tags is None else [], None if shares is None else []
-        now = list(now)
-        tags, shares = None if tags is None else list(tags), None if shares is None else list(shares)
+    stay = 0
+    if steps is not None:
+        stay = next((i + 1 for i in range(len(cuts) - 1, -1, -1) if cuts[i][0]["step"] not in steps), 0)
+    if len(cuts) == stay:
+        return doc
+    now = lines(doc.text or "")
+    columns: dict[str, list[Any] | None] = {
+        "text": now,
+        "tag": doc.line_tags,
+        "link_share": doc.line_link_share,
+        "score": doc.line_scores,
+    }
+    if now == [""] and not (doc.line_tags and doc.line_tags[0]):  # no line was left
+        columns = {name: None if values is None else [] for name, values in columns.items()}
+    whole = {name: list(values) for name, values in columns.items() if values is not None}
+    for cut in reversed(cuts[stay:]):
         for removed in cut:  # ascending: each insertion puts the next number right
-            now.insert(removed["line"], removed["text"])
-            if tags is not None:
-                tags.insert(removed["line"], removed["tag"])
-            if shares is not None:
-                shares.insert(removed["line"], removed["link_share"])
-    return doc.evolve(text="\n".join(now) if cuts else text, line_tags=tags, line_link_share=shares, removed_lines=None)
+            for name, values in whole.items():
+                values.insert(removed["line"], removed[name])
+    rest = [removed for cut in cuts[:stay] for removed in cut]
+    return doc.evolve(
+        text="\n".join(whole["text"]),
+        line_tags=whole.get("tag"),
+        line_link_share=whole.get("link_share"),
+        line_scores=whole.get("score"),
+        removed_lines=rest or None,
+    )

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a column changes its meaning or type; stored in every published file and checked by readers."""
 
 DOCUMENT = pa.schema(
@@ -48,6 +48,7 @@ DOCUMENT = pa.schema(
         pa.field("text", pa.string()),  # NFC, one line per block, lines joined by "\n"
         pa.field("line_tags", pa.list_(pa.string())),  # one per line of `text`: p, h1..h6, li, tr, code, quote, ...
         pa.field("line_link_share", pa.list_(pa.float32())),  # one per line: link characters / characters
+        pa.field("line_scores", pa.list_(pa.uint16())),  # one per line: what it is worth, 0 to 65,535; null: not scored
         pa.field(
             "page_signals",
             pa.struct(
@@ -73,6 +74,7 @@ DOCUMENT = pa.schema(
                         pa.field("text", pa.string()),
                         pa.field("tag", pa.string()),
                         pa.field("link_share", pa.float32()),
+                        pa.field("score", pa.uint16()),  # as in `line_scores`
                     ]
                 )
             ),
@@ -142,6 +144,7 @@ class Document:
     text: str | None = None
     line_tags: list[str] | None = None
     line_link_share: list[float] | None = None
+    line_scores: list[int] | None = None
     page_signals: dict[str, Any] | None = None
     language: str | None = None
     language_score: float | None = None

@@ -257,9 +257,25 @@ def pages() -> dict[str, str]:
     return made
 
 
+def texts() -> dict[str, str]:
+    """Texts as other extractors give them: the line model cuts such lines before any rule sees them."""
+    numbers = "\n".join(" ".join(str(1000 + 37 * i * k % 9000) for k in range(1, 9)) for i in range(1, 30))
+    shoes = ["red", "blue", "cheap", "best", "men", "kids", "sale", "new", "top", "buy", "winter", "leather"]
+    return {
+        "https://error.made.example/b": f"404 Not Found\nThe page you requested could not be found.\n{story()[:180]}",
+        "https://keywords.made.example/": ", ".join(f"{word} shoes" for word in shoes) + f"\n{story()[:150]}",
+        "https://lorem.made.example/": f"{story()}\nLorem ipsum dolor sit amet, consectetur adipiscing elit.\n{story()}",
+        "https://numbers.made.example/": f"The heights of the river, in millimetres, day by day.\n{numbers}",
+    }
+
+
 def main() -> None:
     path = SAMPLE / "made" / "pages.jsonl"
-    rows = [{"url": url, "html": text, "crawl_time": "2024-05-01T00:00:00Z"} for url, text in pages().items()]
+    rows = [
+        {"url": url, kind: text, "crawl_time": "2024-05-01T00:00:00Z"}
+        for kind, made in (("html", pages()), ("text", texts()))
+        for url, text in made.items()
+    ]
     path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
     print(f"{path}: {len(rows)} pages, {path.stat().st_size:,} bytes")
 

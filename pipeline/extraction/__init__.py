@@ -8,6 +8,8 @@ or `python -m pipeline.extraction page.html`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipeline.extraction.result import Extraction
 
 __all__ = ["Extraction", "extract"]
@@ -16,20 +18,19 @@ __all__ = ["Extraction", "extract"]
 def extract(
     html: bytes | str,
     url: str | None = None,
-    engine: str = "trafilatura",
-    profile: str = "full",
+    engine: str = "lines",
     charset: str | None = None,
+    **options: Any,
 ) -> Extraction:
     """Main content of a page, in this process (no deadline: see `pipeline.extraction.sandbox` for pages of strangers).
 
     :param html: the page; bytes are decoded as `decode` describes, with `charset` as the declared encoding.
     :param engine: a module of `pipeline.extraction.engines`.
-    :param profile: `full` or `fast`.
+    :param options: fields of `pipeline.extraction.engines.Options`: `profile`, `headings`, `list_markers`, `cut_lines`.
     :raises ValueError: for an unknown engine or profile.
     :raises pipeline.extraction.prepare.TooLarge: if the page is beyond the guards.
     """
-    from pipeline.extraction.decode import decode
-    from pipeline.extraction.work import Job, extract_text
+    from pipeline.extraction.engines import Options, get_engine
 
-    text = html if isinstance(html, str) else decode(html, charset).text
-    return extract_text(text, url, Job(engine, profile))
+    found = get_engine(engine, Options(**options))
+    return found.extract(html, url) if isinstance(html, str) else found.extract_bytes(html, charset, url)[0]

@@ -35,7 +35,7 @@ def main() -> None:
     # it does not run while one C call lasts, and libraries catch the exception it would raise.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; this process ends with its stdin
-    job = Job(**options["job"])
+    job = Job.from_fields(options["job"])
     job.load()
     gc.collect()
     gc.freeze()

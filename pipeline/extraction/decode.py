@@ -11,6 +11,8 @@ import codecs
 import re
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 UTF8_BAD_SHARE = 0.05
@@ -90,6 +92,26 @@ def decode(html: bytes, declared: str | None = None) -> Decoded:
     # Only the bytes that are not ASCII tell encodings apart, but detectors want them in their context.
     detected = codec_for(detect_encoding(html)) or "utf-8"
     return _decoded(html, detected)
+
+
+def to_utf8(html: bytes, declared: str | None = None) -> tuple[bytes, str]:
+    """A page in UTF-8, and the encoding that it had: what `decode` makes of it, encoded again. Most pages are UTF-8
+    already, and are only looked through."""
+    if _is_utf8(html) and not html.startswith(codecs.BOM_UTF8) and b"\x1b$" not in html:
+        return html, "utf-8"
+    decoded = decode(html, declared)
+    return decoded.text.encode("utf-8", "replace"), decoded.charset
+
+
+def _is_utf8(html: bytes) -> bool:
+    if html.isascii():
+        return True
+    offsets = pa.py_buffer(np.array([0, len(html)], np.int64))
+    try:  # Arrow's validation is ten times faster than decoding
+        pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(html)).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _declares(html: bytes, declared: str | None, codec_name: str) -> bool:

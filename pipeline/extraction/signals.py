@@ -27,8 +27,8 @@ _TYPE_VALUE = re.compile(r'"@type"\s*:\s*(?:"([^"]+)"|\[([^\]]{0,500})\])')
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 
-def page_signals(page: Prepared) -> tuple[str | None, PageSignals]:
-    """Title and signals of a decoded page.
+def page_signals(page: Prepared, whole: str | None = None) -> tuple[str | None, PageSignals]:
+    """Title and signals of a decoded page. Where `page` is its head alone, `whole` is all of it.
 
     Schema types come from JSON-LD (`@type`, nested ones too) and microdata (`itemtype`), without repetition, in page
     order, at most 20.
@@ -61,7 +61,7 @@ def page_signals(page: Prepared) -> tuple[str | None, PageSignals]:
     return title or og_title, PageSignals(
         canonical_url=canonical or og_url,
         og_type=og_type,
-        schema_types=_schema_types(page),
+        schema_types=_schema_types(page, page.html if whole is None else whole),
         html_lang=language if language and _LANGUAGE.fullmatch(language) else None,
     )
 
@@ -77,12 +77,12 @@ def _value(text: str | None) -> str | None:
     return clean(" ".join(html_entities.unescape(text).split()))[:MAX_VALUE].strip() or None
 
 
-def _schema_types(page: Prepared) -> list[str]:
+def _schema_types(page: Prepared, html: str) -> list[str]:
     types: dict[str, None] = {}
     for script in page.json_ld:
         # Not json.loads: JSON-LD on the web is often not JSON, and "@type" says the same without a parse.
         for one, several in _TYPE_VALUE.findall(script[:MAX_JSON]):
             types.update(dict.fromkeys([one] if one else (name.strip(' "\r\n\t') for name in several.split(","))))
-    types.update(dict.fromkeys(_ITEMTYPE.findall(page.html)))
+    types.update(dict.fromkeys(_ITEMTYPE.findall(html)))
     cleaned = (_value(name.rpartition("/")[2]) for name in types)
     return list(dict.fromkeys(name for name in cleaned if name))[:MAX_TYPES]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from pipeline.extraction.decode import decode
-from pipeline.extraction.engines import Page, get_engine
-from pipeline.extraction.prepare import TooLarge, check_size, prepare
+from pipeline.extraction.engines import Options, get_engine
+from pipeline.extraction.prepare import TooLarge
 from pipeline.extraction.result import Extraction
 
 
@@ -17,11 +16,16 @@ class Job:
     """What to extract with. Travels to the child as JSON."""
 
     engine: str = "trafilatura"
-    profile: str = "full"
+    options: Options = field(default_factory=Options)
 
     def load(self) -> None:
-        """Import the engine. :raises ValueError: for an unknown engine or profile."""
-        get_engine(self.engine, self.profile)
+        """Import and load the engine. :raises ValueError: for an unknown engine."""
+        get_engine(self.engine, self.options).load()
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Job:
+        """What `asdict` made of a job."""
+        return cls(fields["engine"], Options(**fields["options"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +47,11 @@ class Outcome:
         return cls(extraction=None if extraction is None else Extraction(**extraction), **fields)
 
 
-def extract_text(html: str, url: str | None, job: Job) -> Extraction:
-    """Extract from decoded HTML, without garbage collection in between: it finds nothing in lxml's trees.
-
-    :raises TooLarge: if the page is beyond the guards.
-    """
-    check_size(html)
-    prepared = prepare(html)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return get_engine(job.engine, job.profile).extract(Page(html, prepared, url))
-    finally:
-        if collecting:
-            gc.enable()
-
-
 def extract_bytes(html: bytes, declared_charset: str | None, url: str | None, job: Job) -> Outcome:
     """Decode and extract. Whatever goes wrong becomes the outcome's reason, but for `MemoryError`."""
     try:
-        decoded = decode(html, declared_charset)
-        return Outcome(extract_text(decoded.text, url, job), decoded.charset)
+        found, charset = get_engine(job.engine, job.options).extract_bytes(html, declared_charset, url)
+        return Outcome(found, charset)
     except TooLarge as error:
         return Outcome(reason=error.reason, value=error.value)
     except MemoryError:

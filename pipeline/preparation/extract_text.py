@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from pipeline.extraction.engines import engine_names
+from pipeline.extraction.engines import Options, engine_names, get_engine
 from pipeline.extraction.sandbox import Sandbox
 from pipeline.extraction.work import Job, Outcome, extract_bytes
 from pipeline.schema import Document, Drop
@@ -17,22 +17,29 @@ from pipeline.text import clean, lines
 class ExtractText(DocumentStep):
     """Main content of HTML pages; text that came as text (WET, rows of JSONL and Parquet) is cleaned.
 
-    Fills `charset`, `text`, `line_tags`, `line_link_share`, `title` and `page_signals`, and lets go of the HTML. Drops:
-    `no_text`; `html_too_large` (characters), `too_many_tags` (pages beyond what parsers bear); `timeout` (the
-    deadline), `out_of_memory` (the limit), `child_died` (signal) and `step_error` (message). A timeout is the one
-    verdict that can differ between two runs.
+    Fills `charset`, `text`, `line_tags`, `line_link_share`, `title` and `page_signals`, with the engine `lines` also
+    `line_scores`
+    and, for the lines that it cut, `removed_lines`; and lets go of the HTML. Drops: `no_text`; `html_too_large` (characters),
+    `too_many_tags`, `too_many_lines` (pages beyond what engines bear); `timeout` (the deadline), `out_of_memory` (the limit),
+    `child_died` (signal) and `step_error` (message). A timeout is the one verdict that can differ between two runs.
     """
 
     needs_html: ClassVar[bool] = True
 
     step: Literal["extract_text"] = "extract_text"
-    engine: str = Field("trafilatura", description="a module of pipeline/extraction/engines")
+    engine: str = Field("lines", description="a module of pipeline/extraction/engines")
     profile: Literal["full", "fast"] = Field("full", description="best text, or nearly as good at less cost")
+    headings: Literal["plain", "markdown"] = Field("plain", description="engine lines: markdown puts # before headings")
+    list_markers: bool = Field(False, description='engine lines: put "- " or "1. " before the items of lists')
+    cut_lines: bool = Field(True, description="engine lines: record the lines that it cut, with their scores")
     min_chars: int = Field(1, ge=1, description="characters below which a page counts as without text")
     deadline_seconds: float = Field(10.0, gt=0, description="CPU seconds a page may take")
     memory_mb: int = Field(2048, ge=256, description="address space of the child process, in MiB")
     recycle_pages: int = Field(5000, ge=1, description="pages after which the child process is replaced")
-    isolate: bool = Field(True, description="extract in a child process, under deadline and memory limit")
+    isolate: bool | None = Field(
+        None,
+        description="extract in a child process, under deadline and memory limit; null: unless the engine is bounded by itself",
+    )
 
     _sandbox: Sandbox | None = PrivateAttr(None)
 
@@ -43,8 +50,18 @@ class ExtractText(DocumentStep):
             raise ValueError(f"unknown engine {name!r}; known engines: {', '.join(engine_names())}")
         return name
 
+    @model_validator(mode="after")
+    def _options_of_the_engine(self) -> ExtractText:
+        for name in ("headings", "list_markers", "cut_lines"):
+            if self.engine != "lines" and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is an option of the engine lines, not of {self.engine}")
+        return self
+
+    def fingerprint(self) -> dict[str, Any]:
+        return super().fingerprint() | {"resources": get_engine(self.engine, self._job.options).weights()}
+
     def load(self) -> None:
-        if self.isolate:
+        if self._isolated:
             self._child().start()
         else:
             self._job.load()
@@ -55,7 +72,7 @@ class ExtractText(DocumentStep):
     def __call__(self, doc: Document) -> Document | Drop:
         if doc.html is None:
             return self._from_text(doc)
-        if self.isolate:
+        if self._isolated:
             outcome = self._child().extract(doc.html, doc.declared_charset, doc.url)
         else:
             outcome = extract_bytes(doc.html, doc.declared_charset, doc.url, self._job)
@@ -63,7 +80,14 @@ class ExtractText(DocumentStep):
 
     @property
     def _job(self) -> Job:
-        return Job(self.engine, self.profile)
+        options = Options(
+            profile=self.profile, headings=self.headings, list_markers=self.list_markers, cut_lines=self.cut_lines
+        )
+        return Job(self.engine, options)
+
+    @property
+    def _isolated(self) -> bool:
+        return not get_engine(self.engine, self._job.options).bounded if self.isolate is None else self.isolate
 
     def _child(self) -> Sandbox:
         if self._sandbox is None:
@@ -87,6 +111,8 @@ class ExtractText(DocumentStep):
             text=found.text,
             line_tags=found.line_tags,
             line_link_share=found.line_link_share,
+            line_scores=found.line_scores,
+            removed_lines=[{"step": self.step, **cut} for cut in found.cut_lines] if found.cut_lines else None,
             title=found.title or doc.title,
             page_signals=dict(found.page_signals),
         )

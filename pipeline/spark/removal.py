@@ -33,7 +33,7 @@ from pipeline.steps import file_sha256
 from pipeline.strict import UserError
 from pipeline.tokenization import shards
 
-TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "page_signals")
+TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "line_scores", "page_signals")
 
 
 def remove_from_output(

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted(p.name for p in (ROOT / "docs").glob("*.md"))
+PAGES = sorted(
+    str(p.relative_to(ROOT)) for p in [*(ROOT / "docs").glob("*.md"), *(ROOT / "classifiers").glob("*/CARD.md")]
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +26,11 @@ def tables() -> Any:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_tables_are_those_of_the_results(page: str, tables: Any) -> None:
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    text = (ROOT / page).read_text(encoding="utf-8")
     assert tables.filled(text) == text, "run `python benchmarks/tables.py --write`"
 
 
 def test_every_result_is_shown(tables: Any) -> None:
-    text = "".join((ROOT / "docs" / p).read_text(encoding="utf-8") for p in PAGES)
+    text = "".join((ROOT / p).read_text(encoding="utf-8") for p in PAGES)
     shown = set(tables.MARK.findall(text))
     assert {name for _, name, _ in shown} == set(tables.TABLES)

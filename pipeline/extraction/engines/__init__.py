@@ -1,20 +1,24 @@
 """Engines: HTML text to main content. One file each; the file's name is the engine's name.
 
-An engine is a subclass of `Engine` in a module of this folder, found by the module's name:
+An engine is a subclass of `Engine`, or of `TreeEngine`, in a module of this folder, found by the module's name:
 
-    class Engine(engines.Engine):
-        def extract(self, page: Page) -> Extraction: ...
+    class Engine(engines.TreeEngine):
+        def lines(self, page: Page) -> list[Line]: ...
 """
 
 from __future__ import annotations
 
 import abc
+import dataclasses
 import functools
+import gc
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from pipeline.extraction.prepare import Prepared
+from pipeline.extraction.decode import decode
+from pipeline.extraction.prepare import Prepared, check_size, prepare
 from pipeline.extraction.result import Extraction, Line, assemble
 from pipeline.extraction.signals import page_signals
 
@@ -30,24 +34,78 @@ class Page:
     url: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to extract. All but `profile` are for the engine `lines`.
+
+    :param profile: `full`, or `fast`: nearly as good at less cost, where an engine can.
+    :param headings: `markdown` puts "#" before headings, by their level.
+    :param list_markers: put "- " or "1. " before the items of lists, indented by their depth.
+    :param cut_lines: tell the lines that the engine cut.
+    :raises ValueError: for an unknown profile; the message lists the known ones.
+    """
+
+    profile: str = "full"
+    headings: Literal["plain", "markdown"] = "plain"
+    list_markers: bool = False
+    cut_lines: bool = True
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise ValueError(f"unknown profile {self.profile!r}; expected one of: {', '.join(PROFILES)}")
+
+
 class Engine(abc.ABC):
     """Extracts the main content of pages. Holds no state between pages: the same page gives the same text at any
     time."""
 
-    def __init__(self, profile: str = "full") -> None:
-        if profile not in PROFILES:
-            raise ValueError(f"unknown profile {profile!r}; expected one of: {', '.join(PROFILES)}")
-        self.profile = profile
+    bounded: ClassVar[bool] = False
+    """True if time and memory are bounded by the size of the page, whatever is in it: then no child process is needed."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def load(self) -> None:  # noqa: B027  # most need nothing
+        """Load what the engine needs, once per worker process."""
+
+    def weights(self) -> dict[str, str]:
+        """Names and SHA-256 of weights that the results depend on."""
+        return {}
+
+    @abc.abstractmethod
+    def extract(self, html: str, url: str | None = None) -> Extraction:
+        """Main content of a decoded page, with title and signals.
+
+        :raises TooLarge: if the page is beyond the guards.
+        """
+
+    def extract_bytes(self, html: bytes, declared_charset: str | None, url: str | None) -> tuple[Extraction, str]:
+        """As `extract`, of a page as it came; and the encoding that it had."""
+        decoded = decode(html, declared_charset)
+        return self.extract(decoded.text, url), decoded.charset
+
+
+class TreeEngine(Engine):
+    """An engine that parses the page into a tree, without its scripts."""
 
     @abc.abstractmethod
     def lines(self, page: Page) -> list[Line]:
         """The blocks of the main content, in page order; empty if there is none."""
 
-    def extract(self, page: Page) -> Extraction:
-        """Main content with title and signals."""
-        title, signals = page_signals(page.prepared)
-        text, tags, shares = assemble(self.lines(page))
-        return Extraction(text, tags, shares, title, signals)
+    def extract(self, html: str, url: str | None = None) -> Extraction:
+        """As in `Engine`. Without garbage collection in between: it finds nothing in lxml's trees."""
+        check_size(html)
+        prepared = prepare(html)
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            title, signals = page_signals(prepared)
+            return dataclasses.replace(
+                assemble(self.lines(Page(html, prepared, url))), title=title, page_signals=signals
+            )
+        finally:
+            if collecting:
+                gc.enable()
 
 
 @functools.cache
@@ -57,13 +115,13 @@ def engine_names() -> tuple[str, ...]:
 
 
 @functools.cache
-def get_engine(name: str, profile: str = "full") -> Engine:
+def get_engine(name: str, options: Options = Options()) -> Engine:
     """The engine of that name.
 
-    :raises ValueError: for an unknown name or profile; the message lists the known ones.
+    :raises ValueError: for an unknown name; the message lists the known ones.
     """
     if name not in engine_names():
         raise ValueError(f"unknown engine {name!r}; known engines: {', '.join(engine_names())}")
-    engine = importlib.import_module(f"{__name__}.{name}").Engine(profile)
+    engine = importlib.import_module(f"{__name__}.{name}").Engine(options)
     assert isinstance(engine, Engine)
     return engine

@@ -9,7 +9,7 @@ from pipeline.extraction.engines.trafilatura import readability_lines
 from pipeline.extraction.result import Line
 
 
-class Engine(engines.Engine):
+class Engine(engines.TreeEngine):
     """Both profiles are the same."""
 
     def lines(self, page: Page) -> list[Line]:

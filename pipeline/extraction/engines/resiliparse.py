@@ -26,7 +26,7 @@ def all_text(tree: HTMLTree) -> str:
     return text
 
 
-class Engine(engines.Engine):
+class Engine(engines.TreeEngine):
     """Both profiles are the same."""
 
     def lines(self, page: Page) -> list[Line]:

@@ -76,14 +76,14 @@ _KANA = re.compile("[\u3041-\u30ff]+")
 _GUTTER = ("gutter", "lineno", "line-number", "linenumber")
 
 
-class Engine(engines.Engine):
+class Engine(engines.TreeEngine):
     """See the module."""
 
     def lines(self, page: Page) -> list[Line]:
         quick_tree = HTMLTree.parse(page.prepared.html)
         text = all_text(quick_tree)
         quick = main_content(quick_tree)
-        chosen = _chosen(page, text, quick, self.profile)
+        chosen = _chosen(page, text, quick, self.options.profile)
         if _size(chosen) < EMBEDDED_BELOW:
             embedded = embedded_html(page.prepared)
             if embedded is not None:

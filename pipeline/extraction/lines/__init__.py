@@ -6,7 +6,7 @@ writes them as text.
 
 from __future__ import annotations
 
-from pipeline.extraction.lines.scan import Scan, scan
+from pipeline.extraction.lines.scan import Scan, scan, scan_text
 from pipeline.extraction.lines.text import text_of
 
-__all__ = ["Scan", "scan", "text_of"]
+__all__ = ["Scan", "scan", "scan_text", "text_of"]

@@ -9,6 +9,8 @@ bytes, most of it never touched.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,12 +154,9 @@ def scan(html: bytes) -> Scan:
     """
     buffer = np.frombuffer(html, np.uint8)
     n = html.count(b"<") + 2
-    elements = np.zeros((n, E_COLUMNS), np.int32)
-    flags = np.zeros(n, np.int64)
-    tokens = np.empty(len(html) // 2 + 2, np.uint32)
-    chunks = np.empty((n, 3), np.int32)
-    lines = np.zeros((n, L_COLUMNS), np.int32)
-    words = np.empty(len(html) // 2 + 2, np.uint32)
+    n_bytes = len(html) // 2 + 2
+    usual = n <= _USUAL_TAGS and n_bytes <= _USUAL_BYTES
+    elements, flags, tokens, chunks, lines, words = _usual_arrays() if usual else _arrays(n, n_bytes)
     spans = np.zeros((MAX_JSON_LD + 1, 2), np.int32)  # the title first
     counts = np.zeros(6, np.int64)
     _scan(
@@ -166,15 +165,66 @@ def scan(html: bytes) -> Scan:
     )  # fmt: skip
     n_elements, n_tokens, n_chunks, n_lines, n_words, n_spans = counts.tolist()
     return Scan(
-        elements[:n_elements],
-        flags[:n_elements],
-        tokens[:n_tokens],
-        chunks[:n_chunks],
-        lines[:n_lines],
-        words[:n_words],
+        elements[:n_elements].copy(),
+        flags[:n_elements].copy(),
+        tokens[:n_tokens].copy(),
+        chunks[:n_chunks].copy(),
+        lines[:n_lines].copy(),
+        words[:n_words].copy(),
         (int(spans[0, 0]), int(spans[0, 1])),
         spans[1 : 1 + n_spans],
     )
+
+
+_USUAL_TAGS, _USUAL_BYTES = 20_000, 1_000_000
+_local = threading.local()
+
+
+def _arrays(n: int, n_bytes: int) -> tuple[npt.NDArray[Any], ...]:
+    """Room for the scan of a page of n - 2 times `<`."""
+    return (
+        np.empty((n, E_COLUMNS), np.int32),
+        np.empty(n, np.int64),
+        np.empty(n_bytes, np.uint32),
+        np.empty((n, 3), np.int32),
+        np.empty((n, L_COLUMNS), np.int32),
+        np.empty(n_bytes, np.uint32),
+    )
+
+
+def _usual_arrays() -> tuple[npt.NDArray[Any], ...]:
+    """The same for nearly all pages, kept by each thread (12 MB): fresh memory for every page costs as much as the scan."""
+    found: tuple[npt.NDArray[Any], ...] | None = getattr(_local, "arrays", None)
+    if found is None:
+        found = _local.arrays = _arrays(_USUAL_TAGS, _USUAL_BYTES)
+    return found
+
+
+def scan_text(lines: Sequence[str]) -> Scan:
+    """Plain lines as a scan without elements: only their words are known. A line break within a line counts as a space."""
+    pieces = [line.encode("utf-8", "replace") for line in lines]
+    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
+    text = np.frombuffer(b"".join(pieces), np.uint8)
+    found = np.zeros((len(pieces), L_COLUMNS), np.int32)
+    words = np.empty(len(text) // 2 + 2 + len(pieces), np.uint32)
+    n_words = _scan_text(text, ends, t.STOP_TABLE, t.CLASSES, found, words)
+    nothing = np.zeros((0, E_COLUMNS), np.int32)
+    return Scan(
+        nothing,
+        np.zeros(0, np.int64),
+        np.zeros(0, np.uint32),
+        np.zeros((0, 3), np.int32),
+        found,
+        words[:n_words],
+        (0, 0),
+        np.zeros((0, 2), np.int32),
+    )
+
+
+@numba.njit
+def _clear(row: Any) -> None:
+    for column in range(len(row)):
+        row[column] = 0
 
 
 @numba.njit
@@ -184,13 +234,13 @@ def _mix(value: Any, byte: Any) -> Any:
 
 @numba.njit
 def _find(table: Any, value: Any) -> Any:
-    """Number of a hash in an open-addressed table, or 0."""
-    size = len(table)
-    slot = np.int64(value) % size
+    """Number of a hash in an open-addressed table, whose size is a power of two, or 0."""
+    mask = len(table) - 1
+    slot = np.int64(value) & mask
     while table[slot, 1] != 0:
         if table[slot, 0] == np.int64(value):
             return table[slot, 1]
-        slot = (slot + 1) % size
+        slot = (slot + 1) & mask
     return np.int64(0)
 
 
@@ -382,7 +432,7 @@ def _count(
     html: Any, classes: Any, stop: Any, start: Any, end: Any, line: Any, words: Any, n_words: Any, link: Any, bold: Any
 ) -> Any:
     """Count the characters and words of a piece of text into its line; the new number of words."""
-    characters = low = up = digits = signs = cjk = wide = commas = ends = pipes = 0
+    characters = lower = low = up = digits = signs = cjk = wide = commas = ends = pipes = 0
     h = FNV_START
     in_word = False
     last = np.int64(0)
@@ -392,6 +442,29 @@ def _count(
         c = np.int64(html[p])
         k = classes[html[p]]
         size = 1
+        if k == _LOWER:  # most characters: the rest of the loop for these alone
+            if not in_word:
+                in_word = True
+                h = FNV_START
+            start_of_run = p
+            h = _mix(h, c)
+            p += 1
+            while p < end and classes[html[p]] == _LOWER:
+                h = _mix(h, html[p])
+                p += 1
+            lower += p - start_of_run
+            last = np.int64(1)
+            before = np.uint32(0)
+            continue
+        if k == _SPACE:
+            if in_word:
+                n_words = _end_word(line, words, n_words, h, stop)
+                in_word = False
+            before = np.uint32(0)
+            p += 1
+            while p < end and classes[html[p]] == _SPACE:
+                p += 1
+            continue
         if k == _TRAIL:  # of no character
             p += 1
             continue
@@ -484,6 +557,8 @@ def _count(
             last = np.int64(7)
     if in_word:
         n_words = _end_word(line, words, n_words, h, stop)
+    characters += lower
+    low += lower
     line[L_CHARACTERS] += characters
     if link:
         line[L_LINK_CHARACTERS] += characters
@@ -668,6 +743,8 @@ def _scan(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     n = len(html)
     stack = np.zeros(MAX_DEPTH + 1, np.int32)
+    _clear(elements[0])
+    flags[0] = 0
     elements[0, E_TAG] = _HTML
     elements[0, E_PARENT] = -1
     n_elements = 1
@@ -686,6 +763,8 @@ def _scan(  # type: ignore[no-untyped-def]
     images = 0
     inputs = 0
     plain = False
+    held = -1
+    held_end = -1
     i = 0
     while i < n:
         c = html[i]
@@ -711,10 +790,13 @@ def _scan(  # type: ignore[no-untyped-def]
                 in_head = False
             if inside & _INVISIBLE or in_head:
                 continue
-            if new_line and a == i:
-                continue  # <pre> that begins with white space alone
+            if new_line and a == i:  # <pre> that begins with white space alone: the indentation of what follows
+                held = start
+                held_end = i
+                continue
             if new_line:
                 line = lines[n_lines]
+                _clear(line)
                 n_lines += 1
                 line[L_CHUNK0] = n_chunks
                 line[L_WORD0] = n_words
@@ -729,6 +811,12 @@ def _scan(  # type: ignore[no-untyped-def]
                 _begin_line(line, elements, flags, traits, stack, sp)
                 new_line = False
                 before = JOINED
+                if code and held >= 0:
+                    chunks[n_chunks, 0] = held
+                    chunks[n_chunks, 1] = held_end
+                    chunks[n_chunks, 2] = JOINED
+                    n_chunks += 1
+                held = -1
             line = lines[n_lines - 1]
             chunks[n_chunks, 0] = start
             chunks[n_chunks, 1] = i
@@ -828,12 +916,13 @@ def _scan(  # type: ignore[no-untyped-def]
             elif trait & (_IS_CELL | _ROW_GROUP) or tag == _TR or tag == _CAPTION:
                 q = _up_to(elements, traits, stack, sp, tag, 0, _TABLE, _TEMPLATE)
             elif tag == _SVG or tag == _MATH or tag == _TEMPLATE or tag == _SELECT or tag == _FOREIGN:
-                q = _up_to(elements, traits, stack, sp, tag, 0, 0, 0)
+                q = _up_to(elements, traits, stack, sp, tag, 0, -1, -1)
             elif trait & _SPECIAL or trait & _FORMAT:
-                q = _up_to(elements, traits, stack, sp, tag, _SCOPE, 0, 0)
+                q = _up_to(elements, traits, stack, sp, tag, _SCOPE, -1, -1)
             else:
-                q = _up_to(elements, traits, stack, sp, tag, _SPECIAL, 0, 0)
-            if trait & _BLOCK:
+                q = _up_to(elements, traits, stack, sp, tag, _SPECIAL, -1, -1)
+            if trait & _BLOCK and (q > 0 or tag == _P):  # of the others an end without a beginning means nothing
+                held = -1
                 if not code or (q > 0 and not flags[stack[q - 1]] & _F_PRE):
                     new_line = True  # also at the end of <pre>, or of what holds it
                 else:
@@ -921,11 +1010,11 @@ def _scan(  # type: ignore[no-untyped-def]
                 else:
                     sp = q
         elif tag == _BUTTON:
-            q = _up_to(elements, traits, stack, sp, _BUTTON, _SCOPE, 0, 0)
+            q = _up_to(elements, traits, stack, sp, _BUTTON, _SCOPE, -1, -1)
             if q > 0:
                 sp = q
         elif tag == _SELECT or ((tag == _INPUT or tag == _TEXTAREA) and inside & _F_SELECT):
-            q = _up_to(elements, traits, stack, sp, _SELECT, 0, 0, 0)
+            q = _up_to(elements, traits, stack, sp, _SELECT, 0, -1, -1)
             if q > 0:
                 sp = q
         elif tag == _RB or tag == _RP or tag == _RT or tag == _RTC:
@@ -937,6 +1026,7 @@ def _scan(  # type: ignore[no-untyped-def]
         inside = flags[stack[sp - 1]]
         code = inside & _F_PRE != 0
         if trait & _BLOCK:
+            held = -1
             if tag == _BR:
                 breaks += 1
             if code:
@@ -954,6 +1044,7 @@ def _scan(  # type: ignore[no-untyped-def]
         parent = stack[sp - 1]
         e = n_elements
         n_elements += 1
+        _clear(elements[e])
         elements[e, E_TAG] = tag
         elements[e, E_PARENT] = parent
         elements[e, E_DEPTH] = elements[parent, E_DEPTH] + 1
@@ -1047,8 +1138,6 @@ def _scan(  # type: ignore[no-untyped-def]
         if tag == _HEAD or tag == _HTML or (tag == _BODY and _has_body(elements, stack, sp)):
             n_elements -= 1
             n_tokens = elements[e, E_TOKEN0]
-            for column in range(E_COLUMNS):
-                elements[e, column] = 0
             continue
         if trait & _VOID or (self_closing and (bits & _F_SVG)):
             continue
@@ -1064,6 +1153,7 @@ def _scan(  # type: ignore[no-untyped-def]
                 spans[n_spans, 1] = stop_at
             elif tag == _XMP and not inside & _INVISIBLE and stop_at > i:
                 line = lines[n_lines]
+                _clear(line)
                 n_lines += 1
                 stack[sp] = e
                 line[L_CHUNK0] = n_chunks
@@ -1095,3 +1185,22 @@ def _scan(  # type: ignore[no-untyped-def]
     counts[3] = n_lines
     counts[4] = n_words
     counts[5] = n_spans
+
+
+@compiled("in:u1 in:i8 in:i8* in:u1 io:i4* io:u4")
+def _scan_text(text, ends, stop, classes, lines, words):  # type: ignore[no-untyped-def]
+    start = 0
+    n_words = np.int64(0)
+    for i in range(len(ends)):
+        line = lines[i]
+        a = start
+        while a < ends[i] and classes[text[a]] == _SPACE:
+            a += 1
+        line[L_FIRST] = classes[text[a]] if a < ends[i] else 0
+        line[L_ROW] = -1
+        line[L_WORD0] = n_words
+        line[L_HASH] = np.int32(FNV_START)
+        n_words = _count(text, classes, stop, start, ends[i], line, words, n_words, False, False)
+        line[L_WORD1] = n_words
+        start = ends[i]
+    return n_words

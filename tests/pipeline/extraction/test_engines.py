@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +12,17 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.extraction import Extraction, extract
+from pipeline.extraction import Extraction
+from pipeline.extraction import extract as extract_by
 from pipeline.extraction.blocks import lines_of_reduced_html
-from pipeline.extraction.engines import engine_names, get_engine
+from pipeline.extraction.engines import Options, engine_names, get_engine
 from pipeline.extraction.engines.trafilatura import is_chinese
 from pipeline.extraction.prepare import TooLarge
 from pipeline.extraction.result import TAGS
 from pipeline.text import clean, lines
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "pages"
+extract = functools.partial(extract_by, engine="trafilatura")
 WORDS = "This sentence is here to give the page enough running text, so that every engine takes it for content. " * 3
 ZH_WORDS = "这一句话是为了让网页有足够的正文，这样每一个抽取引擎都会把它当作内容，而不会把它当作导航。" * 4
 
@@ -122,7 +125,7 @@ def test_engines_and_profiles_by_name() -> None:
     with pytest.raises(ValueError, match=r"unknown engine 'nope'; known engines: .*trafilatura"):
         get_engine("nope")
     with pytest.raises(ValueError, match="unknown profile 'slow'; expected one of: full, fast"):
-        get_engine("trafilatura", "slow")
+        Options(profile="slow")
 
 
 def sample_pages(name: str, n: int) -> list[bytes]:
@@ -226,9 +229,9 @@ def test_guards_raise_in_this_process() -> None:
 def test_command_line(tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     file.write_text(page("<p>第二段</p>"), encoding="utf-8")
-    command = [sys.executable, "-m", "pipeline.extraction", str(file), "--lines"]
+    command = [sys.executable, "-m", "pipeline.extraction", str(file), "--lines", "--engine", "trafilatura"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SAMPLE.parents[2])
-    assert "h1    0.00 Heading" in done.stdout
+    assert "+      h1    0.00 Heading" in done.stdout
     assert "p     0.00 第二段" in done.stdout
     done = subprocess.run(
         [*command[:3], str(tmp_path / "none")], capture_output=True, text=True, check=False, cwd=SAMPLE.parents[2]

@@ -82,7 +82,7 @@ def test_unwanted_lines_are_cut(line: str, language: str, cut: bool) -> None:
         return
     assert found.text == f"{keep}\n{keep}"
     assert found.removed_lines == [
-        {"step": "cut_unwanted_lines", "line": 1, "text": line, "tag": "li", "link_share": 0.0}
+        {"step": "cut_unwanted_lines", "line": 1, "text": line, "tag": "li", "link_share": 0.0, "score": None}
     ]
     assert restore_lines(found) == doc
 

@@ -1,0 +1,135 @@
+"""Labelled lines: pages scanned, their lines aligned with the gold text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from classifiers.clutter.align import CONTENT, label
+from classifiers.clutter.metrics import gram_f1, word_f1
+from classifiers.clutter.model import Form
+from classifiers.clutter.pages import FOLDS, LabelledPage, load_annotated, load_gold, load_silver
+from pipeline.extraction import extract
+from pipeline.extraction.lines import Scan, scan, scan_text, text_of
+from pipeline.extraction.lines.scan import L_CJK, L_WORDS
+
+BLOG_PAGES = 40
+"""Pages of each Chinese blog that are trained on: more of the same theme teach nothing."""
+
+CHINESE_WEIGHT = 3.0
+"""What a Chinese page with labels by people or by reading weighs more than another: there are few."""
+
+View = Literal["page", "all lines", "extracted"]
+"""A page as scanned; its lines as plain text; the lines that trafilatura keeps of it."""
+
+PAGE_WEIGHT = 100.0
+"""What all lines of a page weigh together."""
+
+MAX_LINE_WEIGHT = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The lines of a page with labels (0 or 1) and weights, each of shape (lines,).
+
+    Lines weigh by their length, less than in proportion: what is judged is the text, but a short line in the wrong place is an
+    eyesore too. All pages weigh the same, but for CHINESE_WEIGHT.
+    """
+
+    page: LabelledPage
+    found: Scan
+    view: View
+    texts: list[str]
+    labels: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+    @property
+    def teaches(self) -> bool:
+        """Whether it is fit for training. On 1.4 % of WCXB's pages nothing was marked, and most of them have content."""
+        return len(self.labels) > 0 and (bool(self.page.gold) or self.page.source == "annotated")
+
+    @property
+    def page_weight(self) -> float:
+        """What the page weighs in training."""
+        return CHINESE_WEIGHT if self.page.is_chinese and self.page.source != "zh-blogs" else 1.0
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int32]:
+        """Words of each line; a Chinese character is one."""
+        lengths: npt.NDArray[np.int32] = self.found.lines[:, L_WORDS] + self.found.lines[:, L_CJK]
+        return lengths
+
+    @property
+    def f1(self) -> Callable[[str, str], float]:
+        """How a text of this page is judged."""
+        return gram_f1 if self.page.is_chinese else word_f1
+
+    def fold(self, salt: str) -> int:
+        """0 to FOLDS - 1, by the page's group and the salt: for cross-validation inside of the training set."""
+        return int(xxhash.xxh3_64_intdigest(f"{salt} {self.page.group}".encode()) % FOLDS)
+
+
+def load_pages(data: Path) -> list[LabelledPage]:
+    """Every labelled page there is."""
+    pages = [
+        *load_gold(data, "wcxb-dev"),
+        *load_gold(data, "zh-gold"),
+        *load_silver(data, BLOG_PAGES),
+        *load_annotated(data),
+    ]
+    return pages
+
+
+def examples_of(pages: Sequence[LabelledPage], form: Form) -> list[Example]:
+    """Examples for one form. The form `text` sees each page twice: all its lines, as in a WET file, and the lines
+    that trafilatura keeps of it."""
+    whole = [of_page(page) for page in pages]
+    if form == "dom":
+        return whole
+    out = []
+    for example in whole:
+        out.append(of_texts(example.page, "all lines", [text for line in example.texts for text in line.split("\n")]))
+        text = extract(example.page.html.decode("utf-8", "replace"), engine="trafilatura").text
+        if text:
+            out.append(of_texts(example.page, "extracted", text.split("\n")))
+    return out
+
+
+def of_page(page: LabelledPage) -> Example:
+    """All lines of a page as the engine sees it."""
+    found = scan(page.html)
+    return _example(page, found, "page", line_texts(page.html, found))
+
+
+def of_texts(page: LabelledPage, view: View, lines: Sequence[str]) -> Example:
+    """Plain lines of this page: all of them, or those of a text that something else extracted."""
+    return _example(page, scan_text(lines), view, list(lines))
+
+
+def line_texts(html: bytes, found: Scan) -> list[str]:
+    """The text of each line of a scan; "" for those of white space alone."""
+    out: dict[int, str] = {}
+    for number, text, _ in text_of(html, found):
+        out[number] = f"{out[number]}\n{text}" if number in out else text
+    return [out.get(number, "") for number in range(len(found.lines))]
+
+
+def _example(page: LabelledPage, found: Scan, view: View, texts: list[str]) -> Example:
+    lengths = (found.lines[:, L_WORDS] + found.lines[:, L_CJK]).astype(np.float64)
+    weights = (lengths + 1.5) ** 0.75
+    weights = np.clip(PAGE_WEIGHT * weights / max(weights.sum(), 1e-9), 0, MAX_LINE_WEIGHT)
+    labels = (label(texts, page.gold) >= CONTENT).astype(np.float32)
+    example = Example(page, found, view, texts, labels, weights.astype(np.float32))
+    example.weights[:] *= example.page_weight
+    return example
+
+
+def total_lines(examples: Iterable[Example]) -> int:
+    """Lines of all examples."""
+    return sum(len(example.labels) for example in examples)

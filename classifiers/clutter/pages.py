@@ -1,0 +1,154 @@
+"""Labelled pages: HTML with the gold text of its main content, read from WARC files and the JSONL files beside them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+from classifiers.clutter.reference import digest, numbers, reference_lines
+from pipeline.domains import registered_domain
+from pipeline.extraction.decode import decode
+
+FOLDS = 5
+ANNOTATIONS = Path(__file__).parent / "annotations"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPage:
+    """A page and what of it is content.
+
+    `html` is UTF-8; `gold` the text that is to be found; `group` what must not be split over folds (the registered domain; for
+    pages without an address the site that most of their links name); `kind` the page type; `source` the set it comes from.
+    """
+
+    record_id: str
+    html: bytes
+    gold: str
+    group: str
+    kind: str
+    language: str
+    source: str
+
+    @property
+    def fold(self) -> int:
+        """0 to 4, by the group."""
+        return int(xxhash.xxh3_64_intdigest(self.group.encode()) % FOLDS)
+
+    @property
+    def is_chinese(self) -> bool:
+        return self.language == "zh"
+
+
+def group_of(row: dict[str, Any]) -> str:
+    """What must not be split over folds: the site."""
+    if row["source"] == "cwce":
+        return str(row.get("link_host") or row.get("split_key"))
+    return registered_domain(row["url"]) or str(row["url"])
+
+
+def load_gold(data: Path, name: str) -> list[LabelledPage]:
+    """Pages of `html/{name}.warc.gz` with the gold texts of `html/{name}.gold.jsonl.gz`."""
+    with gzip.open(data / "html" / f"{name}.gold.jsonl.gz", "rt", encoding="utf-8") as f:
+        rows = {row["record_id"]: row for row in map(json.loads, f)}
+    return [
+        LabelledPage(
+            record_id=record_id,
+            html=html,
+            gold=rows[record_id]["main_content"],
+            group=group_of(rows[record_id]),
+            kind=rows[record_id]["page_type"],
+            language="zh" if name.startswith("zh") else "en",
+            source=name,
+        )
+        for record_id, html in read_html(data / "html" / f"{name}.warc.gz")
+        if record_id in rows
+    ]
+
+
+def load_silver(data: Path, limit: int) -> list[LabelledPage]:
+    """At most `limit` pages of each site of the Chinese blogs; their "gold" is what the theme puts into its main element."""
+    with gzip.open(data / "html" / "zh-blogs.pages.jsonl.gz", "rt", encoding="utf-8") as f:
+        rows = {row["record_id"]: row for row in map(json.loads, f)}
+    chosen: dict[str, int] = {}
+    for record_id in sorted(rows, key=lambda r: xxhash.xxh3_64_hexdigest(r.encode())):
+        site = rows[record_id]["site"]
+        if chosen.get(site, 0) < limit:
+            chosen[site] = chosen.get(site, 0) + 1
+        else:
+            del rows[record_id]
+    return [
+        LabelledPage(
+            record_id=record_id,
+            html=html,
+            gold=rows[record_id]["container_text"],
+            group=rows[record_id]["site"],
+            kind=rows[record_id]["kind"],
+            language="zh",
+            source="zh-blogs",
+        )
+        for record_id, html in read_html(data / "html" / "zh-blogs.warc.gz")
+        if record_id in rows
+    ]
+
+
+def load_annotated(data: Path) -> list[LabelledPage]:
+    """The pages that were annotated line by line (GUIDE.md); their gold text is the kept lines.
+
+    Their HTML is read from `data`, and for pages of documentation packages from beside the annotations. The line
+    numbers are those of lexbor's lines, so selectolax is needed (the extra `train`).
+
+    :raises ValueError: if a page's lines are not those that were annotated.
+    """
+    with (ANNOTATIONS / "pages.jsonl").open(encoding="utf-8") as f:
+        rows = [json.loads(line) for line in f]
+    with gzip.open(ANNOTATIONS / "documentation.jsonl.gz", "rt", encoding="utf-8") as f:
+        html = {row["record_id"]: row["html"].encode() for row in map(json.loads, f)}
+    for source in dict.fromkeys(row["source"] for row in rows if row["package"] is None):
+        html.update(read_html(data / source))
+    pages = []
+    for row in rows:
+        lines = reference_lines(html[row["record_id"]].decode("utf-8", "replace"))
+        if digest(lines) != row["digest"]:
+            raise ValueError(f"{row['record_id']}: {len(lines)} lines, not those that were annotated ({row['lines']})")
+        pages.append(
+            LabelledPage(
+                record_id=row["record_id"],
+                html=html[row["record_id"]],
+                gold="\n".join(lines[number] for number in numbers(row["kept"])),
+                group=row["package"] or registered_domain(row["url"]) or row["url"],
+                kind=row["kind"],
+                language=row["language"],
+                source="annotated",
+            )
+        )
+    return pages
+
+
+def read_html(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Record id and page, decoded and encoded as UTF-8, of the responses of a WARC file of pages."""
+    for record_id, body, declared in read_bytes(path):
+        yield record_id, decode(body, declared).text.encode("utf-8", "replace")
+
+
+def read_bytes(path: Path) -> Iterator[tuple[str, bytes, str | None]]:
+    """Record id, body and declared charset of the HTML responses of a WARC file."""
+    with path.open("rb") as f:
+        for record in ArchiveIterator(f, record_types=WarcRecordType.response, parse_http=True):
+            body = record.reader.read()
+            declared = None
+            if record.http_headers is None:  # an address that is not http: the header is still there
+                body = body.partition(b"\r\n\r\n")[2]
+            elif record.http_headers.status_code != 200 or "html" not in (
+                record.http_headers.get("Content-Type") or ""
+            ):
+                continue
+            else:
+                declared = record.http_charset
+            yield record.headers["WARC-Record-ID"], body, declared

@@ -1,0 +1,204 @@
+"""Train the line model: `python -m classifiers.clutter.train --data DATA --out FOLDER`.
+
+DATA holds `html/` with wcxb-dev, zh-gold and zh-blogs; the annotated pages are read from beside this file. Takes
+LightGBM and torch
+(the extra `train`); two cores need about three minutes for both forms. The same data and seed give the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.clutter import convolution, linear
+from classifiers.clutter import features as f
+from classifiers.clutter.examples import Example, examples_of, load_pages
+from classifiers.clutter.linear import Hashed
+from classifiers.clutter.model import FORMS, Form, LineModel, Trees, column_names, features
+from classifiers.clutter.pages import FOLDS
+from pipeline.extraction.lines.scan import E_PARENT, E_TOKEN0, E_TOKEN1, L_ELEMENT
+
+WEIGHTS = Path(__file__).parent / "weights"
+SEED = 20261123
+ROUNDS: dict[Form, int] = {"dom": 250, "text": 200}
+RATES = (0.05, 0.1)
+"""Learning rates of the linear scores of attributes and of words."""
+
+TREES: dict[str, Any] = {
+    "objective": "binary",
+    "num_leaves": 31,
+    "max_depth": 7,  # every line takes as many steps as its tree is deep
+    "learning_rate": 0.08,
+    "min_data_in_leaf": 80,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 5.0,
+    "max_bin": 127,
+    "use_missing": False,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 2,
+    "verbose": -1,
+}
+
+
+def fit(examples: Sequence[Example], form: Form, seed: int = SEED) -> LineModel:
+    """Train one form.
+
+    The trees see linear scores of models that have not seen the page's site: out of fold, over hosts within the training set.
+    """
+    examples = [example for example in examples if example.teaches]
+    kinds = (0, 1) if form == "dom" else (1,)
+    hashed = {kind: [_hashed(example, kind) for example in examples] for kind in kinds}
+    everything = range(len(examples))
+    folds = [example.fold(form) for example in examples]
+    scores: list[npt.NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(examples)
+    for fold in range(FOLDS):
+        rest = [i for i in everything if folds[i] != fold]
+        model = _linear(examples, hashed, rest, form, seed)
+        for i in everything:
+            if folds[i] == fold:
+                scores[i] = model.linear_scores(examples[i].found)
+    columns = [features(examples[i].found, scores[i], form) for i in everything]
+    model = _linear(examples, hashed, everything, form, seed)
+    trees = _trees(columns, examples, everything, form, seed)
+    net = convolution.fit(
+        columns,
+        [example.labels for example in examples],
+        [example.weights for example in examples],
+        [example.lengths for example in examples],
+        [example.page_weight for example in examples],
+        column_names(form),
+        seed,
+    )
+    return dataclasses.replace(model, trees=trees, convolution=net)
+
+
+def _hashed(example: Example, kind: int) -> Hashed:
+    found = example.found
+    starts = np.zeros(len(found.lines) + 1, np.int64)
+    if kind == 0:
+        # an element's own tokens count at most twice on each of the lines in it
+        sizes = np.zeros(len(found.elements), np.int64)
+        for e in range(1, len(sizes)):
+            own = int(found.elements[e, E_TOKEN1] - found.elements[e, E_TOKEN0])
+            sizes[e] = sizes[found.elements[e, E_PARENT]] + 2 * own + 1
+        room = int(sizes[found.lines[:, L_ELEMENT]].sum())
+        out = np.empty(room + 1, np.uint32)
+        f.attribute_hashes(found.elements, found.tokens, found.lines, out, starts)
+    else:
+        out = np.empty(2 * len(found.words) + 2 * len(found.lines) + 1, np.uint32)
+        f.word_hashes(found.lines, found.words, out, starts)
+    return Hashed(out[: starts[-1]].copy(), starts)
+
+
+def _linear(
+    examples: Sequence[Example], hashed: dict[int, list[Hashed]], chosen: Sequence[int], form: Form, seed: int
+) -> LineModel:
+    """A model of linear scores alone, rounded as they are stored."""
+    labels = np.concatenate([examples[i].labels for i in chosen])
+    weights = np.concatenate([examples[i].weights for i in chosen])
+    fitted = {}
+    for kind, data in hashed.items():
+        joined = Hashed.joined([data[i] for i in chosen])
+        coefficients, bias = linear.fit(joined, labels, weights, rate=RATES[kind], seed=seed)
+        fitted[kind] = (coefficients.astype(np.float16).astype(np.float32), float(np.float32(bias)))
+    none = np.zeros(0, np.int16)
+    no_trees = Trees(
+        none, np.zeros(0, np.float32), none, np.zeros(0, np.float32), np.zeros(1, np.int32), np.zeros(0, np.int32)
+    )
+    return LineModel(form, fitted.get(0), fitted[1], no_trees)
+
+
+def _trees(
+    columns: list[npt.NDArray[np.float32]], examples: Sequence[Example], chosen: Sequence[int], form: Form, seed: int
+) -> Trees:
+    import lightgbm
+
+    data = lightgbm.Dataset(
+        np.concatenate([columns[i] for i in chosen]),
+        np.concatenate([examples[i].labels for i in chosen]),
+        weight=np.concatenate([examples[i].weights for i in chosen]),
+    )
+    booster = lightgbm.train({**TREES, "seed": seed % (1 << 31)}, data, ROUNDS[form])
+    return exported(booster.dump_model()["tree_info"])
+
+
+def exported(trees: list[dict[str, Any]]) -> Trees:
+    """LightGBM's trees as arrays."""
+    feature: list[int] = []
+    threshold: list[float] = []
+    child: list[int] = []
+    leaves: list[float] = []
+    roots, depths = [0], []
+    for tree in trees:
+        nodes = [(tree["tree_structure"], 0)]
+        for node, depth in nodes:  # grows: breadth first, so that brothers are neighbours
+            if "leaf_value" in node:
+                feature.append(0)
+                threshold.append(np.inf)
+                child.append(len(feature) - 1 - roots[-1])
+                leaves.append(node["leaf_value"])
+                continue
+            if node["decision_type"] != "<=":
+                raise ValueError(f"a tree asks {node['decision_type']!r}; expected '<=' alone")
+            feature.append(node["split_feature"])
+            threshold.append(_rounded_down(node["threshold"]))
+            child.append(len(nodes))
+            leaves.append(0.0)
+            nodes += [(node["left_child"], depth + 1), (node["right_child"], depth + 1)]
+        roots.append(len(feature))
+        depths.append(max(depth for _, depth in nodes))
+    return Trees(
+        np.array(feature, np.int16),
+        np.array(threshold, np.float32),
+        np.array(child, np.int16),
+        np.array(leaves, np.float32),
+        np.array(roots, np.int32),
+        np.array(depths, np.int32),
+    )
+
+
+def _rounded_down(value: float) -> float:
+    """The largest float32 that is at most `value`: float32 columns compare with it as they do with `value`."""
+    near = np.float32(value)
+    return float(near if float(near) <= value else np.nextafter(near, np.float32(-np.inf)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m classifiers.clutter.train", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds html/")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go (default: the shipped ones)")
+    parser.add_argument("--form", choices=FORMS, action="append", help="train this form only")
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    pages = load_pages(options.data)
+    for form in options.form or FORMS:
+        start = time.monotonic()
+        examples = examples_of(pages, form)
+        print(f"{form}: {sum(len(e.labels) for e in examples):,} lines of {len(examples):,} texts", file=sys.stderr)
+        model = fit(examples, form, options.seed)
+        digest = hashlib.sha256(b"".join(page.html + page.gold.encode() for page in pages)).hexdigest()
+        meta = {"seed": options.seed, "pages": len(pages), "data": digest}
+        model.save(options.out, meta)
+        path = options.out / f"{form}.safetensors"
+        sha = hashlib.sha256(path.read_bytes()).hexdigest()
+        print(json.dumps({"file": path.name, "bytes": path.stat().st_size, "sha256": sha}))
+        print(f"{form}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

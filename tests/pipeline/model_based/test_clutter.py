@@ -1,0 +1,95 @@
+"""The clutter step: scores of extraction taken as they are, others computed; what is cut is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.lines import restore_lines
+from pipeline.model_based.clutter import Clutter
+from pipeline.schema import Document, Drop
+from pipeline.text import lines
+
+PROSE = [
+    "The river rises in the hills, and flows for ninety miles to the sea, past seven towns and a mill.",
+    "In spring, when the snow melts, it floods the lower meadows; farmers have built dykes against it.",
+    "Fishermen tell that the water was once so clear that one could count the stones on its bed.",
+]
+CHINESE = [
+    "这条河发源于山区，流经七座城镇和一座磨坊，最后注入大海。沿岸的居民世代以捕鱼为生。",
+    "每年春天积雪融化的时候，河水都会淹没下游的草地，农民们为此修筑了堤坝。",
+    "老人们说，从前的河水清澈见底，连水下的石头都数得清楚。",
+]
+
+
+def doc(text: str, scores: list[int] | None = None, **more: Any) -> Document:
+    n = len(lines(text))
+    return Document(
+        doc_id="0" * 32,
+        source_file="a",
+        text=text,
+        line_tags=["p"] * n,
+        line_link_share=[0.0] * n,
+        line_scores=scores,
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("prose", "clutter"),
+    [
+        (PROSE * 3, ["Home | About | Contact", "Share on Facebook", "Copyright © 2024 All Rights Reserved"]),
+        (CHINESE, ["首页 | 新闻中心 | 联系我们", "上一篇：返回列表", "版权所有 粤ICP备05070829号"]),
+    ],
+)
+def test_plain_lines_are_scored_by_their_words(prose: list[str], clutter: list[str]) -> None:
+    before = doc("\n".join([clutter[0], *prose, *clutter[1:]]))
+    after = Clutter()(before)
+    assert isinstance(after, Document)
+    assert lines(after.text or "") == prose
+    assert len(after.line_scores or []) == len(prose)
+    removed = after.removed_lines or []
+    assert [r["text"] for r in removed] == clutter
+    assert all(r["step"] == "clutter" and 0 <= r["score"] < 0.2 * 65535 for r in removed)
+    back = restore_lines(after)
+    assert back.text == before.text
+    assert len(back.line_scores or []) == len(prose) + 3
+
+
+def test_scores_of_extraction_are_taken() -> None:
+    before = doc("a\nb\nc", [60000, 20000, 40000])
+    assert Clutter()(before) == before
+    after = Clutter(min_extracted_score=0.5)(before)
+    assert isinstance(after, Document)
+    assert (after.text, after.line_scores) == ("a\nc", [60000, 40000])
+    assert (after.removed_lines or [])[0] == {
+        "step": "clutter", "line": 1, "text": "b", "tag": "p", "link_share": 0.0, "score": 20000
+    }  # fmt: skip
+
+
+def test_a_line_at_the_threshold_stays() -> None:
+    step = Clutter(min_extracted_score=0.5, min_share=0)
+    assert step(doc("a\nb", [32768, 60000])) == doc("a\nb", [32768, 60000])
+    after = step(doc("a\nb", [32767, 60000]))
+    assert isinstance(after, Document)
+    assert after.text == "b"
+
+
+@pytest.mark.parametrize(
+    ("step", "text", "scores", "verdict"),
+    [
+        (Clutter(min_extracted_score=0.5), "aaaa\nbbbb\nc", [0, 0, 60000], Drop("clutter_share", value=1 / 11)),
+        (Clutter(min_extracted_score=0.5, min_share=0.05), "aaaa\nbbbb\nc", [0, 0, 60000], None),
+        (Clutter(min_extracted_score=0.5), "aaaa", [0], Drop("clutter_length", value=0)),
+        (Clutter(min_chars=5), "aaaa", [60000], Drop("clutter_length", value=4)),
+        (Clutter(min_chars=4), "aaaa", [60000], None),
+        (Clutter(), "", None, Drop("clutter_length", value=0)),
+        (Clutter(min_extracted_score=0.5), "首页\n甲乙丙丁戊己庚辛", [0, 60000], None),
+    ],
+)
+def test_documents_of_which_too_little_is_left(
+    step: Clutter, text: str, scores: list[int] | None, verdict: Drop | None
+) -> None:
+    found = step(doc(text, scores))
+    assert found == verdict if verdict else isinstance(found, Document)
