@@ -13,6 +13,7 @@ Speed: bytes to text, decoding counted for both, CPU seconds of one process; the
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 import time
@@ -189,6 +190,9 @@ def value(table: dict[str, float], kind: str) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+    parser.add_argument(
+        "--texts", type=Path, help="write what is kept of each page, by the model that did not see its site, as JSONL"
+    )
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     pages = load_pages(arguments.data)
@@ -197,6 +201,16 @@ def main() -> int:
     scores = cross_validated(examples, "dom", SEED, tell)
     kept, floors = chosen_lines(examples, scores)
     values = page_f1(examples, kept)
+    if arguments.texts:
+        with arguments.texts.open("w", encoding="utf-8") as file:
+            for e, keep in zip(examples, kept, strict=True):
+                text = "\n".join(t for t, k in zip(e.texts, keep, strict=True) if k)
+                file.write(
+                    json.dumps(
+                        {"record_id": e.page.record_id, "source": e.page.source, "text": text}, ensure_ascii=False
+                    )
+                    + "\n"
+                )
     judged = [i for i, e in enumerate(examples) if e.page.source in JUDGED]
     dom: dict[str, Any] = {"f1": by_kind(examples, values), "floor_chosen_in_folds": floors}
     for language, chinese in (("English", False), ("Chinese", True)):
