@@ -461,11 +461,35 @@ def line_scan(r: dict[str, Any]) -> str:
     )
 
 
+def line_spark(r: dict[str, Any]) -> str:
+    rows = [
+        [
+            name,
+            f"{s['pages']:,}",
+            s["pages_per_s"],
+            s["wall_s"],
+            s["wall_with_start_s"],
+            s["pages_per_cpu_s_of_the_step"],
+        ]
+        for name, s in r.items()
+        if isinstance(s, dict) and "pages" in s
+    ]
+    header = [
+        "Spark, local[1], WARC to lines",
+        "pages",
+        "pages/s",
+        "s",
+        "s with Spark's start",
+        "pages/CPU s of the step alone",
+    ]
+    return table(header, rows) + "\n" + taken_on(r, "line_spark")
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
         *(extraction, readers, url_filter, language, tokenization, end_to_end),
-        *(rules, minhash, fuzzy_dedup, line_dedup, site_rules, decontamination, clutter, line_scan),
+        *(rules, minhash, fuzzy_dedup, line_dedup, site_rules, decontamination, clutter, line_scan, line_spark),
     )
 }
 
