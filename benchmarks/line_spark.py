@@ -1,7 +1,9 @@
 """WARC files to kept lines inside Spark on one core: `python benchmarks/line_spark.py [--data DIR]`.
 
-The preparation stage with nothing but reading, `record_filter` and `extract_text`, by spark-submit on `local[1]`, over the pages of
-`html/`; with the engine `lines` and, beside it, `trafilatura`. Pages per second are of the wall time of the stage's pass (reading WARC,
+The preparation stage with nothing but reading, `record_filter` and `extract_text`, by spark-submit on `local[1]`,
+over the pages of
+`html/`; with the engine `lines` and, beside it, `trafilatura`. Pages per second are of the wall time of the stage's
+pass (reading WARC,
 extraction, Parquet written and committed), without Spark's start; per CPU second of the step they are of `extract_text` alone.
 """
 
