@@ -461,6 +461,16 @@ def line_scan(r: dict[str, Any]) -> str:
     )
 
 
+def line_speed(r: dict[str, Any]) -> str:
+    rows = [
+        [name, s["pages_per_cpu_s"], f"{s['ms_p50']} / {s['ms_p99']} / {s['ms_max']}"]
+        for name, s in r.items()
+        if isinstance(s, dict) and "ms_p50" in s
+    ]
+    header = [f"bytes to text, {r['pages']:,} pages, nothing else in the process", "pages/CPU s", "ms p50 / p99 / max"]
+    return f"{table(header, rows)}\n\n{r['ratio']} times trafilatura's speed.\n" + taken_on(r, "line_speed")
+
+
 def line_spark(r: dict[str, Any]) -> str:
     rows = [
         [
@@ -489,7 +499,18 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
         *(extraction, readers, url_filter, language, tokenization, end_to_end),
-        *(rules, minhash, fuzzy_dedup, line_dedup, site_rules, decontamination, clutter, line_scan, line_spark),
+        *(
+            rules,
+            minhash,
+            fuzzy_dedup,
+            line_dedup,
+            site_rules,
+            decontamination,
+            clutter,
+            line_scan,
+            line_speed,
+            line_spark,
+        ),
     )
 }
 
