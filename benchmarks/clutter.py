@@ -34,6 +34,7 @@ from classifiers.clutter.train import SEED
 from pipeline.extraction import extract
 from pipeline.extraction.decode import decode
 from pipeline.model_based.clutter import Clutter
+from pipeline.steps import bound
 
 LOSS = 0.015
 PASSES = 3
@@ -107,9 +108,10 @@ def text_form(examples: Sequence[Example], scores: Sequence[Scores]) -> dict[str
                 ]
             )
 
-        whole, cut = f1(0.0), f1(step.min_score)
+        shipped = bound(step.min_score, "zh" if chinese else "en") or 0.0
+        whole, cut = f1(0.0), f1(shipped)
         kinds = sorted({e.page.kind for e, _ in chosen})
-        below = p < step.min_score
+        below = p < shipped
         out[language] = {
             "pages": len(chosen),
             "clutter_words_share": round(float((words * ~content).sum() / words.sum()), 4),
@@ -118,7 +120,7 @@ def text_form(examples: Sequence[Example], scores: Sequence[Scores]) -> dict[str
                 "clutter_dropped": round(float(dropped[at]), 4),
             },
             "as_shipped": {
-                "threshold": step.min_score,
+                "threshold": shipped,
                 "content_lost": round(float((words * (content & below)).sum() / (words * content).sum()), 4),
                 "clutter_dropped": round(float((words * (~content & below)).sum() / (words * ~content).sum()), 4),
                 "pages_better": int((cut > whole + 1e-9).sum()),

@@ -10,7 +10,7 @@ from pydantic import Field
 from classifiers.clutter.model import SCALE, load, sha256
 from pipeline.lines import cut_lines
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep
+from pipeline.steps import DocumentStep, Limits, bound
 from pipeline.text import lines
 
 
@@ -26,7 +26,10 @@ class Clutter(DocumentStep):
     """
 
     step: Literal["clutter"] = "clutter"
-    min_score: float = Field(0.2, ge=0, le=1, description="score below which a line of a text is cut")
+    min_score: Limits = Field(
+        {"default": 0.1, "zh": 0.02},
+        description="score below which a line of a text is cut, for all languages or by language",
+    )
     min_extracted_score: float = Field(
         0.0, ge=0, le=1, description="the same for scores that extraction made, which has cut already"
     )
@@ -45,7 +48,7 @@ class Clutter(DocumentStep):
         scores, threshold = doc.line_scores, self.min_extracted_score
         if scores is None:
             scores = load("text").score_lines(lines(text)).tolist()
-            threshold = self.min_score
+            threshold = bound(self.min_score, doc.language) or 0.0
             doc = doc.evolve(line_scores=scores)
         least = round(threshold * SCALE)
         left = cut_lines(doc, self.step, [i for i, score in enumerate(scores) if score < least])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from classifiers.clutter.model import load
 from pipeline.lines import restore_lines
 from pipeline.model_based.clutter import Clutter
 from pipeline.schema import Document, Drop
@@ -45,7 +46,7 @@ def doc(text: str, scores: list[int] | None = None, **more: Any) -> Document:
 )
 def test_plain_lines_are_scored_by_their_words(prose: list[str], clutter: list[str]) -> None:
     before = doc("\n".join([clutter[0], *prose, *clutter[1:]]))
-    after = Clutter()(before)
+    after = Clutter(min_score=0.2)(before)
     assert isinstance(after, Document)
     assert lines(after.text or "") == prose
     assert len(after.line_scores or []) == len(prose)
@@ -55,6 +56,20 @@ def test_plain_lines_are_scored_by_their_words(prose: list[str], clutter: list[s
     back = restore_lines(after)
     assert back.text == before.text
     assert len(back.line_scores or []) == len(prose) + 3
+
+
+def test_thresholds_by_language() -> None:
+    before = doc(
+        "\n".join([*CHINESE, "Copyright © 2024 All Rights Reserved 京ICP备05070829号", "上一篇：返回列表"]),
+        language="zh",
+    )
+    scores = load("text").score_lines(lines(before.text or "")).tolist()
+    assert scores[3] < 0.02 * 65535 < scores[4] < 0.2 * 65535
+    for step, n in ((Clutter(), 4), (Clutter(min_score=0.2), 3), (Clutter(min_score=0.0), 5)):
+        after = step(before)
+        assert isinstance(after, Document)
+        assert len(lines(after.text or "")) == n
+    assert Clutter().min_score == {"default": 0.1, "zh": 0.02}
 
 
 def test_scores_of_extraction_are_taken() -> None:
