@@ -16,7 +16,6 @@ import argparse
 import json
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,8 @@ import trafilatura
 from classifiers.clutter.evaluate import JUDGED, by_kind, chosen_lines, cross_validated, line_quality, page_f1
 from classifiers.clutter.examples import Example, examples_of, load_pages
 from classifiers.clutter.model import FORMS, SCALE, Scores, load, sha256
-from classifiers.clutter.pages import read_bytes
 from classifiers.clutter.train import SEED
 from pipeline.extraction import extract
-from pipeline.extraction.decode import decode
 from pipeline.model_based.clutter import Clutter
 from pipeline.steps import bound
 
@@ -53,8 +50,6 @@ BARS = {
     "gain over trafilatura": 0.045,
     "line AUC, English": 0.96,
     "line AUC, Chinese": 0.96,
-    "pages per CPU second": 250.0,
-    "times trafilatura's speed": 12.0,
 }
 
 
@@ -144,47 +139,6 @@ def text_form(examples: Sequence[Example], scores: Sequence[Scores]) -> dict[str
     return out
 
 
-def speed(data: Path) -> dict[str, Any]:
-    """Bytes to text."""
-    pages = [page for name in JUDGED for page in read_bytes(data / "html" / f"{name}.warc.gz")]
-    extract("<p>load</p>")
-
-    def theirs_of(body: bytes, declared: str | None) -> None:
-        trafilatura.extract(decode(body, declared).text)
-
-    def ours_of(body: bytes, declared: str | None) -> None:
-        extract(body, charset=declared)
-
-    passes = [[timed(ours_of, body, declared) for _, body, declared in pages] for _ in range(PASSES)]
-    tell("speed of the engine")
-    fastest = np.array(min(passes, key=sum))
-    theirs = np.array([timed(theirs_of, body, declared) for _, body, declared in pages])
-    tell("speed of trafilatura")
-    return {
-        "pages": len(pages),
-        "bytes": sum(len(body) for _, body, _ in pages),
-        "engine lines": summary(fastest),
-        "trafilatura default": summary(theirs),
-        "ratio": round(float(theirs.sum() / fastest.sum()), 1),
-    }
-
-
-def timed(call: Callable[..., None], *arguments: Any) -> float:
-    start = time.process_time()
-    call(*arguments)
-    return time.process_time() - start
-
-
-def summary(seconds: npt.NDArray[np.float64]) -> dict[str, float]:
-    p50, p99, worst = (round(float(v) * 1000, 2) for v in np.quantile(seconds, (0.5, 0.99, 1.0)))
-    return {
-        "pages_per_cpu_s": round(len(seconds) / float(seconds.sum()), 1),
-        "ms_p50": p50,
-        "ms_p99": p99,
-        "ms_max": worst,
-    }
-
-
 def value(table: dict[str, float], kind: str) -> float:
     return next(v for name, v in table.items() if name.startswith(f"{kind} ("))
 
@@ -234,7 +188,6 @@ def main() -> int:
         "dom": dom,
         "peers": others,
         "text": text_form(texts, text_scores),
-        "speed": speed(arguments.data),
         "weights": {form: {"sha256": sha256(form), "trees": len(load(form).trees.roots) - 1} for form in FORMS},
         "versions": {"trafilatura": trafilatura.__version__},
     }
@@ -252,8 +205,6 @@ def main() -> int:
         ),
         "line AUC, English": dom["lines, English"]["auc"],
         "line AUC, Chinese": dom["lines, Chinese"]["auc"],
-        "pages per CPU second": result["speed"]["engine lines"]["pages_per_cpu_s"],
-        "times trafilatura's speed": result["speed"]["ratio"],
     }
     result["bars"] = {name: {"measured": measured[name], "bar": bar} for name, bar in BARS.items()}
     machine.save("clutter", result)

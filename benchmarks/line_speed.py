@@ -3,7 +3,7 @@ benchmarks/line_speed.py [--data DIR]`.
 
 WCXB-dev and zh-gold, decoding counted for both, CPU seconds; the engine's is the fastest of three passes,
 trafilatura (its defaults) has
-one. `benchmarks/clutter.py` measures the same at its end, in a process that holds half a million lines: both are slower there.
+one.
 """
 
 from __future__ import annotations

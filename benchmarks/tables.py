@@ -359,11 +359,6 @@ def clutter(r: dict[str, Any]) -> str:
         ]
         for a, b in zip(r["text"]["English"]["curve"], r["text"]["Chinese"]["curve"], strict=True)
     ]
-    speed = [
-        [name, s["pages_per_cpu_s"], f"{s['ms_p50']} / {s['ms_p99']} / {s['ms_max']}"]
-        for name, s in r["speed"].items()
-        if isinstance(s, dict)
-    ]
     bars = [
         [name, b["measured"], b["bar"], "yes" if b["measured"] >= b["bar"] else "**no**"]
         for name, b in r["bars"].items()
@@ -410,14 +405,27 @@ def clutter(r: dict[str, Any]) -> str:
                     ],
                     curve,
                 ),
-                table([f"bytes to text, {r['speed']['pages']:,} pages", "pages/CPU s", "ms p50 / p99 / max"], speed)
-                + f"\n\n{r['speed']['ratio']} times trafilatura's speed.",
                 table(["bar", "measured", "asked for", "met"], bars),
             ]
         )
         + "\n"
         + taken_on(r, "clutter")
     )
+
+
+def clutter_models(r: dict[str, Any]) -> str:
+    kinds = ("article", "documentation", "service", "forum", "listing", "collection", "product")
+    columns = ("wcxb-dev", *kinds, "zh-gold")
+    models = [
+        [name, *(f"{m[k]:.3f}" for k in columns), f"{m['AUC, English']:.3f} / {m['AUC, Chinese']:.3f}"]
+        for name, m in r["models"].items()
+    ]
+    cuts = [[name, *(f"{m[k]:.3f}" for k in columns)] for name, m in r["decisions"].items()]
+    tables = [
+        table(["model, the shipped decision", *columns, "line AUC, en / zh"], models),
+        table(["how much to keep, the shipped model", *columns], cuts),
+    ]
+    return "\n\n".join(tables) + "\n" + taken_on(r, "clutter_models")
 
 
 def line_scan(r: dict[str, Any]) -> str:
@@ -499,6 +507,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
             site_rules,
             decontamination,
             clutter,
+            clutter_models,
             line_scan,
             line_speed,
             line_spark,

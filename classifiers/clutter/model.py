@@ -23,8 +23,8 @@ import safetensors.numpy
 
 from classifiers.clutter import features as f
 from classifiers.clutter.convolution import Parameters, predict
+from classifiers.trees import Trees, evaluate
 from pipeline.extraction.lines.scan import L_CJK, L_WORDS, Scan, scan_text
-from pipeline.kernels import compiled
 
 Form = Literal["dom", "text"]
 FORMS: tuple[Form, ...] = ("dom", "text")
@@ -39,23 +39,6 @@ CONVOLUTION_SHARE = 0.3
 """What the convolution's logit counts beside the trees', from fold experiments (benchmarks/clutter.py)."""
 
 Scores = npt.NDArray[np.uint16]
-
-
-@dataclass(frozen=True, slots=True)
-class Trees:
-    """Boosted trees, one after the other, each breadth first. Node i asks whether column `feature[i]` is greater
-    than `threshold[i]`;
-    the next node is `child[i]` if not, the one behind it if so, both counted within the tree. A leaf points to
-    itself, so that every
-    row takes `depths[tree]` steps and nothing branches; its value is in `leaves[i]`. `roots` (trees + 1) says where
-    trees begin."""
-
-    feature: npt.NDArray[np.int16]
-    threshold: npt.NDArray[np.float32]
-    child: npt.NDArray[np.int16]
-    leaves: npt.NDArray[np.float32]
-    roots: npt.NDArray[np.int32]
-    depths: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +71,8 @@ class LineModel:
         """Scores of the lines of a page, in its order. Of one page alone: nothing else changes them."""
         if not len(found.lines):
             return np.zeros(0, np.uint16)
-        raw = np.zeros(len(found.lines), np.float64)
         columns = features(found, self.linear_scores(found), self.form)
-        _evaluate(columns, *_arrays(self.trees), raw)
+        raw = evaluate(self.trees, columns)
         if self.convolution is not None:
             lengths = found.lines[:, L_WORDS] + found.lines[:, L_CJK]
             raw += CONVOLUTION_SHARE * (predict(self.convolution, columns, lengths) - raw)
@@ -203,38 +185,3 @@ def best_cut(scores: Scores, words: npt.NDArray[np.int32], floor: float) -> npt.
     cut = int(scores[order[int(f1.argmax())]])
     kept: npt.NDArray[np.bool_] = scores >= max(cut, round(floor * SCALE))
     return kept
-
-
-def _arrays(trees: Trees) -> tuple[npt.NDArray[np.generic], ...]:
-    return tuple(getattr(trees, name) for name in Trees.__slots__)
-
-
-_BLOCK = 64
-
-
-@compiled("in:f4* in:i2 in:f4 in:i2 in:f4 in:i4 in:i4 io:f8")
-def _evaluate(x, feature, threshold, child, leaves, roots, depths, out):  # type: ignore[no-untyped-def]
-    """Add the trees' values for each row of `x` to `out`. In blocks of rows that stay in the nearest cache while all
-    trees go over them, four rows at a time: their steps do not wait for one another."""
-    n = len(x)
-    for first in range(0, n, _BLOCK):
-        last = min(n, first + _BLOCK)
-        fours = last - (last - first) % 4
-        for tree in range(len(depths)):
-            root = roots[tree]
-            for i in range(first, fours, 4):
-                a = b = c = d = root
-                for _ in range(depths[tree]):
-                    a = root + child[a] + (x[i, feature[a]] > threshold[a])
-                    b = root + child[b] + (x[i + 1, feature[b]] > threshold[b])
-                    c = root + child[c] + (x[i + 2, feature[c]] > threshold[c])
-                    d = root + child[d] + (x[i + 3, feature[d]] > threshold[d])
-                out[i] += leaves[a]
-                out[i + 1] += leaves[b]
-                out[i + 2] += leaves[c]
-                out[i + 3] += leaves[d]
-            for i in range(fours, last):
-                a = root
-                for _ in range(depths[tree]):
-                    a = root + child[a] + (x[i, feature[a]] > threshold[a])
-                out[i] += leaves[a]

@@ -24,8 +24,9 @@ from classifiers.clutter import convolution, linear
 from classifiers.clutter import features as f
 from classifiers.clutter.examples import Example, examples_of, load_pages
 from classifiers.clutter.linear import Hashed
-from classifiers.clutter.model import FORMS, Form, LineModel, Trees, column_names, features
+from classifiers.clutter.model import FORMS, Form, LineModel, column_names, features
 from classifiers.clutter.pages import FOLDS
+from classifiers.trees import Trees, exported
 from pipeline.extraction.lines.scan import E_PARENT, E_TOKEN0, E_TOKEN1, L_ELEMENT
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -35,7 +36,6 @@ RATES = (0.05, 0.1)
 """Learning rates of the linear scores of attributes and of words."""
 
 TREES: dict[str, Any] = {
-    "objective": "binary",
     "num_leaves": 31,
     "max_depth": 7,  # every line takes as many steps as its tree is deep
     "learning_rate": 0.08,
@@ -54,11 +54,18 @@ TREES: dict[str, Any] = {
 
 
 def fit(examples: Sequence[Example], form: Form, seed: int = SEED) -> LineModel:
-    """Train one form.
-
-    The trees see linear scores of models that have not seen the page's site: out of fold, over hosts within the training set.
-    """
+    """Train one form."""
     examples = [example for example in examples if example.teaches]
+    model, columns = prepared(examples, form, seed)
+    trees = fit_trees(columns, [example.labels for example in examples], examples, form, seed)
+    return dataclasses.replace(model, trees=trees, convolution=fit_convolution(columns, examples, form, seed))
+
+
+def prepared(examples: Sequence[Example], form: Form, seed: int) -> tuple[LineModel, list[npt.NDArray[np.float32]]]:
+    """A model of linear scores alone, and the columns that trees and convolution are trained on.
+
+    They see linear scores of models that have not seen the page's site: out of fold, over hosts within the training set.
+    """
     kinds = (0, 1) if form == "dom" else (1,)
     hashed = {kind: [_hashed(example, kind) for example in examples] for kind in kinds}
     everything = range(len(examples))
@@ -71,9 +78,13 @@ def fit(examples: Sequence[Example], form: Form, seed: int = SEED) -> LineModel:
             if folds[i] == fold:
                 scores[i] = model.linear_scores(examples[i].found)
     columns = [features(examples[i].found, scores[i], form) for i in everything]
-    model = _linear(examples, hashed, everything, form, seed)
-    trees = _trees(columns, examples, everything, form, seed)
-    net = convolution.fit(
+    return _linear(examples, hashed, everything, form, seed), columns
+
+
+def fit_convolution(
+    columns: Sequence[npt.NDArray[np.float32]], examples: Sequence[Example], form: Form, seed: int
+) -> convolution.Parameters:
+    return convolution.fit(
         columns,
         [example.labels for example in examples],
         [example.weights for example in examples],
@@ -82,7 +93,6 @@ def fit(examples: Sequence[Example], form: Form, seed: int = SEED) -> LineModel:
         column_names(form),
         seed,
     )
-    return dataclasses.replace(model, trees=trees, convolution=net)
 
 
 def _hashed(example: Example, kind: int) -> Hashed:
@@ -121,59 +131,24 @@ def _linear(
     return LineModel(form, fitted.get(0), fitted[1], no_trees)
 
 
-def _trees(
-    columns: list[npt.NDArray[np.float32]], examples: Sequence[Example], chosen: Sequence[int], form: Form, seed: int
+def fit_trees(
+    columns: Sequence[npt.NDArray[np.float32]],
+    labels: Sequence[npt.NDArray[np.float32]],
+    examples: Sequence[Example],
+    form: Form,
+    seed: int,
+    objective: str = "binary",
 ) -> Trees:
+    """Boosted trees. Labels between 0 and 1 need the objective `cross_entropy`."""
     import lightgbm
 
     data = lightgbm.Dataset(
-        np.concatenate([columns[i] for i in chosen]),
-        np.concatenate([examples[i].labels for i in chosen]),
-        weight=np.concatenate([examples[i].weights for i in chosen]),
+        np.concatenate(columns),
+        np.concatenate(labels),
+        weight=np.concatenate([example.weights for example in examples]),
     )
-    booster = lightgbm.train({**TREES, "seed": seed % (1 << 31)}, data, ROUNDS[form])
+    booster = lightgbm.train({**TREES, "objective": objective, "seed": seed % (1 << 31)}, data, ROUNDS[form])
     return exported(booster.dump_model()["tree_info"])
-
-
-def exported(trees: list[dict[str, Any]]) -> Trees:
-    """LightGBM's trees as arrays."""
-    feature: list[int] = []
-    threshold: list[float] = []
-    child: list[int] = []
-    leaves: list[float] = []
-    roots, depths = [0], []
-    for tree in trees:
-        nodes = [(tree["tree_structure"], 0)]
-        for node, depth in nodes:  # grows: breadth first, so that brothers are neighbours
-            if "leaf_value" in node:
-                feature.append(0)
-                threshold.append(np.inf)
-                child.append(len(feature) - 1 - roots[-1])
-                leaves.append(node["leaf_value"])
-                continue
-            if node["decision_type"] != "<=":
-                raise ValueError(f"a tree asks {node['decision_type']!r}; expected '<=' alone")
-            feature.append(node["split_feature"])
-            threshold.append(_rounded_down(node["threshold"]))
-            child.append(len(nodes))
-            leaves.append(0.0)
-            nodes += [(node["left_child"], depth + 1), (node["right_child"], depth + 1)]
-        roots.append(len(feature))
-        depths.append(max(depth for _, depth in nodes))
-    return Trees(
-        np.array(feature, np.int16),
-        np.array(threshold, np.float32),
-        np.array(child, np.int16),
-        np.array(leaves, np.float32),
-        np.array(roots, np.int32),
-        np.array(depths, np.int32),
-    )
-
-
-def _rounded_down(value: float) -> float:
-    """The largest float32 that is at most `value`: float32 columns compare with it as they do with `value`."""
-    near = np.float32(value)
-    return float(near if float(near) <= value else np.nextafter(near, np.float32(-np.inf)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -417,12 +417,15 @@ def _entity(html: Any, p: Any, end: Any) -> Any:
     if q == s:
         return np.int64(38), p + 1
     length = q - s
+    # nbsp, ensp, emsp, thinsp
+    space = 4 <= length <= 6 and html[s + length - 1] == 112 and html[s + length - 2] == 115
     if q < end and html[q] == 59:
         q += 1
-    elif length > 6:  # "&copyright=..." in a text: only short names may lack the semicolon
+    elif length > 6 or (
+        space and html[s + 1] != 98
+    ):  # "&copyright=..." in a text: some short names may lack the semicolon
         return np.int64(38), p + 1
-    # nbsp, ensp, emsp, thinsp
-    if length >= 4 and html[s + length - 1] == 112 and html[s + length - 2] == 115 and length <= 6:
+    if space:
         return np.int64(32), q
     return np.int64(59), q
 

@@ -17,9 +17,9 @@ from classifiers.clutter import features as f
 from classifiers.clutter import linear
 from classifiers.clutter.evaluate import auc
 from classifiers.clutter.linear import Hashed
-from classifiers.clutter.model import FORMS, SCALE, _evaluate, best_cut, column_names, features, load
+from classifiers.clutter.model import FORMS, SCALE, best_cut, column_names, features, load
 from classifiers.clutter.reference import numbers
-from classifiers.clutter.train import exported
+from classifiers.trees import evaluate, exported
 from pipeline.extraction.lines import scan, scan_text
 from pipeline.extraction.lines.scan import L_CHARACTERS
 
@@ -65,8 +65,7 @@ def test_exported_trees_decide_as_the_originals() -> None:
     # the thresholds themselves are among the values: float32(0.1) is above 0.1
     values = [-1.0, 0.1, 0.5, 1 / 3, np.nextafter(np.float32(0.1), np.float32(0)), 2.0]
     rows = np.array(list(itertools.product(values, repeat=3)), np.float32)
-    out = np.zeros(len(rows))
-    _evaluate(rows, *(getattr(packed, name) for name in type(packed).__slots__), out)
+    out = evaluate(packed, rows)
     assert out.tolist() == [sum(walk(tree, row) for tree in trees) for row in rows.tolist()]
     assert len(set(out.tolist())) > 6
 
