@@ -21,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.clutter import convolution
-from classifiers.clutter.evaluate import JUDGED, auc, page_f1
+from classifiers.clutter.evaluate import JUDGED, page_f1
 from classifiers.clutter.examples import Example, examples_of, load_pages
 from classifiers.clutter.model import CONVOLUTION_SHARE, FLOOR, SCALE, Scores, best_cut, features
 from classifiers.clutter.pages import FOLDS
 from classifiers.clutter.train import SEED, fit_convolution, fit_trees, prepared
+from classifiers.metrics import auc
 from classifiers.trees import evaluate
 
 Floats = npt.NDArray[np.float32]

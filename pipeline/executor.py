@@ -268,7 +268,7 @@ class _Rows:
                     self.errors.append(
                         {"step": label, "doc_id": doc.doc_id, "url": doc.url or doc.source_file, "error": value or ""}
                     )
-                doc = doc.evolve(
+                doc = (verdict.document or doc).evolve(
                     drop_step=label, drop_reason=verdict.reason, drop_value=value, duplicate_of=verdict.duplicate_of
                 )
             else:
@@ -293,16 +293,21 @@ class _Rows:
         """`apply`, with every row's measured value, and with dropped rows going on: they keep the first step's verdict."""
         if not step.audited:
             return self.apply(label, step, docs)
+        values: list[float | None] = []
         cpu = time.process_time()
-        values: list[float | None] = [_measured(step, d) for d in docs] if isinstance(step, Rule) else []
         dropped = [i for i, d in enumerate(docs) if d.is_dropped]
         after = apply_step(step, [docs[i].evolve(**NO_VERDICT) for i in dropped])
         self.count(label).cpu_seconds += time.process_time() - cpu
         docs = self.apply(label, step, docs)
         for i, verdict in zip(dropped, after, strict=True):
-            if isinstance(verdict, Document):
-                docs[i] = verdict.evolve(**{n: getattr(docs[i], n) for n in VERDICT_COLUMNS})
-        if not isinstance(step, Rule):  # 1: the step drops the row, or would have
+            left = verdict.document if isinstance(verdict, Drop) else verdict
+            if left is not None:
+                docs[i] = left.evolve(**{n: getattr(docs[i], n) for n in VERDICT_COLUMNS})
+        if isinstance(
+            step, Rule
+        ):  # after the step: rules change no text, and those of classifiers have stored their scores
+            values = [_measured(step, d) for d in docs]
+        else:  # 1: the step drops the row, or would have
             drops = {i for i, verdict in zip(dropped, after, strict=True) if isinstance(verdict, Drop)}
             values = [float(i in drops or d.drop_step == label) for i, d in enumerate(docs)]
         if values:

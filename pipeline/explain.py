@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from classifiers.base import SCALE
 from pipeline import storage
 from pipeline.config import StageConfig, load, parse
 from pipeline.domains import registered_domain
@@ -64,7 +65,7 @@ def explain_steps(config: StageConfig, doc: Document, found: Document | None = N
         before = doc
         (verdict,) = apply_step(loaded(step), [doc])
         if isinstance(verdict, Drop):
-            doc = doc.evolve(
+            doc = (verdict.document or doc).evolve(
                 drop_step=label,
                 drop_reason=verdict.reason,
                 drop_value=verdict.value_text(),
@@ -91,6 +92,9 @@ def _changes(before: Document, after: Document) -> str:
         value = getattr(after, name)
         if value is not None and value != getattr(before, name):
             told.append(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}")
+    before_scores = {(s["classifier"], s["label"]) for s in before.scores or ()}
+    new = [s for s in after.scores or () if (s["classifier"], s["label"]) not in before_scores]
+    told += [f"{s['label']} {s['score'] / SCALE:.2f}" for s in sorted(new, key=lambda s: -s["score"])[:3]]
     return f": {'; '.join(told)}" if told else ""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised when a column changes its meaning or type; stored in every published file and checked by readers."""
 
 DOCUMENT = pa.schema(
@@ -96,6 +96,19 @@ DOCUMENT = pa.schema(
             "rule_values",  # audit mode alone: what every rule measured; of other steps 1 if they drop the row, else 0
             pa.list_(pa.struct([pa.field("rule", pa.string()), pa.field("value", pa.float64())])),
         ),
+        # what page classifiers found
+        pa.field(
+            "scores",  # of each classifier that judged the page, one entry a label: probabilities, 0 to 65,535
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("classifier", pa.string()),
+                        pa.field("label", pa.string()),
+                        pa.field("score", pa.uint16()),
+                    ]
+                )
+            ),
+        ),
         # what tokenization decided
         pa.field("n_tokens", pa.int64()),  # with the end-of-document token
         pa.field("copies", pa.int32()),
@@ -152,6 +165,7 @@ class Document:
     removed_lines: list[dict[str, Any]] | None = None
     findings: list[dict[str, Any]] | None = None
     rule_values: list[dict[str, Any]] | None = None
+    scores: list[dict[str, Any]] | None = None
     n_tokens: int | None = None
     copies: int | None = None
     drop_step: str | None = None
@@ -175,12 +189,14 @@ class Drop:
     """A step's decision to drop a document.
 
     `reason` is a short snake_case name, stable across versions; `value` the measured value that decided (a number, a
-    matched list entry, an error message); `duplicate_of` the `doc_id` of the document kept instead.
+    matched list entry, an error message); `duplicate_of` the `doc_id` of the document kept instead; `document` the document
+    with what the step found out about it, if that is to be stored (scores).
     """
 
     reason: str
     value: str | float | int | None = None
     duplicate_of: str | None = None
+    document: Document | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def value_text(self) -> str | None:
         """`value` as it is stored: six significant digits for floats, at most 500 characters."""

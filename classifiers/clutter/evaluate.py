@@ -19,6 +19,7 @@ from classifiers.clutter.examples import Example
 from classifiers.clutter.model import SCALE, Form, Scores, best_cut
 from classifiers.clutter.pages import FOLDS
 from classifiers.clutter.train import fit
+from classifiers.metrics import auc
 
 BINS = 10
 JUDGED = ("wcxb-dev", "zh-gold")
@@ -51,18 +52,6 @@ def chosen_lines(
     folds = np.array([examples[i].page.fold for i in judged])
     floors = [FLOORS[int(values[:, folds != fold].mean(1).argmax())] for fold in range(FOLDS)]
     return [cuts[floors[e.page.fold]][i] for i, e in enumerate(examples)], floors
-
-
-def auc(
-    scores: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64] | None = None
-) -> float:
-    """Area under the ROC curve; ties count half."""
-    weights = np.ones(len(scores)) if weights is None else weights
-    values, place = np.unique(scores, return_inverse=True)
-    positive = np.bincount(place, weights * labels, len(values))
-    negative = np.bincount(place, weights * ~labels, len(values))
-    below = np.cumsum(negative) - negative
-    return float((positive * (below + negative / 2)).sum() / max(positive.sum() * negative.sum(), 1e-300))
 
 
 def line_quality(examples: Sequence[Example], scores: Sequence[Scores]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from classifiers.clutter import features as f
 from classifiers.clutter import linear
-from classifiers.clutter.evaluate import auc
 from classifiers.clutter.linear import Hashed
 from classifiers.clutter.model import FORMS, SCALE, best_cut, column_names, features, load
 from classifiers.clutter.reference import numbers
+from classifiers.metrics import auc
 from classifiers.trees import evaluate, exported
 from pipeline.extraction.lines import scan, scan_text
 from pipeline.extraction.lines.scan import L_CHARACTERS

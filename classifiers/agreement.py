@@ -1,0 +1,56 @@
+"""How far two annotations of the same pages agree: `python -m classifiers.agreement`.
+
+Cohen's kappa of the labels; of the dimensions of quality weighted by the square of the distance. And what the second annotator's
+score says of the first one's verdict, as ROC AUC: no model can be expected to do much better.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from classifiers.labelled import ANNOTATIONS, read_annotations
+from classifiers.metrics import auc, kappa
+from classifiers.quality.labels import DIMENSIONS, is_good, score
+from classifiers.web_type.labels import DETAIL
+
+Row = dict[str, Any]
+
+
+def pairs() -> list[tuple[Row, Row]]:
+    """First and second annotation of each page that has two."""
+    first = {(row["source"], row["id"]): row for row in read_annotations(ANNOTATIONS / "pages.jsonl")}
+    second = read_annotations(ANNOTATIONS / "second.jsonl")
+    return [(first[row["source"], row["id"]], row) for row in second]
+
+
+def agreement(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
+    """Figures over pairs of annotations."""
+    a, b = zip(*rows, strict=True)
+    good = np.array([is_good(row["quality"]) for row in a])
+    return {
+        "pages": len(rows),
+        "web_type": round(kappa([r["web_type"] for r in a], [r["web_type"] for r in b]), 4),
+        "keep": round(kappa([r["web_type"] in DETAIL for r in a], [r["web_type"] in DETAIL for r in b]), 4),
+        "good": round(kappa(good.tolist(), [is_good(r["quality"]) for r in b]), 4),
+        "dimensions": {
+            name: round(kappa([r["quality"][i] for r in a], [r["quality"][i] for r in b], order=[0, 1, 2, 3]), 4)
+            for i, name in enumerate(DIMENSIONS)
+        },
+        "auc_of_second_score": round(auc(np.array([score(r["quality"]) for r in b]), good), 4),
+        "safety": round(kappa([r["safety"] for r in a], [r["safety"] for r in b]), 4),
+    }
+
+
+def main() -> int:
+    every = pairs()
+    for name, code in (("all", None), ("English", "en"), ("Chinese", "zh")):
+        print(name, json.dumps(agreement([p for p in every if code in (None, p[0]["language"])])))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

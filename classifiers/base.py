@@ -1,0 +1,129 @@
+"""What all page classifiers have in common: a typed batch in, probabilities out.
+
+    model = load("web_type")                     # the shipped model
+    model = load("quality", "path/to/folder")    # one of your own: `classifiers.<name>.train`, or a Hugging Face checkpoint
+    model.labels                                 # ("article", "documentation", ...)
+    model.predict_proba(["some text", ...])      # float32 (n, classes), rows sum to 1
+    model.predict_proba(Batch(texts=..., urls=..., ...))
+
+Two backends: `classifiers.small` (hashed linear scores and boosted trees, on a CPU) and `classifiers.huggingface` (any sequence
+classifier). A row's probabilities depend on that row alone, whatever else is in the batch.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+import hashlib
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SCALE = 65535
+"""Stored scores are whole numbers of 16 bits, `round(SCALE * probability)`: a threshold can change without scoring again."""
+
+NAMES = ("web_type", "quality", "safety")
+"""The page classifiers that ship. The line model (`classifiers.clutter`) scores lines, not pages."""
+
+SMALL_FILE = "small.safetensors"
+LEXICON_FILE = "lexicon.json"
+Probabilities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """n pages, column by column, as preparation keeps them. A column that is not given is unknown for all pages.
+
+    :param texts: extracted text, lines joined by line breaks.
+    :param line_tags: of each line of the text: p, li, quote, code, tr, h1 ... h6.
+    :param line_link_share: of each line: link characters / characters, 0 to 1.
+    :param page_signals: canonical_url, og_type, schema_types, html_lang, as in the schema.
+    """
+
+    texts: Sequence[str]
+    urls: Sequence[str | None] | None = None
+    titles: Sequence[str | None] | None = None
+    line_tags: Sequence[Sequence[str] | None] | None = None
+    line_link_share: Sequence[Sequence[float] | None] | None = None
+    page_signals: Sequence[dict[str, Any] | None] | None = None
+
+    def __post_init__(self) -> None:
+        for column in dataclasses.fields(self)[1:]:
+            values = getattr(self, column.name)
+            if values is not None and len(values) != len(self.texts):
+                raise ValueError(f"{column.name} has {len(values)} entries, texts {len(self.texts)}: expected the same")
+
+    @classmethod
+    def of(cls, pages: Batch | Sequence[str]) -> Batch:
+        """Plain texts as a batch of which nothing else is known."""
+        return pages if isinstance(pages, Batch) else cls(texts=pages)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """The batch of some rows, in that order."""
+        columns = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        taken: dict[str, Any] = {name: None if v is None else [v[i] for i in rows] for name, v in columns.items()}
+        return Batch(**taken)
+
+
+class Classifier(abc.ABC):
+    """A classifier of pages."""
+
+    labels: tuple[str, ...]
+
+    @abc.abstractmethod
+    def predict_proba(self, pages: Batch | Sequence[str]) -> Probabilities:
+        """Calibrated probabilities, float32 (n, classes); rows sum to 1."""
+
+    @abc.abstractmethod
+    def sha256(self) -> str:
+        """Fingerprint of the weights, 64 hex characters."""
+
+    def predict(self, pages: Batch | Sequence[str]) -> list[str]:
+        """The likeliest label of each page."""
+        return [self.labels[i] for i in self.predict_proba(pages).argmax(1)]
+
+    def scores(self, pages: Batch | Sequence[str]) -> npt.NDArray[np.uint16]:
+        """Probabilities as they are stored, uint16 (n, classes)."""
+        return np.rint(self.predict_proba(pages).astype(np.float64) * SCALE).astype(np.uint16)
+
+
+@functools.lru_cache(maxsize=8)
+def load(name: str, path: str | None = None) -> Classifier:
+    """The shipped model of that name, or the one in folder `path`: `small.safetensors`, `lexicon.json`, or a Hugging
+    Face checkpoint (a folder with `config.json`, or a hub name). Kept in memory: once a process.
+
+    :raises ValueError: if there is no such model, or it was trained on other features than this code computes.
+    """
+    if path is None:
+        if name not in NAMES:
+            raise ValueError(f"no classifier {name!r}; there are: {', '.join(NAMES)}")
+        place: Any = importlib.resources.files(f"classifiers.{name}") / "weights"
+    else:
+        place = Path(path)
+    if (place / SMALL_FILE).is_file():
+        from classifiers.small import SmallModel
+
+        return SmallModel.from_bytes((place / SMALL_FILE).read_bytes())
+    if (place / LEXICON_FILE).is_file():
+        from classifiers.safety.model import LexiconModel
+
+        return LexiconModel.from_bytes((place / LEXICON_FILE).read_bytes())
+    if path is None or (Path(path).is_dir() and not (Path(path) / "config.json").is_file()):
+        raise ValueError(f"{place}: found no {SMALL_FILE}, {LEXICON_FILE} or config.json (a Hugging Face checkpoint)")
+    from classifiers.huggingface import HuggingFaceClassifier
+
+    return HuggingFaceClassifier(path)
+
+
+def digest(data: bytes) -> str:
+    """SHA-256, 64 hex characters."""
+    return hashlib.sha256(data).hexdigest()

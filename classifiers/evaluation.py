@@ -1,0 +1,80 @@
+"""Cross-validation of the small page classifiers, over sites."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.features import Features, features_of
+from classifiers.labelled import LabelledPage, batch_of, load_pages
+from classifiers.small import SmallModel, folds, take
+from classifiers.training import SEED, train
+
+FOLDS = 5
+LANGUAGES = {"English": "en", "Chinese": "zh"}
+
+
+def outer_folds(pages: Sequence[LabelledPage]) -> npt.NDArray[np.int64]:
+    """Fold of each page, by its site."""
+    return folds([page.group for page in pages], FOLDS, "evaluation")
+
+
+def cross_validated(
+    name: str,
+    pages: Sequence[LabelledPage],
+    found: Features,
+    seed: int = SEED,
+    also: Callable[[int, list[int], list[int], SmallModel], None] | None = None,
+) -> npt.NDArray[np.float64]:
+    """Probabilities of every page by a model that has not seen its site, float64 (n, classes).
+
+    :param also: called for each fold with its number, the rows it was trained on, its own rows, and the model.
+    """
+    parts = outer_folds(pages)
+    out: npt.NDArray[np.float64] | None = None
+    for fold in range(FOLDS):
+        rest, own = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
+        model = train(name, [pages[i] for i in rest], take(found, rest), seed)
+        p = model.from_features(take(found, own))
+        if out is None:
+            out = np.zeros((len(pages), p.shape[1]))
+        out[own] = p
+        if also is not None:
+            also(fold, rest, own, model)
+        print(f"{name}: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
+    assert out is not None
+    return out
+
+
+def of_language(pages: Sequence[LabelledPage], language: str) -> npt.NDArray[np.int64]:
+    """Numbers of the annotated pages of a language."""
+    return np.array([i for i, p in enumerate(pages) if p.annotation and p.language == language], np.int64)
+
+
+def largest_site(pages: Sequence[LabelledPage], rows: npt.NDArray[np.int64]) -> float:
+    """Share of the site with the most pages."""
+    groups = [pages[i].group for i in rows]
+    return max((groups.count(g) for g in set(groups)), default=0) / max(1, len(groups))
+
+
+def main(
+    name: str,
+    evaluate: Callable[[list[LabelledPage], Features, Path], dict[str, Any]],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m classifiers.{name}.evaluate",
+        description=f"Cross-validate the small {name} classifier over sites, and print all figures of its card as JSON.",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds html/ and warc/")
+    options = parser.parse_args(arguments)
+    pages = load_pages(options.data)
+    print(json.dumps(evaluate(pages, features_of(batch_of(pages)), options.data), indent=2, ensure_ascii=False))
+    return 0

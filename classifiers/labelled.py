@@ -1,0 +1,116 @@
+"""Labelled pages: those annotated under the guides, and WCXB's page types, as batches with targets.
+
+The annotations (`annotations/pages.jsonl`) are keyed by record id; the pages themselves are read from `data` (WARC
+files), those of
+documentation packages from beside the annotations. Text is extracted as preparation does it, by the engine `lines`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from classifiers.base import Batch
+from classifiers.clutter.pages import group_of, read_bytes
+from pipeline.domains import registered_domain
+from pipeline.extraction import Extraction, extract
+
+ANNOTATIONS = Path(__file__).parent / "annotations"
+WCXB = "html/wcxb-dev"
+WCXB_TYPES = ("article", "collection", "documentation", "forum", "listing", "product", "service")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPage:
+    """A page and what is known of it.
+
+    `group` is what must not be split over folds: the registered domain, the site most linked to of pages without an address, the
+    package of documentation. `annotation` is a row of `annotations/pages.jsonl` (None: not annotated), `wcxb_type` WCXB's page
+    type, by people.
+    """
+
+    record_id: str
+    source: str
+    url: str | None
+    group: str
+    language: str
+    extraction: Extraction = field(repr=False)
+    annotation: dict[str, Any] | None = None
+    wcxb_type: str | None = None
+
+
+def batch_of(pages: Sequence[LabelledPage]) -> Batch:
+    """Pages as classifiers take them."""
+    found = [page.extraction for page in pages]
+    return Batch(
+        texts=[e.text for e in found],
+        urls=[page.url for page in pages],
+        titles=[e.title for e in found],
+        line_tags=[e.line_tags for e in found],
+        line_link_share=[e.line_link_share for e in found],
+        page_signals=[dict(e.page_signals) for e in found],
+    )
+
+
+def load_pages(data: Path, annotations: Path = ANNOTATIONS) -> list[LabelledPage]:
+    """All annotated pages, then the pages of WCXB-dev that are not annotated; each in the order of its file.
+
+    :raises ValueError: if a page that was annotated is not in the data.
+    """
+    rows = {(row["source"], row["id"]): row for row in read_annotations(annotations / "pages.jsonl")}
+    gold = _gold(data, WCXB) | _gold(data, "html/zh-gold")
+    pages: dict[tuple[str, str], LabelledPage] = {}
+    for source in dict.fromkeys([s for s, _ in rows if s.endswith((".warc.gz", ".warc"))] + [f"{WCXB}.warc.gz"]):
+        for record_id, body, charset in read_bytes(data / source):
+            row = rows.get((source, record_id))
+            kind = gold.get(record_id, {}).get("page_type") if source == f"{WCXB}.warc.gz" else None
+            if (row is None and kind is None) or (source, record_id) in pages:
+                continue
+            url = row["url"] if row else gold[record_id]["url"]
+            group = group_of(gold[record_id]) if record_id in gold else registered_domain(url) or url
+            pages[source, record_id] = LabelledPage(
+                record_id,
+                source,
+                url,
+                group,
+                row["language"] if row else "en",
+                extract(body, charset=charset),
+                row,
+                kind,
+            )
+    with gzip.open(annotations / "packages.jsonl.gz", "rt", encoding="utf-8") as f:
+        for page in map(json.loads, f):
+            row = rows.get((page["source"], page["id"]))
+            if row is not None:
+                pages[page["source"], page["id"]] = LabelledPage(
+                    page["id"], page["source"], None, page["source"], row["language"], extract(page["html"]), row
+                )
+    missing = [key for key in rows if key not in pages]
+    if missing:
+        raise ValueError(f"{len(missing)} annotated pages are not in {data}, the first {missing[0]}")
+    rest = [page for page in pages.values() if page.annotation is None]
+    return [pages[key] for key in rows] + rest
+
+
+def read_annotations(path: Path) -> list[dict[str, Any]]:
+    """Rows of a file of annotations."""
+    with path.open(encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+def data_digest(pages: Sequence[LabelledPage]) -> str:
+    """SHA-256 of the texts and labels, for the model's header."""
+    digest = hashlib.sha256()
+    for page in pages:
+        digest.update(json.dumps([page.extraction.text, page.annotation, page.wcxb_type], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _gold(data: Path, name: str) -> dict[str, dict[str, Any]]:
+    with gzip.open(data / f"{name}.gold.jsonl.gz", "rt", encoding="utf-8") as f:
+        return {row["record_id"]: row for row in map(json.loads, f)}

@@ -1,0 +1,123 @@
+"""Evaluate the quality model: `python -m classifiers.quality.evaluate --data DATA`.
+
+Five folds by site, against the annotations; ROC AUC of good against poor texts, with bootstrap intervals over sites.
+Beside it, in
+the same folds: the numbers of a page without its words, the length, and the perplexity under a bigram model of the gold texts of
+other sites.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers import evaluation
+from classifiers.clutter.pages import group_of
+from classifiers.evaluation import FOLDS, LANGUAGES, cross_validated, largest_site, of_language, outer_folds
+from classifiers.features import LINE_COLUMNS, Features
+from classifiers.labelled import LabelledPage
+from classifiers.metrics import auc, calibration, interval
+from classifiers.quality.labels import DIMENSIONS, is_good, score
+from classifiers.quality.perplexity import BigramModel
+from classifiers.quality.train import SETTINGS, chosen, target
+from classifiers.small import fit, folds, take
+from classifiers.training import SEED
+
+BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+GOLD = ("html/wcxb-dev", "html/zh-gold")
+
+
+def evaluate(pages: list[LabelledPage], found: Features, data: Path) -> dict[str, Any]:
+    """All figures of the card. `data` holds html/: the perplexity model is made of its gold texts."""
+    rows = chosen(pages)
+    pages, found = [pages[i] for i in rows], take(found, rows)
+    quality = [page.annotation["quality"] for page in pages if page.annotation]
+    good = np.array([is_good(row) for row in quality])
+    scores = np.array([score(row) for row in quality])
+    systems = {"model": cross_validated("quality", pages, found)[:, 1], "numbers alone": _numbers_alone(pages, found)}
+    systems["length"] = found.dense[:, LINE_COLUMNS.index("length")].astype(np.float64)
+    systems["perplexity"] = -_perplexities(pages, data)
+    out: dict[str, Any] = {}
+    for language, code in LANGUAGES.items():
+        of = of_language(pages, code)
+        groups = [pages[i].group for i in of]
+        p, right = systems["model"][of], good[of]
+        error, table = calibration(p, right)
+        out[language] = {
+            "pages": len(of),
+            "sites": len(set(groups)),
+            "largest_site": round(largest_site(pages, of), 3),
+            "share_good": round(float(right.mean()), 4),
+            "auc": {
+                name: [
+                    round(auc(v[of], right), 4),
+                    *interval(auc, (v[of], right), groups),
+                ]
+                for name, v in systems.items()
+            },
+            "rank_correlation_with_score": round(_spearman(p, scores[of]), 4),
+            "auc_of_dimensions": {
+                name: round(auc(p, np.array([quality[i][d] >= 2 for i in of])), 4) for d, name in enumerate(DIMENSIONS)
+            },
+            "calibration_error": round(error, 4),
+            "calibration": table,
+            "bounds": [
+                {
+                    "bound": bound,
+                    "good_kept": round(float((p[right] >= bound).mean()), 4),
+                    "poor_dropped": round(float((p[~right] < bound).mean()), 4),
+                    "dropped": round(float((p < bound).mean()), 4),
+                }
+                for bound in BOUNDS
+            ],
+        }
+    return out
+
+
+def _numbers_alone(pages: Sequence[LabelledPage], found: Features) -> npt.NDArray[np.float64]:
+    """The same trees without words."""
+    blank = Features(found.dense, np.zeros(0, np.uint32), np.zeros_like(found.starts))
+    wanted = target(pages)
+    parts = outer_folds(pages)
+    out = np.zeros(len(pages))
+    for fold in range(FOLDS):
+        rest, own = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
+        model = fit(take(blank, rest), wanted.take(rest), ("poor", "good"), SETTINGS, SEED)
+        out[own] = model.from_features(take(blank, own))[:, 1]
+    return out
+
+
+def _perplexities(pages: Sequence[LabelledPage], data: Path) -> npt.NDArray[np.float64]:
+    """Of each text, by a model of its language made of the gold texts of other folds' sites."""
+    parts = outer_folds(pages)
+    out = np.full(len(pages), np.inf)
+    for name, code in zip(GOLD, ("en", "zh"), strict=True):
+        with gzip.open(data / f"{name}.gold.jsonl.gz", "rt", encoding="utf-8") as f:
+            rows = [row for row in map(json.loads, f) if row["main_content"]]
+        of_gold = folds([group_of(row) for row in rows], FOLDS, "evaluation")
+        for fold in range(FOLDS):
+            model = BigramModel(row["main_content"] for row, part in zip(rows, of_gold, strict=True) if part != fold)
+            for i in np.flatnonzero(parts == fold).tolist():
+                if pages[i].language == code:
+                    out[i] = model.perplexity(pages[i].extraction.text)
+    return np.where(out < 1e9, out, 1e9)
+
+
+def _spearman(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    def ranks(v: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        _, place, counts = np.unique(v, return_inverse=True, return_counts=True)
+        middle: npt.NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+        return middle
+
+    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
+
+
+if __name__ == "__main__":
+    sys.exit(evaluation.main("quality", evaluate))

@@ -1,0 +1,67 @@
+"""Evaluate the safety model: `python -m classifiers.safety.evaluate --data DATA`.
+
+Five folds by site. The lexicon was written without looking for what the annotated pages say, but by one who had seen them: recall
+on them is an upper bound.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers import evaluation
+from classifiers.evaluation import FOLDS, LANGUAGES, outer_folds
+from classifiers.features import Features
+from classifiers.labelled import LabelledPage
+from classifiers.metrics import auc
+from classifiers.safety.labels import LABELS
+from classifiers.safety.train import fit, model_of
+
+BOUNDS = (0.3, 0.5, 0.7, 0.9)
+
+
+def evaluate(pages: list[LabelledPage], _: Features, data: Path) -> dict[str, Any]:
+    """All figures of the card."""
+    pages = [page for page in pages if page.annotation]
+    numbers, wanted = model_of(pages)
+    parts = outer_folds(pages)
+    p = np.zeros((len(pages), len(LABELS)))
+    for fold in range(FOLDS):
+        rest = parts != fold
+        p[~rest] = fit(numbers[rest], wanted[rest]).from_numbers(numbers[~rest])
+    unsafe = 1 - p[:, 0]
+    language = np.array([page.language for page in pages])
+    out: dict[str, Any] = {}
+    for name, code in LANGUAGES.items():
+        of = language == code
+        bad = wanted[of] > 0
+        out[name] = {
+            "pages": int(of.sum()),
+            "unsafe_by_class": {label: int((wanted[of] == i).sum()) for i, label in enumerate(LABELS) if i},
+            "auc": round(auc(unsafe[of], bad), 4) if bad.any() else None,
+            "bounds": [
+                {
+                    "bound": bound,
+                    "found": int((unsafe[of][bad] >= bound).sum()),
+                    "of": int(bad.sum()),
+                    "false_alarms": int((unsafe[of][~bad] >= bound).sum()),
+                }
+                for bound in BOUNDS
+            ],
+        }
+    missed = [i for i in np.flatnonzero(wanted > 0) if unsafe[i] < 0.5]
+    alarms = sorted(np.flatnonzero((wanted == 0) & (unsafe >= 0.3)), key=lambda i: -unsafe[i])
+    out["missed"] = [[pages[i].url, LABELS[wanted[i]], round(float(unsafe[i]), 3)] for i in missed]
+    out["false_alarms"] = [[pages[i].url or pages[i].record_id, round(float(unsafe[i]), 3)] for i in alarms[:10]]
+    out["label_right_of_found"] = [
+        int(sum(p[i].argmax() == wanted[i] for i in np.flatnonzero((wanted > 0) & (unsafe >= 0.5)))),
+        int(((wanted > 0) & (unsafe >= 0.5)).sum()),
+    ]
+    return out
+
+
+if __name__ == "__main__":
+    sys.exit(evaluation.main("safety", evaluate))

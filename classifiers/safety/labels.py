@@ -1,0 +1,3 @@
+"""The labels of the safety classifier, defined in GUIDE.md."""
+
+LABELS = ("safe", "adult", "gambling", "spam")

@@ -1,0 +1,18 @@
+"""The web types, defined in GUIDE.md."""
+
+LABELS = (
+    "article",
+    "documentation",
+    "encyclopedia",
+    "forum",
+    "listing",
+    "collection",
+    "product",
+    "service",
+    "tool",
+    "media",
+    "adult",
+    "error",
+)
+DETAIL = ("article", "documentation", "encyclopedia")
+"""Text-rich detail pages, which the report keeps."""

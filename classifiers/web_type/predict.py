@@ -1,0 +1,14 @@
+"""Web type of pages. `load` gives the shipped model or another of the same shape."""
+
+from __future__ import annotations
+
+from classifiers.base import Classifier
+from classifiers.base import load as load_classifier
+from classifiers.web_type.labels import LABELS
+
+__all__ = ["LABELS", "load"]
+
+
+def load(path: str | None = None) -> Classifier:
+    """The web-type classifier: shipped, or from a folder or hub name."""
+    return load_classifier("web_type", path)
