@@ -31,6 +31,10 @@ SCALE = 65535
 NAMES = ("web_type", "quality", "safety")
 """The page classifiers that ship. The line model (`classifiers.clutter`) scores lines, not pages."""
 
+DEVICE = "CORPUSMILL_DEVICE"
+"""Environment variable that names the device of Hugging Face models, such as `cuda:0`; stages set it from Spark's
+GPU resources."""
+
 SMALL_FILE = "small.safetensors"
 LEXICON_FILE = "lexicon.json"
 Probabilities = npt.NDArray[np.float32]

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.base import Batch, Classifier, Probabilities, digest
+from classifiers.base import DEVICE, Batch, Classifier, Probabilities, digest
 from classifiers.small import Target, softmax
 
 MAX_TOKENS = 512
@@ -31,7 +31,6 @@ not depend on how many there are beside it."""
 BUCKETS = (32, 64, 128, 256, 512)
 """Lengths, in tokens, that rows are padded to: again whatever else is there."""
 
-DEVICE = "CORPUSMILL_DEVICE"
 META = "corpusmill.json"
 
 

@@ -129,6 +129,9 @@ class StageConfig(Strict):
                 raise ValueError(
                     f"step {step.step!r} is not of stage {self.stage!r}, whose steps are: {', '.join(allowed) or 'none yet'}"
                 )
+        for place, step in enumerate(self.steps):
+            if step.needs is not None and step.needs not in [s.step for s in self.steps[:place]]:
+                raise ValueError(f"step {step.step!r} needs the step {step.needs!r} before it in this stage")
         if self.stage == "tokenization" and [s.step for s in self.steps if s.step in allowed] != ["tokenize", "shards"]:
             raise ValueError("the tokenization stage has the steps tokenize and shards, in this order")
         return self

@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark import StorageLevel
+from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type, to_arrow_schema
 from pyspark.sql.types import LongType, StructField, StructType
 
+from classifiers.base import DEVICE
 from pipeline import storage
 from pipeline.executor import (
     MARKS,
@@ -55,6 +56,7 @@ def map_each(
     items = list(items)
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        assign_gpu()
         for batch in batches:
             for i in batch.column(0).to_pylist():
                 yield pa.RecordBatch.from_pydict({"id": [i], "result": [json.dumps(call(items[i]))]})
@@ -62,6 +64,17 @@ def map_each(
     numbers = spark.range(0, len(items), 1, min(partitions or len(items), len(items)))
     found = {r.id: json.loads(r.result) for r in numbers.mapInArrow(work, "id long, result string").collect()}
     return [found[i] for i in range(len(items))]
+
+
+def assign_gpu() -> None:
+    """Tell this worker process's models which GPU they have, if Spark gave its task one (`spark.task.resource.gpu.amount`).
+
+    Once a process: a model stays where it was loaded. A device that the environment names already is left.
+    """
+    here = TaskContext.get()
+    gpu = here.resources().get("gpu") if here is not None else None
+    if gpu is not None and gpu.addresses:
+        os.environ.setdefault(DEVICE, f"cuda:{gpu.addresses[0]}")
 
 
 def run_units(
