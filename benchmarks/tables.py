@@ -495,6 +495,147 @@ def line_spark(r: dict[str, Any]) -> str:
     return table(header, rows) + "\n" + taken_on(r, "line_spark")
 
 
+def _range(values: Sequence[float]) -> str:
+    return f"{values[0]:.3f} [{values[1]:.3f}, {values[2]:.3f}]"
+
+
+def _speed_of(r: dict[str, Any]) -> str:
+    s = r["speed"]
+    return (
+        f"Speed: {s['documents_per_cpu_s']:,.0f} documents ({s['mb_per_cpu_s']:.1f} MB of text, {s['mean_bytes']:,} bytes each) a CPU second; "
+        f"fastText's lid.176 on the same texts {r['lid_176_documents_per_cpu_s']:,.0f}.\n"
+    )
+
+
+def _agreement(r: dict[str, Any], columns: dict[str, str]) -> str:
+    rows = [
+        [
+            name,
+            a["pages"],
+            *(f"{(a if '.' not in key else a[key.split('.')[0]])[key.split('.')[-1]]:.3f}" for key in columns),
+        ]
+        for name, a in r["agreement"].items()
+    ]
+    return table(["two annotations", "pages", *columns.values()], rows)
+
+
+def web_type(r: dict[str, Any]) -> str:
+    e = r["evaluation"]
+    of = e["annotated"]
+    own = [
+        [
+            name,
+            f"{a['pages']:,} / {a['sites']:,}",
+            f"{100 * a['largest_site']:.0f} %",
+            _range([a["accuracy"], *a["accuracy_interval"]]),
+            f"{a['macro_f1']:.3f} ({len(a['classes_in_macro'])})",
+            f"{a['calibration_error']:.3f}",
+        ]
+        for name, a in of.items()
+    ]
+    baselines = [
+        [name, *(f"{of[language]['baselines'][name]['accuracy']:.3f}" for language in of)]
+        for name in of["all"]["baselines"]
+    ]
+    labels = [
+        [label, *(f"{c['precision']:.2f} / {c['recall']:.2f} / {c['f1']:.2f} ({c['support']})" for c in cells)]
+        for label, *cells in (
+            (label, *(of[language]["classes"][label] for language in ("English", "Chinese")))
+            for label in of["all"]["classes"]
+        )
+    ]
+    keep = [
+        [
+            name,
+            f"{100 * k['share_to_keep']:.0f} %",
+            f"{k['at_shipped_bound']['precision']:.3f} / {k['at_shipped_bound']['recall']:.3f}",
+            f"{k['best_precision_at_recall_0.9']:.3f} ({k['threshold']:.2f})",
+            _range([k["auc"], *k["auc_interval"]]),
+            f"{k['calibration_error']:.3f}",
+        ]
+        for name, k in e["keep"].items()
+    ]
+    w = e["wcxb"]
+    systems = ("trained on the seven", "shipped form, translated")
+    seven = [
+        [name, f"{w[name]['accuracy']:.3f}", _range([w[name]["macro_f1"], *w[name]["macro_f1_interval"]]),
+         *(f"{c['f1']:.2f}" for c in w[name]["classes"].values())]
+        for name in systems
+    ]  # fmt: skip
+    seven.append(
+        ["fastText, words alone", f"{r['fasttext']['accuracy']:.3f}", f"{r['fasttext']['macro_f1']:.3f}", *[""] * 7]
+    )
+    tables = [
+        table(
+            [f"WCXB-dev, {w['pages']:,} pages, {w['sites']:,} sites", "accuracy", "macro-F1 [95 %]", *w[systems[0]]["classes"]], seven
+        ),
+        table(["annotated pages, twelve types", "pages / sites", "largest site", "accuracy [95 %]", "macro-F1 (types)", "calibration error"], own),
+        table(
+            ["keep: article, documentation, encyclopedia", "share", "precision / recall at 0.5", "best precision at recall 0.9 (bound)",
+             "AUC [95 %]", "calibration error"],
+            keep,
+        ),
+        table(["precision / recall / F1 (pages)", "English", "Chinese"], labels),
+        table(["accuracy", *of], [*baselines, ["**the model**", *(f"{a['accuracy']:.3f}" for a in of.values())]]),
+        _agreement(r, {"web_type": "kappa, twelve types", "keep": "kappa, keep"}),
+    ]  # fmt: skip
+    return "\n\n".join(tables) + "\n\n" + _speed_of(r) + taken_on(r, "page_classifiers")
+
+
+def quality(r: dict[str, Any]) -> str:
+    e = r["evaluation"]
+    first = next(iter(e.values()))
+    rows = [[name, *(_range(a["auc"][name]) for a in e.values())] for name in first["auc"]]
+    rows.append(["fastText, words alone", *(_range(r["fasttext"][language]) for language in e)])
+    about = [
+        [
+            name,
+            f"{a['pages']:,} / {a['sites']:,}",
+            f"{100 * a['largest_site']:.0f} %",
+            f"{100 * a['share_good']:.0f} %",
+            f"{a['rank_correlation_with_score']:.3f}",
+            f"{a['calibration_error']:.3f}",
+            *(f"{v:.2f}" for v in a["auc_of_dimensions"].values()),
+        ]
+        for name, a in e.items()
+    ]
+    bounds = [
+        [f"{first['bounds'][i]['bound']}",
+         *(f"{100 * b['good_kept']:.0f} / {100 * b['poor_dropped']:.0f} / {100 * b['dropped']:.0f}" for b in (a["bounds"][i] for a in e.values()))]
+        for i in range(len(first["bounds"]))
+    ]  # fmt: skip
+    bins = [[name, " ".join(f"{b['true']:.2f}" for b in a["calibration"])] for name, a in e.items()]
+    dimensions = {f"dimensions.{name}": name for name in first["auc_of_dimensions"]}
+    tables = [
+        table(["ROC AUC, good against poor [95 %]", *e], rows),
+        table(["", "pages / sites", "largest site", "good", "rank correlation with the score", "calibration error",
+               *(f"AUC, {n} ≥ 2" for n in first["auc_of_dimensions"])], about),
+        table(["bound: % of good kept / poor dropped / all dropped", *e], bounds),
+        table(["share of good by tenth of the probability", ""], bins),
+        _agreement(r, {"good": "kappa, good", "auc_of_second_score": "AUC of the second's score", **dimensions}),
+    ]  # fmt: skip
+    return "\n\n".join(tables) + "\n\n" + _speed_of(r) + taken_on(r, "page_classifiers")
+
+
+def safety(r: dict[str, Any]) -> str:
+    e = r["evaluation"]
+    rows = [
+        [
+            name,
+            f"{e[name]['pages']:,}",
+            ", ".join(f"{n} {label}" for label, n in e[name]["unsafe_by_class"].items()),
+            "–" if e[name]["auc"] is None else f"{e[name]['auc']:.3f}",
+            *(f"{b['found']} of {b['of']}; {b['false_alarms']}" for b in e[name]["bounds"]),
+        ]
+        for name in ("English", "Chinese")
+    ]
+    header = ["", "pages", "unsafe", "AUC", *(f"found; false alarms at {b['bound']}" for b in e["English"]["bounds"])]
+    right, found = e["label_right_of_found"]
+    text = f"Of {found} unsafe pages found at 0.5, {right} have the right class.\n"
+    tables = [table(header, rows), _agreement(r, {"safety": "kappa, four classes"})]
+    return "\n\n".join(tables) + "\n\n" + text + "\n" + _speed_of(r) + taken_on(r, "page_classifiers")
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
@@ -511,6 +652,9 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
             line_scan,
             line_speed,
             line_spark,
+            web_type,
+            quality,
+            safety,
         ),
     )
 }

@@ -33,6 +33,7 @@ def agreement(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
     good = np.array([is_good(row["quality"]) for row in a])
     return {
         "pages": len(rows),
+        "share_good": [round(float(good.mean()), 4), round(sum(is_good(r["quality"]) for r in b) / len(b), 4)],
         "web_type": round(kappa([r["web_type"] for r in a], [r["web_type"] for r in b]), 4),
         "keep": round(kappa([r["web_type"] in DETAIL for r in a], [r["web_type"] in DETAIL for r in b]), 4),
         "good": round(kappa(good.tolist(), [is_good(r["quality"]) for r in b]), 4),
@@ -45,10 +46,15 @@ def agreement(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def report() -> dict[str, Any]:
+    """All figures, of all pages and by language."""
     every = pairs()
-    for name, code in (("all", None), ("English", "en"), ("Chinese", "zh")):
-        print(name, json.dumps(agreement([p for p in every if code in (None, p[0]["language"])])))
+    languages = (("all", None), ("English", "en"), ("Chinese", "zh"))
+    return {name: agreement([p for p in every if code in (None, p[0]["language"])]) for name, code in languages}
+
+
+def main() -> int:
+    print(json.dumps(report(), indent=2))
     return 0
 
 

@@ -1,0 +1,155 @@
+"""The page classifiers: quality in five folds by site, agreement of annotators, speed.
+
+    python benchmarks/page_classifiers.py [--data DIR]
+
+Quality is what `python -m classifiers.<name>.evaluate` prints. Beside it, in the same folds, stands what other pipelines
+use for such tasks: fastText's supervised classifier, on words (a Chinese character is a word). Speed is CPU time of one
+process, batches of 256 annotated pages as preparation leaves them, the fastest of five passes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+import numpy.typing as npt
+
+from classifiers import agreement, base, evaluation
+from classifiers.features import features_of
+from classifiers.labelled import WCXB_TYPES, LabelledPage, batch_of, load_pages
+from classifiers.metrics import accuracy, auc, interval, macro_f1
+from classifiers.quality import evaluate as quality_evaluate
+from classifiers.quality.labels import is_good
+from classifiers.quality.train import chosen as with_text
+from classifiers.safety import evaluate as safety_evaluate
+from classifiers.web_type import evaluate as web_type_evaluate
+
+ROWS = 256
+PASSES = 5
+WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
+
+
+def tell(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def words(page: LabelledPage) -> str:
+    """What fastText sees: title and text as words."""
+    return " ".join(WORD.findall(f"{page.extraction.title or ''} {page.extraction.text}".lower()))
+
+
+def fasttext_folds(pages: Sequence[LabelledPage], labels: Sequence[int], classes: int) -> npt.NDArray[np.float64]:
+    """Probabilities of a fastText classifier (word pairs, 25 epochs) that has not seen the page's site, float64 (n, classes)."""
+    import fasttext
+
+    parts = evaluation.outer_folds(pages)
+    texts = [words(page) for page in pages]
+    out = np.zeros((len(pages), classes))
+    with tempfile.TemporaryDirectory() as folder:
+        for fold in range(evaluation.FOLDS):
+            path = Path(folder) / "train.txt"
+            rest = np.flatnonzero(parts != fold).tolist()
+            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in rest), encoding="utf-8")
+            model = fasttext.train_supervised(
+                str(path), wordNgrams=2, dim=64, epoch=25, lr=0.5, minCount=2, bucket=200_000, thread=1, verbose=0
+            )
+            for i in np.flatnonzero(parts == fold).tolist():
+                for name, p in zip(*model.predict(texts[i], k=classes), strict=True):
+                    out[i, int(name.removeprefix("__label__"))] = p
+    return out
+
+
+def fasttext_web_type(pages: Sequence[LabelledPage]) -> dict[str, Any]:
+    wcxb = [page for page in pages if page.wcxb_type]
+    true = np.array([WCXB_TYPES.index(page.wcxb_type or "") for page in wcxb])
+    said = fasttext_folds(wcxb, true.tolist(), len(WCXB_TYPES)).argmax(1)
+    return {
+        "accuracy": round(accuracy(said, true), 4),
+        "macro_f1": round(macro_f1(said, true, range(len(WCXB_TYPES))), 4),
+    }
+
+
+def fasttext_quality(pages: Sequence[LabelledPage]) -> dict[str, list[float]]:
+    chosen = [pages[i] for i in with_text(pages)]
+    good = np.array([is_good(page.annotation["quality"]) for page in chosen if page.annotation])
+    p = fasttext_folds(chosen, good.astype(int).tolist(), 2)[:, 1]
+    out = {}
+    for language, code in evaluation.LANGUAGES.items():
+        of = evaluation.of_language(chosen, code)
+        groups = [chosen[i].group for i in of]
+        out[language] = [round(auc(p[of], good[of]), 4), *interval(auc, (p[of], good[of]), groups)]
+    return out
+
+
+def cpu_of(call: Callable[[], object]) -> float:
+    """CPU seconds of the fastest of PASSES."""
+    times = []
+    for _ in range(PASSES):
+        gc.collect()
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def speed(name: str, pages: Sequence[LabelledPage]) -> dict[str, float]:
+    """Documents, and megabytes of text, a CPU second."""
+    model = base.load(name)
+    batches = [batch_of(pages[i : i + ROWS]) for i in range(0, len(pages), ROWS)]
+    seconds = cpu_of(lambda: [model.scores(batch) for batch in batches])
+    size = sum(len(page.extraction.text.encode()) for page in pages)
+    return {
+        "pages": len(pages),
+        "documents_per_cpu_s": round(len(pages) / seconds, 1),
+        "mb_per_cpu_s": round(size / 1e6 / seconds, 2),
+        "mean_bytes": round(size / len(pages)),
+    }
+
+
+def fasttext_speed(pages: Sequence[LabelledPage]) -> float:
+    """Documents a CPU second of lid.176, the fastText classifier that preparation uses: words and prediction."""
+    import fasttext
+
+    from pipeline.preparation import language
+
+    model = fasttext.load_model(str(Path(language.__file__).parent / "weights" / "lid.176.ftz"))
+    texts = [page.extraction.text.replace("\n", " ") for page in pages]
+    return round(len(pages) / cpu_of(lambda: [model.predict(text, k=1) for text in texts]), 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+    options = parser.parse_args()
+    pages = load_pages(options.data)
+    annotated = [page for page in pages if page.annotation]
+    speeds = {name: speed(name, annotated) for name in base.NAMES}
+    reference = fasttext_speed(annotated)
+    tell("speed measured")
+    found = features_of(batch_of(pages))
+    agreed = agreement.report()
+    peers = {"web_type": fasttext_web_type(pages), "quality": fasttext_quality(pages)}
+    tell("fastText done")
+    for name, module in (
+        ("web_type", web_type_evaluate),
+        ("quality", quality_evaluate),
+        ("safety", safety_evaluate),
+    ):
+        result = {"evaluation": module.evaluate(pages, found, options.data), "speed": speeds[name]}
+        result |= {"lid_176_documents_per_cpu_s": reference, "agreement": agreed}
+        if name in peers:
+            result["fasttext"] = peers[name]
+        machine.save(name, result)
+
+
+if __name__ == "__main__":
+    main()
