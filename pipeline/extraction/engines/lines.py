@@ -101,10 +101,11 @@ class Engine(engines.Engine):
         cleaned = joined if is_clean(joined) else clean_characters(joined)
         if len(cleaned) != len(joined) or cleaned.count("\n") != len(of_text) - 1:
             # a character went, which can leave white space behind, or became the end of a line
-            return assemble(
+            made = assemble(
                 Line(text, tag, share, score, keep)
                 for (_, text, tag), share, score, keep in zip(of_text, shares, line_scores, keeps, strict=True)
             )
+            return dataclasses.replace(made, line_scores=made.line_scores or [])  # of a line that vanished too
         rows = list(zip(cleaned.split("\n"), (tag for _, _, tag in of_text), shares, line_scores, keeps, strict=True))
         if (counts[:, L_KIND] == K_CODE).any():
             rows = _code(rows)

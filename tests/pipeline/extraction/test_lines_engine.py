@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from classifiers.clutter.metrics import gram_f1, word_f1
@@ -153,6 +153,7 @@ def test_what_counts_as_clean_is_left_alone_by_cleaning(text: str) -> None:
         assert clean_characters(text) == text
 
 
+@example(["<a>", "\x00"])
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(

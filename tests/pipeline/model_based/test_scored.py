@@ -118,9 +118,12 @@ def test_an_unknown_type_is_an_error_that_names_the_known() -> None:
 
 
 def test_safety_tells_the_class_and_drops_only_when_asked() -> None:
-    page = doc("Casino bonus! Play online slots, poker and roulette at the best online casino. Free spins, jackpots,
-    betting.\n" * 5,
-               title="Best online casino – free spins, sports betting", url="http://casino-slots.example.com/")  # fmt: skip
+    page = doc(
+        "Casino bonus! Play online slots, poker and roulette at the best online casino. Free spins, sports betting.\n"
+        * 5,
+        title="Best online casino – free spins, sports betting",
+        url="http://casino-slots.example.com/",
+    )
     assert isinstance(Safety()(page), Document)
     verdict = Safety(max=0.5)(page)
     assert isinstance(verdict, Drop)
