@@ -502,7 +502,8 @@ def _range(values: Sequence[float]) -> str:
 def _speed_of(r: dict[str, Any]) -> str:
     s = r["speed"]
     return (
-        f"Speed: {s['documents_per_cpu_s']:,.0f} documents ({s['mb_per_cpu_s']:.1f} MB of text, {s['mean_bytes']:,} bytes each) a CPU second; "
+        f"Speed: {s['documents_per_cpu_s']:,.0f} documents ({s['mb_per_cpu_s']:.1f} MB of text, {s['mean_bytes']:,} bytes "
+        "each) a CPU second; "
         f"fastText's lid.176 on the same texts {r['lid_176_documents_per_cpu_s']:,.0f}.\n"
     )
 
@@ -567,11 +568,22 @@ def web_type(r: dict[str, Any]) -> str:
     )
     tables = [
         table(
-            [f"WCXB-dev, {w['pages']:,} pages, {w['sites']:,} sites", "accuracy", "macro-F1 [95 %]", *w[systems[0]]["classes"]], seven
+            [
+                f"WCXB-dev, {w['pages']:,} pages, {w['sites']:,} sites",
+                "accuracy",
+                "macro-F1 [95 %]",
+                *w[systems[0]]["classes"],
+            ],
+            seven,
         ),
-        table(["annotated pages, twelve types", "pages / sites", "largest site", "accuracy [95 %]", "macro-F1 (types)", "calibration error"], own),
         table(
-            ["keep: article, documentation, encyclopedia", "share", "precision / recall at 0.5", "best precision at recall 0.9 (bound)",
+            ["annotated pages, twelve types", "pages / sites", "largest site", "accuracy [95 %]", "macro-F1 (types)",
+             "calibration error"],
+            own,
+        ),
+        table(
+            ["keep: article, documentation, encyclopedia", "share", "precision / recall at 0.5",
+             "best precision at recall 0.9 (bound)",
              "AUC [95 %]", "calibration error"],
             keep,
         ),
@@ -601,7 +613,8 @@ def quality(r: dict[str, Any]) -> str:
     ]
     bounds = [
         [f"{first['bounds'][i]['bound']}",
-         *(f"{100 * b['good_kept']:.0f} / {100 * b['poor_dropped']:.0f} / {100 * b['dropped']:.0f}" for b in (a["bounds"][i] for a in e.values()))]
+         *(f"{100 * b['good_kept']:.0f} / {100 * b['poor_dropped']:.0f} / {100 * b['dropped']:.0f}"
+           for b in (a["bounds"][i] for a in e.values()))]
         for i in range(len(first["bounds"]))
     ]  # fmt: skip
     bins = [[name, " ".join(f"{b['true']:.2f}" for b in a["calibration"])] for name, a in e.items()]

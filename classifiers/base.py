@@ -100,13 +100,17 @@ class Classifier(abc.ABC):
         return np.rint(self.predict_proba(pages).astype(np.float64) * SCALE).astype(np.uint16)
 
 
-@functools.lru_cache(maxsize=8)
 def load(name: str, path: str | None = None) -> Classifier:
     """The shipped model of that name, or the one in folder `path`: `small.safetensors`, `lexicon.json`, or a Hugging
     Face checkpoint (a folder with `config.json`, or a hub name). Kept in memory: once a process.
 
     :raises ValueError: if there is no such model, or it was trained on other features than this code computes.
     """
+    return _load(name, path)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(name: str, path: str | None) -> Classifier:
     if path is None:
         if name not in NAMES:
             raise ValueError(f"no classifier {name!r}; there are: {', '.join(NAMES)}")
