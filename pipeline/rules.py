@@ -145,6 +145,8 @@ def _add_row(row: dict[str, Any], reports: dict[str, StepReport], by_name: dict[
                 keep,
             )
     for measured in row["rule_values"] or ():
+        if measured["rule"] not in reports:  # an earlier stage measured it
+            continue
         one = reports[measured["rule"]]
         if not isinstance(one.step, Rule):
             one.alone[language or ""] += int(measured["value"] or 0)

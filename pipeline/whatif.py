@@ -93,12 +93,18 @@ def changed_rules(config: StageConfig, overrides: Sequence[str]) -> dict[str, tu
     }
 
 
-def rows(output: str) -> Iterator[dict[str, Any]]:
-    """Rows that reached the rules, file by file."""
+def rows(output: str, config: StageConfig) -> Iterator[tuple[dict[str, Any], dict[str, float | None]]]:
+    """Rows that reached the stage's rules, file by file, with what its steps measured, in their order.
+
+    Values that earlier stages measured are left out: the rows have passed those.
+    """
+    labels = config.labels()
     for table in read_documents(output, columns=COLUMNS):
         for row in table.to_pylist():
-            if row["rule_values"]:
-                yield row
+            found = {v["rule"]: v["value"] for v in row["rule_values"] or ()}
+            values = {label: found[label] for label in labels if label in found}
+            if values:
+                yield row, values
 
 
 def outcome(output: str, overrides: Sequence[str], examples: int = 3) -> Outcome:
@@ -107,9 +113,8 @@ def outcome(output: str, overrides: Sequence[str], examples: int = 3) -> Outcome
     changed = changed_rules(config, overrides)
     rules = {label: s for label, s in zip(config.labels(), config.steps, strict=True) if isinstance(s, Rule)}
     result = Outcome(changes={label: Change(label) for label in changed})
-    for row in rows(output):
+    for row, values in rows(output, config):
         language, size = row["language"] or "unknown", len(row["text"] or "")
-        values = {v["rule"]: v["value"] for v in row["rule_values"]}
 
         def first(which: int, values: dict[str, Any] = values, row: dict[str, Any] = row) -> str | None:
             for label, value in values.items():  # in the order of the steps
@@ -189,10 +194,9 @@ def curve(output: str, label: str, points: int = 11) -> list[str]:
     if label not in rules:
         raise UserError(f"no rule {label!r} in this output; there are: {', '.join(rules)}")
     values: dict[str, list[float]] = {}
-    for row in rows(output):
-        for measured in row["rule_values"]:
-            if measured["rule"] == label and measured["value"] is not None:
-                values.setdefault(row["language"] or "unknown", []).append(measured["value"])
+    for row, measured in rows(output, config):
+        if measured.get(label) is not None:
+            values.setdefault(row["language"] or "unknown", []).append(measured[label] or 0.0)
     rule = rules[label]
     lines = [f"{label} ({rule.unit}); stored: min {rule.min}, max {rule.max}; all documents, each rule by itself"]
     for language, found in sorted(values.items()):

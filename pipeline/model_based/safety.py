@@ -111,7 +111,7 @@ class UnsafeSites(CrossDocumentStep):
         share = flagged / n
         centre = share + z * z / (2 * n)
         spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-        return (centre - spread) / (1 + z * z / n)
+        return max(0.0, (centre - spread) / (1 + z * z / n))
 
     def verdict(self, domain: str, pages: int, flagged: int) -> str | None:
         """Why a site is dropped (`listed_site`, `unsafe_site`), or None."""

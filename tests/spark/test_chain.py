@@ -17,12 +17,15 @@ import pytest
 from pipeline import explain, rules
 from pipeline.funnel import funnel_lines
 from pipeline.funnel import read_records as read_run_records
+from pipeline.model_based.scoring import of_classifier
 from pipeline.outputs import read_all, read_manifest
 from pipeline.preparation.readers import InputOptions, read_records
+from pipeline.schema import from_table
 from pipeline.spark.removal import remove_from_output
 from pipeline.steps import STAGES
 from pipeline.tokenization.shards import read_manifest as read_shard_manifest
 from pipeline.tokenization.shards import read_shards, shard_tokenizer, verify
+from pipeline.whatif import outcome
 from tests.conftest import SAMPLE
 from tests.spark.helpers import ROOT, reasons, rows, run, stage_config
 
@@ -349,3 +352,24 @@ def test_rules_page_is_what_the_demo_did(chain: Path) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         RULES.write_text(page, encoding="utf-8")
     assert RULES.read_text(encoding="utf-8") == page
+
+
+def test_another_bound_on_a_classifier_needs_no_run(chain: Path) -> None:
+    """`whatif` on the model-based stage says what the stored scores say, for rows that an earlier step dropped too."""
+    output = str(chain / "model_based")
+    kept = [(d.language, of_classifier(d, "quality")["good"]) for d in from_table(rows(output, "kept"))]
+    found = outcome(output, ["steps.quality.min={default: 0.6, zh: 0.9}"])
+    assert found.kept_before == Counter(language for language, _ in kept)
+    assert found.kept_after == Counter(k for k, p in kept if p >= (0.9 if k == "zh" else 0.6))
+    assert sum(found.kept_after.values()) < sum(found.kept_before.values())
+    types = outcome(output, ["steps.web_type.min=0"])
+    again = [d for d in from_table(rows(output)) if of_classifier(d, "quality")["good"] >= 0.2]
+    assert types.kept_after == Counter(d.language for d in again)
+    assert sum(types.kept_after.values()) > len(kept)
+
+
+def test_the_report_on_rules_is_of_its_own_stage(chain: Path) -> None:
+    reports = rules.report(str(chain / "model_based"))
+    assert [r.label for r in reports] == ["safety", "unsafe_sites", "clutter", "web_type", "quality"]
+    dropped = {r.label: sum(r.dropped.values()) for r in reports if r.dropped}
+    assert dropped == Counter(rows(chain / "model_based", "dropped")["drop_step"].to_pylist())
