@@ -92,8 +92,7 @@ def read_pages(path: str) -> Iterator[dict[str, Any]]:
     """
     place = Path(path)
     if place.suffix in (".jsonl", ".json"):
-        with place.open(encoding="utf-8") as f:
-            rows: Iterator[dict[str, Any]] = map(json.loads, f.readlines())
+        rows: Iterator[dict[str, Any]] = _lines(place)
     else:
         import pyarrow.dataset as ds
 
@@ -109,27 +108,46 @@ def read_pages(path: str) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as f:
+        yield from map(json.loads, f)
+
+
 def draw(rows: Iterator[dict[str, Any]], number: int, seed: int) -> list[dict[str, Any]]:
-    """As many of each language, at most SITE_SHARE from one site, by hash of seed and id: the same for any order of the rows."""
-    by_language: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        by_language[row.get("language") or "unknown"].append(row)
+    """As many of each language, at most SITE_SHARE from one site, by hash of seed and id: the same for any order of the rows.
+
+    Holds a few times `number` rows of each language, however many there are.
+    """
     limit = max(1, int(SITE_SHARE * number))
+    by_language: dict[str, list[_Ranked]] = defaultdict(list)
+    for row in rows:
+        own = by_language[row.get("language") or "unknown"]
+        site = row.get("domain") or (row.get("url") or "").partition("://")[2].partition("/")[0] or row["id"]
+        own.append((xxhash.xxh3_64_intdigest(f"{seed} {row['id']}".encode()), site, row))
+        if len(own) > 4 * number + 100:
+            own[:] = _first(own, number, limit, Counter())
+    for own in by_language.values():  # so that what follows does not depend on when they were thinned out
+        own[:] = _first(own, number, limit, Counter())
     chosen: list[dict[str, Any]] = []
     sites: Counter[str] = Counter()
-    left = number
     # Small languages first: what they cannot give falls to the others.
     for place, (_, own) in enumerate(sorted(by_language.items(), key=lambda item: (len(item[1]), item[0]))):
-        share = left // (len(by_language) - place)
-        taken = 0
-        for row in sorted(own, key=lambda r: xxhash.xxh3_64_intdigest(f"{seed} {r['id']}".encode())):
-            site = row.get("domain") or (row.get("url") or row["id"]).partition("://")[2].partition("/")[0] or row["id"]
-            if taken < share and sites[site] < limit:
-                sites[site] += 1
-                taken += 1
-                chosen.append(row)
-        left -= taken
+        share = (number - len(chosen)) // (len(by_language) - place)
+        chosen += [row for *_, row in _first(own, share, limit, sites)]
     return chosen
+
+
+_Ranked = tuple[int, str, dict[str, Any]]
+
+
+def _first(rows: Sequence[_Ranked], number: int, limit: int, sites: Counter[str]) -> list[_Ranked]:
+    """The first rows by hash, at most `limit` of a site; `sites` counts on."""
+    out: list[_Ranked] = []
+    for ranked in sorted(rows, key=lambda r: r[:2]):
+        if len(out) < number and sites[ranked[1]] < limit:
+            sites[ranked[1]] += 1
+            out.append(ranked)
+    return out
 
 
 def shown(row: dict[str, Any]) -> str:
@@ -217,6 +235,7 @@ def annotate(task: Task, row: dict[str, Any], endpoint: Endpoint, pause: float =
         try:
             content = endpoint.ask(messages)
         except urllib.error.HTTPError as e:
+            e.close()
             if last or (e.code < 500 and e.code not in (408, 429)):
                 raise
             wait = e.headers.get("Retry-After") or ""
