@@ -75,7 +75,6 @@ class HuggingFaceClassifier(Classifier):
         import torch
         from transformers import AutoModelForSequenceClassification
 
-        torch.set_num_threads(1)
         model = AutoModelForSequenceClassification.from_pretrained(self.path, dtype=torch.float32)
         return model.to(device()).eval()
 
@@ -108,6 +107,7 @@ class HuggingFaceClassifier(Classifier):
         """Float64 (n, classes)."""
         import torch
 
+        torch.set_num_threads(1)  # one a worker; and what is added up in which order shall not depend on the machine
         batch = Batch.of(pages)
         texts = [page_text(batch, i)[: 8 * self.max_tokens] for i in range(len(batch))]
         ids: list[list[int]] = (
@@ -149,11 +149,12 @@ def fine_tune(
 ) -> HuggingFaceClassifier:
     """Fine-tune a checkpoint's encoder, with a new head, on weighted soft labels; write it to `out`.
 
-    One device, AdamW, linear decay after a tenth of warm-up. The same data and seed give the same weights on the same machine.
+    One device, AdamW, linear decay after a tenth of warm-up. The same data and seed give the same weights on the same kind of machine.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    torch.set_num_threads(os.cpu_count() or 1)  # the random numbers of dropout are dealt out over threads
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -190,7 +191,7 @@ def fine_tune(
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            total += float(loss) * len(own)
+            total += float(loss.detach()) * len(own)
         print(f"epoch {epoch + 1} of {epochs}: loss {total / len(texts):.4f}", file=sys.stderr, flush=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
