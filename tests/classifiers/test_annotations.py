@@ -105,10 +105,16 @@ def test_the_readme_is_of_these_files(first: list[Row], second: list[Row]) -> No
     assert files == set(told)
     for name, value in told.items():
         assert hashlib.sha256((ANNOTATIONS / name).read_bytes()).hexdigest() == value, name
-    for rows, said in ((first, r"([\d,]+) pages, ([\d,]+) of them Chinese"), (second, r"of ([\d,]+) of them, ([\d,]+) Chin")):
+    for rows, said in (
+        (first, r"([\d,]+) pages, ([\d,]+) of them Chinese"),
+        (second, r"of ([\d,]+) of them, ([\d,]+) Chin"),
+    ):
         found = re.search(said, text)
         assert found is not None
-        assert [int(n.replace(",", "")) for n in found.groups()] == [len(rows), sum(r["language"] == "zh" for r in rows)]
+        assert [int(n.replace(",", "")) for n in found.groups()] == [
+            len(rows),
+            sum(r["language"] == "zh" for r in rows),
+        ]
 
 
 def test_the_guide_to_quality_counts_as_the_code_does() -> None:
@@ -124,9 +130,10 @@ def test_the_guide_to_quality_counts_as_the_code_does() -> None:
 def test_what_good_is() -> None:
     assert quality.score([3, 3, 3, 3, 3]) == 1.0
     assert quality.score([0, 0, 0, 0, 0]) == 0.0
-    assert quality.is_good([2, 2, 2, 2, 3]) is False  # 14 of 18 would be needed
+    assert quality.is_good([2, 2, 2, 2, 2]) is False
+    assert quality.is_good([2, 2, 2, 2, 3]) is True  # 14 of 18
     assert quality.is_good([3, 3, 3, 3, 1]) is False  # 14 of 18, but nothing is learned
-    assert quality.is_good([3, 2, 2, 3, 2]) is True
+    assert quality.is_good([3, 2, 2, 2, 2]) is False  # 13 of 18
 
 
 @pytest.mark.parametrize(("name", "labels"), [("web_type", WEB_TYPES), ("safety", SAFETY)])
@@ -158,5 +165,3 @@ def test_equal_annotations_agree_wholly(second: list[Row]) -> None:
     assert figures["share_good"][0] == figures["share_good"][1]
     other = [{**row, "web_type": second[i - 1]["web_type"]} for i, row in enumerate(second)]
     assert agreement.agreement(list(zip(second, other, strict=True)))["web_type"] < 0.5
-
-

@@ -55,8 +55,7 @@ def test_weighted_kappa_by_hand() -> None:
     a, b = [0, 0, 1, 2], [0, 1, 1, 0]
     assert kappa(a, b, order=[0, 1, 2]) == pytest.approx(-0.25)
     assert kappa(a, b, order=[0, 1, 2, 3]) == pytest.approx(-0.25), "values that nobody gave change nothing"
-    near, far = [0, 1, 2, 2], [0, 1, 2, 0]
-    first = [0, 1, 2, 1]
+    first, near, far = [0, 1, 2, 0, 1, 2], [0, 1, 2, 1, 1, 2], [0, 1, 2, 2, 1, 2]
     assert kappa(first, near, order=[0, 1, 2]) > kappa(first, far, order=[0, 1, 2])
 
 
