@@ -266,7 +266,9 @@ def _hash_words(data, ends, classes, out, starts, numbers):  # type: ignore[no-u
         for i in range(n):
             out[k + i] = _finished(_mixed(words[i], 7 + field)) & np.uint32(_MASK)
         for i in range(1, n):
-            out[k + n + i - 1] = _finished(_mixed(_mixed(words[i], words[i - 1]), 77 + field)) & np.uint32(_MASK)
+            out[k + n + i - 1] = _finished(_mixed(_mixed(_finished(words[i - 1]), words[i]), 77 + field)) & np.uint32(
+                _MASK
+            )
         total = max(0, 2 * n - 1)
         if field == 3 and n > 0:
             numbers[piece // 4, 4] = n
@@ -289,7 +291,7 @@ def _hash_words(data, ends, classes, out, starts, numbers):  # type: ignore[no-u
             if n > 8:
                 grams = np.empty(n - 3, np.uint32)
                 for i in range(n - 3):
-                    grams[i] = _mixed(_mixed(_mixed(words[i], words[i + 1]), words[i + 2]), words[i + 3])
+                    grams[i] = _mixed(_mixed(_mixed(_finished(words[i]), words[i + 1]), words[i + 2]), words[i + 3])
                 grams = np.sort(grams)
                 repeated = 0
                 for i in range(1, len(grams)):

@@ -22,7 +22,7 @@ from classifiers.small import softmax
 
 MAX_CHARACTERS = 10_000
 NUMBERS = ("title", "address", "text", "density")
-_WORDS = re.compile(r"[^0-9a-z\u3400-\u9fff]+")
+_BETWEEN = re.compile(r"[^0-9a-z\u3400-\u9fff]+|(?<=[0-9a-z])(?=[\u3400-\u9fff])|(?<=[\u3400-\u9fff])(?=[0-9a-z])")
 _CJK = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -44,7 +44,7 @@ class LexiconModel(Classifier):
         for number, label in enumerate(self.labels[1:]):
             for language, terms in self.terms[label].items():
                 for term, weight in terms.items():
-                    found[f" {term} " if language == "en" else term] = (number, weight)
+                    found[f" {_plain(term)} " if language == "en" else _plain(term)] = (number, weight)
         return ahocorasick_rs.AhoCorasick(list(found)), list(found.values())
 
     def numbers(self, pages: Batch | Sequence[str]) -> npt.NDArray[np.float64]:
@@ -66,10 +66,8 @@ class LexiconModel(Classifier):
     def _hits(self, text: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Summed weights of the different terms, and of all occurrences, by class."""
         machine, values = self._patterns
-        # Doubled spaces: neighbours share none, so that each can be found.
-        plain = " " + _WORDS.sub("  ", text.lower()) + " "
         counts: dict[int, int] = {}
-        for number, *_ in machine.find_matches_as_indexes(plain, overlapping=True):
+        for number, *_ in machine.find_matches_as_indexes(f" {_plain(text)} ", overlapping=True):
             counts[number] = counts.get(number, 0) + 1
         sums = np.zeros((2, len(self.labels) - 1))
         for number, count in counts.items():
@@ -110,3 +108,8 @@ class LexiconModel(Classifier):
             biases=tuple(raw.pop("biases")),
             meta=raw,
         )
+
+
+def _plain(text: str) -> str:
+    """Words in lower case, apart by two spaces: neighbours share none, so that each can be found; Chinese ends a word."""
+    return _BETWEEN.sub("  ", text.lower())

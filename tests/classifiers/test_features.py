@@ -72,7 +72,7 @@ def reference_hashes(text: str, field: int) -> list[int]:
     """Hashes of words and pairs, each once, ascending."""
     words = [word_hash(word) for word in WORD.findall(text)[:MAX_WORDS]]
     single = {finished(mixed(word, 7 + field)) for word in words}
-    pairs = {finished(mixed(mixed(b, a), 77 + field)) for a, b in pairwise(words)}
+    pairs = {finished(mixed(mixed(finished(a), b), 77 + field)) for a, b in pairwise(words)}
     return sorted(single | pairs)
 
 
@@ -297,7 +297,9 @@ def reference_words(text: str) -> tuple[float, float, float, float]:
     """Share of different words, the same of 300, of repeated 4-grams, of the commonest word."""
     words = [word_hash(word) for word in WORD.findall(text)[:MAX_WORDS]]
     # as they are hashed: the first two words in either order are the same
-    grams = [mixed(mixed(mixed(words[i], words[i + 1]), words[i + 2]), words[i + 3]) for i in range(len(words) - 3)]
+    grams = [
+        mixed(mixed(mixed(finished(words[i]), words[i + 1]), words[i + 2]), words[i + 3]) for i in range(len(words) - 3)
+    ]
     return (
         len(set(words)) / len(words),
         len(set(words[:300])) / len(words[:300]),
