@@ -149,7 +149,8 @@ def fine_tune(
 ) -> HuggingFaceClassifier:
     """Fine-tune a checkpoint's encoder, with a new head, on weighted soft labels; write it to `out`.
 
-    One device, AdamW, linear decay after a tenth of warm-up. The same data and seed give the same weights on the same kind of machine.
+    One device, AdamW, linear decay after a tenth of warm-up. The same data and seed give the same weights on the same kind of
+    machine.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

@@ -60,19 +60,23 @@ def word_hash(word: str) -> int:
     return out
 
 
-def finished(value: int) -> int:
+def spread(value: int) -> int:
     value ^= value >> 16
     value = value * 2246822507 & 0xFFFFFFFF
     value ^= value >> 13
     value = value * 3266489909 & 0xFFFFFFFF
-    return (value ^ value >> 16) % 2**BITS
+    return value ^ value >> 16
+
+
+def finished(value: int) -> int:
+    return spread(value) % 2**BITS
 
 
 def reference_hashes(text: str, field: int) -> list[int]:
     """Hashes of words and pairs, each once, ascending."""
     words = [word_hash(word) for word in WORD.findall(text)[:MAX_WORDS]]
     single = {finished(mixed(word, 7 + field)) for word in words}
-    pairs = {finished(mixed(mixed(finished(a), b), 77 + field)) for a, b in pairwise(words)}
+    pairs = {finished(mixed(mixed(spread(a), b), 77 + field)) for a, b in pairwise(words)}
     return sorted(single | pairs)
 
 
@@ -296,9 +300,8 @@ def test_tags_and_links_of_too_few_lines_are_not_used() -> None:
 def reference_words(text: str) -> tuple[float, float, float, float]:
     """Share of different words, the same of 300, of repeated 4-grams, of the commonest word."""
     words = [word_hash(word) for word in WORD.findall(text)[:MAX_WORDS]]
-    # as they are hashed: the first two words in either order are the same
     grams = [
-        mixed(mixed(mixed(finished(words[i]), words[i + 1]), words[i + 2]), words[i + 3]) for i in range(len(words) - 3)
+        mixed(mixed(mixed(spread(words[i]), words[i + 1]), words[i + 2]), words[i + 3]) for i in range(len(words) - 3)
     ]
     return (
         len(set(words)) / len(words),
