@@ -107,7 +107,7 @@ def features_of(batch: Batch) -> Features:
 
 
 def _per_line(batch: Batch, counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Kind and link share of every line; -1 and 0 where they are not known, or are of another number of lines."""
+    """Kind and link share of every line; -1 and 0 where they are not known, or are of fewer lines."""
     kinds: list[int] = []
     links: list[float] = []
     tags, shares = batch.line_tags, batch.line_link_share
