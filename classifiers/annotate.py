@@ -34,11 +34,11 @@ from typing import Any
 
 import xxhash
 
+from classifiers.corpus import read_pages
 from classifiers.quality.labels import DIMENSIONS
 from classifiers.safety.labels import LABELS as SAFETY
 from classifiers.web_type.labels import LABELS as WEB_TYPES
 
-COLUMNS = ("doc_id", "id", "url", "title", "language", "domain", "text")
 SITE_SHARE = 0.1
 BEGINNING, MIDDLE, END = 2400, 800, 800
 ATTEMPTS = 3
@@ -83,34 +83,6 @@ TASKS = {
     "safety": Task("safety", '{"label": "...", "evidence": "..."}', _label(SAFETY)),
     "quality": Task("quality", "{" + ", ".join(f'"{n}": 0-3' for n in DIMENSIONS) + ', "evidence": "..."}', _quality),
 }
-
-
-def read_pages(path: str) -> Iterator[dict[str, Any]]:
-    """Rows with a text, of Parquet files or a JSONL file; ids are made from the text where there are none.
-
-    :raises ValueError: if nothing there has the column `text`.
-    """
-    place = Path(path)
-    if place.suffix in (".jsonl", ".json"):
-        rows: Iterator[dict[str, Any]] = _lines(place)
-    else:
-        import pyarrow.dataset as ds
-
-        inner = place / "documents" if (place / "documents").is_dir() else place
-        data = ds.dataset(inner, format="parquet")
-        if "text" not in data.schema.names:
-            raise ValueError(f"{path}: no column 'text'; found {', '.join(data.schema.names)}")
-        names = [name for name in COLUMNS if name in data.schema.names]
-        rows = (row for batch in data.to_batches(columns=names) for row in batch.to_pylist())
-    for row in rows:
-        if (row.get("text") or "").strip():
-            row["id"] = row.get("doc_id") or row.get("id") or xxhash.xxh3_128_hexdigest(row["text"].encode())
-            yield row
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as f:
-        yield from map(json.loads, f)
 
 
 def draw(rows: Iterator[dict[str, Any]], number: int, seed: int) -> list[dict[str, Any]]:

@@ -201,9 +201,9 @@ def fine_tune(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     from classifiers.base import NAMES
-    from classifiers.labelled import batch_of, load_pages
+    from classifiers.labelled import batch_of
     from classifiers.small import folds, temperature
-    from classifiers.training import SEED, trainer
+    from classifiers.training import SEED, add_sources, sources, trainer
 
     parser = argparse.ArgumentParser(
         prog="python -m classifiers.huggingface",
@@ -211,14 +211,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("name", choices=[name for name in NAMES if name != "safety"])
     parser.add_argument("--base", required=True, help="folder or hub name of an encoder")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds html/ and warc/")
+    add_sources(parser)
     parser.add_argument("--out", type=Path, required=True, help="where the checkpoint goes")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rate", type=float, default=5e-5, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args(arguments)
     its = trainer(options.name)
-    pages = load_pages(options.data)
+    pages = sources(parser, options)
     pages = [pages[i] for i in its.chosen(pages)]
     batch, target = batch_of(pages), its.target(pages)
     held = folds(target.groups, 5, "held out") == 0  # by site: for the temperature, and for a first look

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from classifiers.base import SMALL_FILE
+from classifiers.corpus import annotated_pages
 from classifiers.features import Features, features_of
 from classifiers.labelled import LabelledPage, batch_of, data_digest, load_pages
 from classifiers.small import Settings, SmallModel, Target, fit
@@ -44,19 +45,35 @@ def train(name: str, pages: Sequence[LabelledPage], found: Features, seed: int =
     return fit(found, its.target(pages), its.LABELS, its.SETTINGS, seed)
 
 
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Options that say what to train on."""
+    parser.add_argument("--data", type=Path, help="folder that holds html/ and warc/: the shipped annotations")
+    parser.add_argument("--labels", type=Path, help="annotations of your own, by classifiers.annotate")
+    parser.add_argument("--pages", help="the pages that they are of: Parquet folder or file, or JSONL")
+
+
+def sources(parser: argparse.ArgumentParser, options: argparse.Namespace) -> list[LabelledPage]:
+    """The pages that the options name."""
+    if (options.labels is None) != (options.pages is None) or (options.data is None and options.labels is None):
+        parser.error("expected --data, or --labels with --pages, or all three")
+    pages = load_pages(options.data) if options.data else []
+    if options.labels:
+        pages += annotated_pages(options.pages, options.labels)
+    return pages
+
+
 def main(name: str, arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m classifiers.{name}.train",
         description=f"Train the small {name} classifier on the annotated pages; the same data and seed give the same weights.",
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds html/ and warc/")
-    parser.add_argument("--annotations", type=Path, help="folder of the annotations (default: the shipped ones)")
-    parser.add_argument("--out", type=Path, help="where the weights go (default: the shipped ones)")
+    add_sources(parser)
+    parser.add_argument("--out", type=Path, help="where the weights go (default: in place of the shipped ones)")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args(arguments)
     start = time.monotonic()
     its = trainer(name)
-    pages = load_pages(options.data, *([options.annotations] if options.annotations else []))
+    pages = sources(parser, options)
     pages = [pages[i] for i in its.chosen(pages)]
     print(f"{name}: {len(pages):,} pages of {len({p.group for p in pages}):,} sites", file=sys.stderr)
     model = train(name, pages, features_of(batch_of(pages)), options.seed)

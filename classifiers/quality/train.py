@@ -23,7 +23,7 @@ SOFT = 0.15
 
 def chosen(pages: Sequence[LabelledPage]) -> list[int]:
     """Annotated pages with a text: without one nothing is asked."""
-    return [i for i, page in enumerate(pages) if page.annotation and page.extraction.text.strip()]
+    return [i for i, page in enumerate(pages) if "quality" in (page.annotation or ()) and page.extraction.text.strip()]
 
 
 def target(pages: Sequence[LabelledPage]) -> Target:

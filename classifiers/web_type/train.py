@@ -26,7 +26,7 @@ SMOOTHING = 0.5
 
 def chosen(pages: Sequence[LabelledPage]) -> list[int]:
     """Annotated pages and those of WCXB."""
-    return [i for i, page in enumerate(pages) if page.annotation or page.wcxb_type]
+    return [i for i, page in enumerate(pages) if "web_type" in (page.annotation or ()) or page.wcxb_type]
 
 
 def target(pages: Sequence[LabelledPage]) -> Target:
@@ -35,7 +35,7 @@ def target(pages: Sequence[LabelledPage]) -> Target:
     wanted = np.zeros((len(pages), len(LABELS)), np.float32)
     weights = np.ones(len(pages), np.float32)
     for i, page in enumerate(pages):
-        if page.annotation:
+        if page.annotation and "web_type" in page.annotation:
             wanted[i, LABELS.index(page.annotation["web_type"])] = 1
         else:
             assert page.wcxb_type

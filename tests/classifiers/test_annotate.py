@@ -226,3 +226,38 @@ def test_what_is_not_there_is_said(serve: Any, tmp_path: Path, capsys: Any) -> N
     assert "no column 'text'; found body" in capsys.readouterr().err
     assert run("web_type", str(tmp_path / "none.jsonl"), server, tmp_path / "o") == 2
     assert "none.jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["quality", "web_type"])
+def test_own_labels_make_a_model_of_ones_own(serve: Any, tmp_path: Path, task: str) -> None:
+    """Annotate, train on it, load it, judge: each by its command."""
+    pytest.importorskip("lightgbm")
+    from classifiers import training
+    from classifiers.base import load
+
+    kinds = [["mill", "river", "flour"], ["casino", "bonus", "slots"]]
+    pages = [
+        {"id": f"{i:032d}", "url": f"http://s{i % 30}.com/{i}", "language": "en",
+         "text": "\n".join(f"The {kinds[i % 2][(i + j) % 3]} of the town {j}" for j in range(6))}
+        for i in range(120)
+    ]  # fmt: skip
+
+    def answer(body: dict[str, Any], _: int) -> str:
+        good = "mill" in body["messages"][1]["content"].partition("TEXT:")[2]
+        if task == "web_type":
+            return json.dumps({"label": "article" if good else "service", "evidence": "of the town"})
+        return json.dumps({**dict.fromkeys(annotate.DIMENSIONS, 3 if good else 0), "evidence": "of the town"})
+
+    source, labels = write(tmp_path / "pages.jsonl", pages), tmp_path / "labels.jsonl"
+    assert run(task, source, serve(answer), labels, "--number", "100") == 0
+    assert len(read(labels)) == 100
+    out = tmp_path / "model"
+    assert training.main(task, ["--labels", str(labels), "--pages", source, "--out", str(out)]) == 0
+    model = load(task, str(out))
+    rest = [p for p in pages if p["id"] not in {r["id"] for r in read(labels)}]
+    said = model.predict([p["text"] for p in rest])
+    wanted = ("good", "poor") if task == "quality" else ("article", "service")
+    assert said == [wanted[0 if "mill" in p["text"] else 1] for p in rest]
+    (tmp_path / "few.jsonl").write_text(json.dumps(pages[0]) + "\n")
+    with pytest.raises(ValueError, match="99 of 100 annotated pages are not in"):
+        training.main(task, ["--labels", str(labels), "--pages", str(tmp_path / "few.jsonl"), "--out", str(out)])
