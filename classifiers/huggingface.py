@@ -186,9 +186,9 @@ def fine_tune(
             logits = model(**inputs).logits.float()
             wanted = torch.from_numpy(target.wanted[own]).to(logits.device)
             weight = torch.from_numpy(target.weights[own]).to(logits.device)
-            loss = (weight * -(wanted * torch.log_softmax(logits, -1)).sum(-1)).mean()
+            loss: Any = (weight * -(wanted * torch.log_softmax(logits, -1)).sum(-1)).mean()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
