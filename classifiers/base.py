@@ -129,7 +129,12 @@ def _load(name: str, path: str | None) -> Classifier:
         raise ValueError(f"{place}: found no {SMALL_FILE}, {LEXICON_FILE} or config.json (a Hugging Face checkpoint)")
     from classifiers.huggingface import HuggingFaceClassifier
 
-    return HuggingFaceClassifier(path)
+    try:
+        return HuggingFaceClassifier(path)
+    except ImportError as e:
+        raise ValueError(
+            f"{path}: no small model is there; a Hugging Face checkpoint takes `scripts/setup.sh hf` ({e})"
+        ) from e
 
 
 def digest(data: bytes) -> str:
