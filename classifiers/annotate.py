@@ -17,6 +17,7 @@ again; what fails three times is written to `OUT.failed`. Killed and started aga
 from __future__ import annotations
 
 import argparse
+import http.client
 import importlib.resources
 import json
 import os
@@ -157,7 +158,7 @@ def checked(task: Task, row: dict[str, Any], content: str) -> dict[str, Any]:
         raise AnswerError(f"the answer is {content[:80]!r}; expected JSON such as {task.form}") from e
     value = task.check(answer)
     evidence = str(answer.get("evidence") or "")
-    if not evidence:
+    if evidence != "(nothing)" and not _plain(evidence):
         raise AnswerError("there is no evidence; expected a quote")
     if evidence != "(nothing)" and _plain(evidence) not in _plain(shown(row)):
         raise AnswerError(f"the evidence {evidence[:80]!r} is not in the page; expected a quote")
@@ -191,8 +192,11 @@ class Endpoint:
         request = urllib.request.Request(
             self.base_url.rstrip("/") + "/chat/completions", json.dumps(body).encode(), headers
         )
-        with urllib.request.urlopen(request, timeout=self.timeout) as response:
-            data = json.load(response)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                data = json.load(response)
+        except (ValueError, http.client.HTTPException) as e:
+            raise OSError(f"the endpoint's answer is not whole JSON: {type(e).__name__}: {e}") from e
         try:
             return str(data["choices"][0]["message"]["content"])
         except (KeyError, IndexError, TypeError) as e:

@@ -41,8 +41,13 @@ def read_pages(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    found: dict[str, None] = {}
     with path.open(encoding="utf-8") as f:
-        yield from map(json.loads, f)
+        for row in (json.loads(line) for line in f if line.strip()):
+            found |= dict.fromkeys(row)
+            yield row
+    if "text" not in found:
+        raise ValueError(f"{path}: no column 'text'; found {', '.join(found) or 'nothing'}")
 
 
 def annotated_pages(pages: str, labels: Path) -> list[LabelledPage]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import xxhash
 
 from classifiers import annotate
 
-Answer = Callable[[dict[str, Any], int], "str | tuple[int, dict[str, str]]"]
+Answer = Callable[[dict[str, Any], int], "str | bytes | tuple[int, dict[str, str]]"]
 
 
 class Server:
@@ -43,6 +45,8 @@ class Server:
                 status, headers, data = 200, {}, b""
                 if isinstance(found, tuple):
                     status, headers = found
+                elif isinstance(found, bytes):
+                    data = found
                 else:
                     data = json.dumps({"choices": [{"message": {"content": found}}]}).encode()
                 self.send_response(status)
@@ -120,6 +124,7 @@ def test_pages_are_asked_under_the_guide(serve: Any, tmp_path: Path, monkeypatch
         ("web_type", '{"label": "blog", "evidence": "Mill"}', "'blog'", '{"label": "tool", "evidence": "MILL  1"}', "tool"),
         ("safety", '{"label": "safe", "evidence": "roulette"}', "not in the page",
          '{"label": "safe", "evidence": "(nothing)"}', "safe"),
+        ("web_type", '{"label": "tool", "evidence": "..."}', "no evidence", '{"label": "tool", "evidence": "Mill"}', "tool"),
         ("safety", '{"label": "safe"}', "no evidence", '{"label": "spam", "evidence": "flour"}', "spam"),
         ("quality", '{"fluency": 4, "coherence": 3, "redundancy": 3, "repetition": 3, "information": 2, "evidence": "flour"}',
          "from 0 to 3",
@@ -219,10 +224,39 @@ def test_pages_come_from_a_stages_output_too(serve: Any, tmp_path: Path) -> None
     assert sorted(r["id"] for r in read(out)) == [f"{i:032d}" for i in range(3)]
 
 
+def test_without_a_key_none_is_sent(serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    server = serve(article)
+    assert run("web_type", write(tmp_path / "p.jsonl", [page(1)]), server, tmp_path / "out.jsonl") == 0
+    assert [h.get("Authorization") for h in server.headers] == [None]
+
+
+@pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"", b'{"choices": []}'])
+def test_what_is_no_answer_fails_that_page_alone(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr(annotate.time, "sleep", lambda _: None)
+    server = serve(lambda asked, _: body if "number 2 " in asked["messages"][1]["content"] else article(asked, 0))
+    out = tmp_path / "out.jsonl"
+    assert run("web_type", write(tmp_path / "p.jsonl", [page(i) for i in range(4)]), server, out) == 1
+    assert {r["id"] for r in read(out)} == {f"{i:032d}" for i in (0, 1, 3)}
+    assert [r["id"] for r in read(Path(f"{out}.failed"))] == [f"{2:032d}"]
+    assert len(server.bodies) == 3 + annotate.ATTEMPTS
+
+
+def test_the_command_tells_its_options() -> None:
+    command = [sys.executable, "-m", "classifiers.annotate", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert all(word in told for word in ("--pages", "--base-url", "--price-in", "web_type", "$OPENAI_API_KEY"))
+
+
 def test_what_is_not_there_is_said(serve: Any, tmp_path: Path, capsys: Any) -> None:
     server = serve(article)
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
     assert run("web_type", str(tmp_path / "a.parquet"), server, tmp_path / "o") == 2
+    assert "no column 'text'; found body" in capsys.readouterr().err
+    (tmp_path / "b.jsonl").write_text('{"body": "x"}\n\n')
+    assert run("web_type", str(tmp_path / "b.jsonl"), server, tmp_path / "o") == 2
     assert "no column 'text'; found body" in capsys.readouterr().err
     assert run("web_type", str(tmp_path / "none.jsonl"), server, tmp_path / "o") == 2
     assert "none.jsonl" in capsys.readouterr().err

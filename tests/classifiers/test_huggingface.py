@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.base import Batch, load
+from classifiers.base import DEVICE, Batch, load
 from classifiers.small import Target
 
 torch = pytest.importorskip("torch")
@@ -101,6 +101,26 @@ def test_address_and_title_are_read_too(checkpoint: str) -> None:
     plain = model.scores(["street"])
     assert np.array_equal(model.scores(Batch(texts=["street"], urls=[None], titles=[None])), plain)
     assert not np.array_equal(model.scores(Batch(texts=["street"], titles=["flood river water"])), plain)
+
+
+def test_a_long_text_is_cut_and_an_empty_one_is_scored(checkpoint: str) -> None:
+    model = HuggingFaceClassifier(checkpoint)
+    assert model.max_tokens == 64
+    start, end = "river " * 64, "oven " * 5000
+    assert np.array_equal(model.scores([start + end]), model.scores([start]))
+    assert not np.array_equal(model.scores(["river " * 40 + end]), model.scores(["river " * 40]))
+    assert model._tokenizer("")["input_ids"] == []
+    assert np.allclose(model.predict_proba([""]).sum(1), 1, atol=1e-6)
+
+
+def test_the_device_is_the_named_one(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv(DEVICE, "cpu")
+    model = HuggingFaceClassifier(checkpoint)
+    assert model.predict_proba(["river"]).shape == (1, 3)
+    assert model._model.device.type == "cpu"
+    monkeypatch.setenv(DEVICE, "meta")
+    assert HuggingFaceClassifier(checkpoint)._model.device.type == "meta"
 
 
 def test_no_rows_no_probabilities(checkpoint: str) -> None:
