@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import xxhash
 
 from classifiers.labelled import LabelledPage, read_annotations
 from pipeline.domains import registered_domain
 from pipeline.extraction import Extraction
+from pipeline.extraction.result import PageSignals
 
 COLUMNS = ("doc_id", "id", "url", "title", "language", "domain", "text")
 LINES = ("line_tags", "line_link_share", "page_signals")
@@ -43,7 +44,12 @@ def read_pages(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     found: dict[str, None] = {}
     with path.open(encoding="utf-8") as f:
-        for row in (json.loads(line) for line in f if line.strip()):
+        for number, line in enumerate(f, 1):
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: {line.strip()[:60]!r}; expected an object")
             found |= dict.fromkeys(row)
             yield row
     if "text" not in found:
@@ -67,7 +73,7 @@ def annotated_pages(pages: str, labels: Path) -> list[LabelledPage]:
             line_tags=page.get("line_tags") or ["p"] * n,
             line_link_share=page.get("line_link_share") or [0.0] * n,
             title=page.get("title"),
-            page_signals=page.get("page_signals") or {},  # type: ignore[arg-type]
+            page_signals=cast(PageSignals, page.get("page_signals") or {}),
         )
         url = page.get("url")
         site = page.get("domain") or (registered_domain(url) if url else None) or url or page["id"]

@@ -26,7 +26,7 @@ from classifiers.clutter.examples import Example, examples_of, load_pages
 from classifiers.clutter.linear import Hashed
 from classifiers.clutter.model import FORMS, Form, LineModel, column_names, features
 from classifiers.clutter.pages import FOLDS
-from classifiers.trees import Trees, exported
+from classifiers.trees import LIGHTGBM, Trees, exported
 from pipeline.extraction.lines.scan import E_PARENT, E_TOKEN0, E_TOKEN1, L_ELEMENT
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -36,20 +36,13 @@ RATES = (0.05, 0.1)
 """Learning rates of the linear scores of attributes and of words."""
 
 TREES: dict[str, Any] = {
+    **LIGHTGBM,
     "num_leaves": 31,
     "max_depth": 7,  # every line takes as many steps as its tree is deep
     "learning_rate": 0.08,
     "min_data_in_leaf": 80,
     "feature_fraction": 0.5,
-    "bagging_fraction": 0.8,
-    "bagging_freq": 1,
     "lambda_l2": 5.0,
-    "max_bin": 127,
-    "use_missing": False,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 2,
-    "verbose": -1,
 }
 
 

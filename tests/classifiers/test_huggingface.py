@@ -37,27 +37,10 @@ def texts(n: int, seed: int) -> tuple[list[str], np.ndarray[Any, Any]]:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An encoder without a head, of random weights, in the format of the hub."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
+    from tests.encoders import write_encoder
 
     folder = str(tmp_path_factory.mktemp("encoder"))
-    words = ["[PAD]", "[UNK]", *sorted({w for own in WORDS.values() for w in own} | set(COMMON))]
-    tokenizer = Tokenizer(WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    transformers.BertModel(config).save_pretrained(folder)
+    write_encoder(folder, sorted({w for own in WORDS.values() for w in own} | set(COMMON)))
     return folder
 
 

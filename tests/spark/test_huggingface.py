@@ -23,32 +23,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A small encoder with a head for poor and good: random weights, but the real format."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from tests.encoders import write_encoder
 
     folder = str(tmp_path_factory.mktemp("checkpoint"))
     words = sorted({word for text in TEXTS for word in text.split()} | {str(i) for i in range(len(TEXTS))})
-    tokenizer = Tokenizer(WordLevel({w: i for i, w in enumerate(["[PAD]", "[UNK]", *words])}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
-    ).save_pretrained(folder)
-    torch.manual_seed(1)
-    config = transformers.BertConfig(
-        vocab_size=len(words) + 2,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
+    write_encoder(
+        folder,
+        words,
+        "BertForSequenceClassification",
+        seed=1,
         id2label={0: "poor", 1: "good"},
         label2id={"poor": 0, "good": 1},
         initializer_range=0.5,
     )
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
     return folder
 
 

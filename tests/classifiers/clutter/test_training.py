@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from classifiers.clutter.model import Form
+
 
 @pytest.mark.long
 @pytest.mark.parametrize("form", ["dom", "text"])
-def test_the_same_data_and_seed_give_the_same_weights(form: str, tmp_path: Path) -> None:
+def test_the_same_data_and_seed_give_the_same_weights(form: Form, tmp_path: Path) -> None:
     for name in ("lightgbm", "torch", "selectolax"):
         pytest.importorskip(name)
     from classifiers.clutter import pages as of_pages
@@ -33,7 +35,7 @@ def test_the_same_data_and_seed_give_the_same_weights(form: str, tmp_path: Path)
     for seed in (1, 1, 2):
         folder = tmp_path / f"weights-{len(written)}"
         folder.mkdir()
-        fit(examples_of(pages, form), form, seed).save(folder, {})  # type: ignore[arg-type]
+        fit(examples_of(pages, form), form, seed).save(folder, {})
         written.append((folder / f"{form}.safetensors").read_bytes())
     assert written[0] == written[1]
     assert written[0] != written[2]
