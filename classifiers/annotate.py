@@ -1,17 +1,15 @@
-"""Annotate pages of your own by a language model behind an OpenAI-compatible endpoint, under this project's guides.
+r"""Annotate pages of your own by a language model behind an OpenAI-compatible endpoint, under this project's guides.
 
-    python -m classifiers.annotate web_type --pages out/demo/rule_based --model NAME --base-url
-    http://localhost:8000/v1 --out labels.jsonl
-    python -m classifiers.annotate quality --pages pages.jsonl --number 400 --model NAME --base-url URL --out labels.jsonl --yes
+    python -m classifiers.annotate web_type --pages out/demo/rule_based --model NAME \
+        --base-url http://localhost:8000/v1 --out types.jsonl
+    python -m classifiers.annotate quality --pages pages.jsonl --number 400 --model NAME \
+        --base-url URL --out quality.jsonl --yes
 
 Pages come from Parquet (a stage's output, a folder, a file) or JSONL, with `text` and any of doc_id (or id), url,
-title, language,
-domain. They are drawn by hash, as many of each language, at most a tenth from one site. First the cost is told, and
-asked for (`--yes`
-says so). Answers are JSON, checked against the guide's labels; the quoted evidence must be in what was shown. What
-does not hold is asked
-again; what fails three times is written to `OUT.failed`. Killed and started again it goes on where it was.
-`$OPENAI_API_KEY` is sent if it is set.
+title, language, domain. They are drawn by hash, as many of each language, at most a tenth from one site. First the
+cost is told, and asked for (`--yes` says so). Answers are JSON, checked against the guide's labels; the quoted evidence
+must be in what was shown. What does not hold is asked again; what fails three times is written to `OUT.failed`. Killed
+and started again it goes on where it was. `$OPENAI_API_KEY` is sent if it is set.
 """
 
 from __future__ import annotations
@@ -234,15 +232,24 @@ def annotate(task: Task, row: dict[str, Any], endpoint: Endpoint, pause: float =
     raise AssertionError
 
 
-def done(path: Path) -> set[str]:
-    """Ids in a file of annotations. A line that was cut off when the run was killed is removed."""
+def done(path: Path, task: str) -> set[str]:
+    """Ids in a file of annotations. A line that was cut off when the run was killed is removed.
+
+    :raises ValueError: if the file holds anything but annotations of this task.
+    """
     if not path.exists():
         return set()
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if whole != data:
         path.write_bytes(whole)
-    return {json.loads(line)["id"] for line in whole.splitlines()}
+    ids = set()
+    for number, line in enumerate(whole.splitlines(), 1):
+        row = json.loads(line)
+        if not isinstance(row, dict) or not {"id", task} <= row.keys():
+            raise ValueError(f"{path}, line {number} is no annotation of {task}: give each task a file of its own")
+        ids.add(row["id"])
+    return ids
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -266,10 +273,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     task = TASKS[options.task]
     try:
         rows = draw(read_pages(options.pages), options.number, options.seed)
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        finished = done(options.out, task.name)
     except (OSError, ValueError) as e:
         print(e, file=sys.stderr)
         return 2
-    finished = done(options.out)
     todo = [row for row in rows if row["id"] not in finished]
     read = sum(tokens({}, prompt(task, row)[0]["content"]) + tokens(row, shown(row)) for row in todo)
     written = ANSWER_TOKENS * len(todo)

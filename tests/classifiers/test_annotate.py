@@ -295,3 +295,18 @@ def test_own_labels_make_a_model_of_ones_own(serve: Any, tmp_path: Path, task: s
     (tmp_path / "few.jsonl").write_text(json.dumps(pages[0]) + "\n")
     with pytest.raises(ValueError, match="99 of 100 annotated pages are not in"):
         training.main(task, ["--labels", str(labels), "--pages", str(tmp_path / "few.jsonl"), "--out", str(out)])
+
+
+def test_one_file_for_two_tasks_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pages would else count as done for both."""
+    pages, out = tmp_path / "pages.jsonl", tmp_path / "new" / "labels.jsonl"
+    pages.write_text('{"id": "a", "text": "Words."}\n')
+    out.parent.mkdir()
+    out.write_text('{"id": "a", "web_type": "article"}\n')
+    asked = ["--pages", str(pages), "--model", "m", "--base-url", "http://localhost:1/v1", "--out"]
+    assert annotate.main(["quality", *asked, str(out)]) == 2
+    assert "line 1 is no annotation of quality" in capsys.readouterr().err
+    assert annotate.main(["web_type", *asked, str(out)]) == 0
+    pages.write_text("[1]\n")
+    assert annotate.main(["quality", *asked, str(tmp_path / "absent" / "labels.jsonl")]) == 2
+    assert "expected an object" in capsys.readouterr().err
