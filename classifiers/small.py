@@ -18,27 +18,21 @@ import safetensors.numpy
 from classifiers import linear
 from classifiers.base import SMALL_FILE, Batch, Classifier, Probabilities, digest
 from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
-from classifiers.trees import Trees, evaluate, exported
+from classifiers.trees import LIGHTGBM, Trees, evaluate, exported
 
 Floats = npt.NDArray[np.float32]
 INNER = 5
 """Parts of the training set: the trees see linear scores of models that have not seen the page's site."""
 
 TREES: dict[str, Any] = {
+    **LIGHTGBM,
     "num_leaves": 10,
     "max_depth": 5,
     "learning_rate": 0.06,
     "min_data_in_leaf": 10,
     "feature_fraction": 0.35,
-    "bagging_fraction": 0.8,
-    "bagging_freq": 1,
     "lambda_l2": 3.0,
-    "max_bin": 127,
-    "use_missing": False,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 2,
-    "verbose": -1,
+    "extra_trees": True,  # thresholds by chance: steadier where there are a thousand pages (measured: the cards)
 }
 
 
@@ -79,6 +73,8 @@ class SmallModel(Classifier):
     trees: tuple[Trees, ...]
     temperature: float = 1.0
     meta: dict[str, Any] = field(default_factory=dict)
+    _wide: Floats = field(init=False, repr=False)
+    """`coefficients` as float32, widened once."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_wide", self.coefficients.astype(np.float32))
@@ -98,7 +94,7 @@ class SmallModel(Classifier):
 
     def columns(self, found: Features) -> Floats:
         """What the trees see: dense numbers, then the linear scores."""
-        scores = linear.score(found, self._wide, self.biases)  # type: ignore[attr-defined]
+        scores = linear.score(found, self._wide, self.biases)
         return np.concatenate([found.dense, scores], axis=1)
 
     def sha256(self) -> str:

@@ -10,6 +10,18 @@ import numpy.typing as npt
 
 from pipeline.kernels import compiled
 
+LIGHTGBM: dict[str, Any] = {
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "max_bin": 127,
+    "use_missing": False,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 2,
+    "verbose": -1,
+}
+"""Parameters that all trees of this project are trained with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trees:

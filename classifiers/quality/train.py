@@ -16,7 +16,7 @@ from classifiers.labelled import LabelledPage
 from classifiers.quality.labels import LABELS, is_good, score
 from classifiers.small import Settings, Target
 
-SETTINGS = Settings(rounds=120)
+SETTINGS = Settings(rounds=200)
 SOFT = 0.15
 """Share of the wanted probability that follows the score, from 0 to 1, instead of the side of the cut."""
 

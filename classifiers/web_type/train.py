@@ -16,7 +16,7 @@ from classifiers.labelled import WCXB_TYPES, LabelledPage
 from classifiers.small import Settings, Target
 from classifiers.web_type.labels import LABELS
 
-SETTINGS = Settings(rounds=100)
+SETTINGS = Settings(rounds=200)
 WCXB_WEIGHT = 0.5
 """What a page with WCXB's label alone weighs beside an annotated one."""
 

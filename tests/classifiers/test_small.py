@@ -98,20 +98,23 @@ def test_the_same_data_and_seed_give_the_same_weights() -> None:
 )
 def test_a_file_for_other_features_is_refused(what: str, value: Any, tmp_path: Path) -> None:
     model = load("quality")
+    assert isinstance(model, SmallModel)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"classifiers.small.{what}", value)
-        model.save(tmp_path)  # type: ignore[attr-defined]
+        model.save(tmp_path)
     with pytest.raises(ValueError, match="trained on other features than this version computes: train it again"):
         load("quality", str(tmp_path))
 
 
 def test_the_header_can_be_read_without_the_tensors() -> None:
-    data = load("web_type").to_bytes()  # type: ignore[attr-defined]
+    model = load("web_type")
+    assert isinstance(model, SmallModel)
+    data = model.to_bytes()
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
     assert header["name"] == "web_type"
     assert tuple(header["columns"]) == COLUMNS
-    assert header["labels"] == list(load("web_type").labels)
+    assert header["labels"] == list(model.labels)
 
 
 def test_a_page_weighs_what_its_target_says() -> None:
@@ -132,10 +135,11 @@ def test_shares_of_several_labels_are_learned() -> None:
     batch, labels, groups = made(3)
     rows = np.array([[0.75, 0.25, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     found = features_of(batch)
-    model = fit(found, Target(rows[labels], np.ones(N, np.float32), groups), tuple(OWN), FEW, 1)
+    more = Settings(rounds=60, trees=FEW.trees)
+    model = fit(found, Target(rows[labels], np.ones(N, np.float32), groups), tuple(OWN), more, 1)
     mean = model.from_features(found)[labels == 0].mean(0)
     assert mean[0] > mean[1] > 2 * mean[2]
-    sole = fit(found, target_of(labels, 3, groups), tuple(OWN), FEW, 1).from_features(found)[labels == 0].mean(0)
+    sole = fit(found, target_of(labels, 3, groups), tuple(OWN), more, 1).from_features(found)[labels == 0].mean(0)
     assert sole[0] > mean[0]
     assert sole[1] < mean[1]
 
