@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, model_validator
 
 from pipeline.preparation.readers import InputOptions
 from pipeline.steps import STAGES, CrossDocumentStep, Step, discover, known_steps
@@ -25,7 +25,7 @@ from pipeline.strict import Strict, UserError
 StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
 
 
-def parse_step(data: Any) -> Any:
+def parse_step(data: Any, info: ValidationInfo) -> Any:
     """A step from its dictionary; an unknown name is answered with the known ones."""
     if isinstance(data, Step):
         return data
@@ -36,7 +36,7 @@ def parse_step(data: Any) -> Any:
         close = difflib.get_close_matches(data["step"], steps, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise ValueError(f"unknown step {data['step']!r}{hint}; known steps: {', '.join(steps)}")
-    return steps[data["step"]].model_validate(data)
+    return steps[data["step"]].model_validate(data, context=info.context)
 
 
 AnyStep = Annotated[SerializeAsAny[Step], BeforeValidator(parse_step)]
@@ -206,16 +206,16 @@ def load(path: str | Path, overrides: Sequence[str] = (), stage: str | None = No
         raise UserError(f"config {str(path)!r}: expected a mapping with the keys {', '.join(StageConfig.model_fields)}")
     for override in overrides:
         apply_override(data, override)
-    config = parse(data, origin=str(path))
+    config = parse(data, origin=str(path), folder=str(Path(path).parent))
     if stage is not None and config.stage != stage:
         raise UserError(f"config {str(path)!r} is for stage {config.stage!r}, but this job runs {stage!r}")
     return config
 
 
-def parse(data: dict[str, Any], origin: str = "config") -> StageConfig:
-    """A `StageConfig` from plain data. :raises UserError: as `load`."""
+def parse(data: dict[str, Any], origin: str = "config", folder: str = "") -> StageConfig:
+    """A `StageConfig` from plain data, with files that it takes in looked for in `folder`. :raises UserError: as `load`."""
     try:
-        return StageConfig.model_validate(data)
+        return StageConfig.model_validate(data, context={"folder": folder})
     except ValidationError as e:
         raise UserError(f"{origin}: {describe(e)}") from e
 

@@ -501,7 +501,16 @@ def documents_writer(f: Any, schema: pa.Schema) -> pq.ParquetWriter:
         f,
         schema.with_metadata(metadata),
         compression="zstd",
-        use_dictionary=["source", "source_file", "domain", "language", "charset", "drop_step", "drop_reason"],
+        use_dictionary=[
+            "source",
+            "source_file",
+            "domain",
+            "language",
+            "category",
+            "charset",
+            "drop_step",
+            "drop_reason",
+        ],
         write_statistics=["file_no", "row_no", "doc_id"],
     )
 

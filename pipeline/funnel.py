@@ -1,4 +1,4 @@
-"""The funnel table: what happened to every page, step by step.
+"""The funnel table: what happened to every page, step by step; under it the mixture of the tokens, before and after.
 
 python -m pipeline.funnel out/demo          all stages under a folder
 python -m pipeline.funnel out/demo/preparation
@@ -81,12 +81,22 @@ def funnel_lines(records: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def mixture_lines(records: Sequence[dict[str, Any]]) -> list[str]:
+    """The mixture of the last pass of tokenization, before and after, by language, group and class; empty without one."""
+    lines: list[str] = []
+    for record in records:
+        tables = record["passes"][-1].get("notes", {}).get("shards", {}).get("tables", {})
+        for generation, table in tables.items():
+            lines += ["", f"mixture of generation {generation}, in tokens", *table.splitlines()]
+    return lines
+
+
 def _rate(rows: int, seconds: float) -> str:
     return f"{rows / seconds:,.0f}" if seconds >= 0.005 and rows else ""
 
 
 def print_funnel(records: Sequence[dict[str, Any]]) -> None:
-    print("\n".join(funnel_lines(records)))
+    print("\n".join([*funnel_lines(records), *mixture_lines(records)]))
 
 
 def read_records(path: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised when a column changes its meaning or type; stored in every published file and checked by readers."""
 
 DOCUMENT = pa.schema(
@@ -109,6 +109,7 @@ DOCUMENT = pa.schema(
                 )
             ),
         ),
+        pa.field("category", pa.string()),  # what the page is about: a class of classifiers/category/labels.yaml
         # what tokenization decided
         pa.field("n_tokens", pa.int64()),  # with the end-of-document token
         pa.field("copies", pa.int32()),
@@ -166,6 +167,7 @@ class Document:
     findings: list[dict[str, Any]] | None = None
     rule_values: list[dict[str, Any]] | None = None
     scores: list[dict[str, Any]] | None = None
+    category: str | None = None
     n_tokens: int | None = None
     copies: int | None = None
     drop_step: str | None = None

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -24,42 +24,48 @@ from pipeline.config import StageConfig
 from pipeline.executor import Unit
 from pipeline.schema import DOCUMENT
 from pipeline.spark.run import CrossContext, compute_marks, live_rows
-from pipeline.strict import UserError
 from pipeline.tokenization import shards as shard_files
 from pipeline.tokenization.document_steps import Shards, Tokenize
-from pipeline.tokenization.mixture import Count, solve
+from pipeline.tokenization.mixture import Cell, Count, cells_of, copy_hash, solve
 from pipeline.tokenization.shards import SHARD, SPLITS, ShardHeader, ShardInfo, Split
 
 ROWS = SHARD.append(pa.field("shard_index", pa.int32(), nullable=False)).append(
     pa.field("shuffle", pa.int64(), nullable=False)
 )
-DOCUMENT_COLUMNS = ("doc_id", "url", "domain", "source", "language", "generation")
+DOCUMENT_COLUMNS = ("doc_id", "url", "domain", "source", "language", "category", "generation")
 
 
 @compute_marks.register
 def plan_mixture(step: Shards, context: CrossContext) -> tuple[DataFrame | None, list[str]]:
     """No marks: the plans, one a generation, go into the record, and `Shards.decide` applies them.
 
-    The counts on the driver are one row for each combination of the mixture's columns.
+    What comes to the driver is one row for each cell, a combination of the mixture's axes: its documents and tokens, and the
+    hash of the last document that gets one copy more.
     """
     axes = step.mixture.axes
-    unknown = [a for a in axes if a not in DOCUMENT.names]
-    if unknown:
-        raise UserError(f"mixture: no column {', '.join(unknown)}; documents have {', '.join(DOCUMENT.names)}")
     schema = pa.schema(
-        [pa.field("validation", pa.bool_()), *(DOCUMENT.field(n) for n in ("generation", *axes, "n_tokens"))]
+        [
+            pa.field("validation", pa.bool_()),
+            DOCUMENT.field("generation"),
+            *(pa.field(a, pa.string()) for a in axes),
+            DOCUMENT.field("n_tokens"),
+            pa.field("hash", pa.int64()),
+        ]
     )
 
     def project(rows: pa.Table) -> pa.Table:
         domains, ids = rows["domain"].to_pylist(), rows["doc_id"].to_pylist()
         validation = shard_files.is_validation(step.seed, domains, ids, step.validation_share)
-        return rows.append_column("validation", pa.array(validation))
+        values = step.mixture.table(rows)
+        hashes = _signed(copy_hash(ids, step.seed))
+        columns = [pa.array(validation), rows["generation"], *values.columns, rows["n_tokens"], pa.array(hashes)]
+        return pa.table(columns, schema=schema)
 
-    rows = context.rows([*schema.names[1:], "domain", "doc_id"], project, schema)
+    rows = context.rows([*step.columns, "n_tokens"], project, schema)
     counted = rows.groupBy("validation", "generation", *axes).agg(
         F.count("*").alias("n"), F.sum("n_tokens").alias("tokens")
     )
-    counts: dict[int, dict[tuple[str | None, ...], Count]] = {}
+    counts: dict[int, dict[Cell, Count]] = {}
     validation: dict[str, int] = {}
     for row in counted.collect():
         of_generation = counts.setdefault(row["generation"], {})
@@ -68,10 +74,55 @@ def plan_mixture(step: Shards, context: CrossContext) -> tuple[DataFrame | None,
         else:
             of_generation[tuple(row[a] for a in axes)] = Count(row["n"], row["tokens"])
     plans = {g: solve(step.mixture, axes, cells) for g, cells in sorted(counts.items())}
+    sought = {(g, cell): extra for g, plan in plans.items() for cell, extra in plan.sought().items()}
+    last = _last_hashes(context.spark, rows, axes, sought)
+    for g, plan in plans.items():
+        plans[g] = plan.with_hashes({cell: last[g, cell] for cell in plan.sought()})
     context.record["plans"] = {str(g): plan.as_dict() for g, plan in plans.items()}
     context.record["tables"] = {str(g): plan.table() for g, plan in plans.items()}
     context.record["validation_tokens"] = validation
     return None, []
+
+
+def _last_hashes(
+    spark: SparkSession, rows: DataFrame, axes: tuple[str, ...], sought: dict[tuple[int, Cell], int]
+) -> dict[tuple[int, Cell], int]:
+    """The k-th least hash of cells, exactly, without their hashes on the driver.
+
+    First the documents of each cell are counted by the upper 16 bits of the hash: running sums tell in which of these buckets the
+    k-th is. Then the hashes of that one bucket, a 65,536th of the cell, are ordered.
+
+    :param rows: validation, generation, the axes, and the hash with its top bit flipped, so that signed order is its order.
+    :param sought: k of each generation and cell, 1 <= k <= documents.
+    """
+    if not sought:
+        return {}
+    keys = list(sought)
+    numbers = {key: i for i, key in enumerate(keys)}
+
+    def number(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            table = table.filter(pa.compute.invert(table["validation"]))
+            found = zip(table["generation"].to_pylist(), cells_of(table.select(axes)), strict=True)
+            ids = pa.array([numbers.get(key) for key in found], pa.int32())
+            yield from pa.table({"cell": ids, "hash": table["hash"]}).filter(ids.is_valid()).to_batches()
+
+    hashes = rows.mapInArrow(number, "cell int, hash long").withColumn("bucket", F.shiftright("hash", 48))
+    wanted = spark.createDataFrame([(i, sought[key]) for i, key in enumerate(keys)], "cell int, k long")
+    sizes = hashes.groupBy("cell", "bucket").agg(F.count("*").alias("n"))
+    sizes = sizes.withColumn("up_to", F.sum("n").over(Window.partitionBy("cell").orderBy("bucket")))
+    at = sizes.join(F.broadcast(wanted), "cell").where("up_to >= k and up_to - n < k")
+    places = at.selectExpr("cell", "bucket", "k - (up_to - n) as place").collect()
+    of_place = spark.createDataFrame([tuple(p) for p in places], "cell int, bucket long, place long")
+    order = F.row_number().over(Window.partitionBy("cell").orderBy("hash"))
+    inside = hashes.join(F.broadcast(of_place), ["cell", "bucket"]).withColumn("rank", order)
+    return {keys[r["cell"]]: r["hash"] + (1 << 63) for r in inside.where("rank = place").collect()}
+
+
+def _signed(hashes: Any) -> Any:
+    """uint64 as int64 in the same order, (n,): Spark has no unsigned integers, so the top bit is flipped."""
+    return (hashes ^ np.uint64(1 << 63)).view(np.int64)
 
 
 def write_shards(
@@ -147,7 +198,7 @@ def _rows(
     first: dict[tuple[str, int], tuple[int, int]] = {}  # split, generation -> index of its first shard, their number
     for i, header in enumerate(headers):
         first.setdefault((header.split, header.generation), (i, header.n_shards))
-    names = list(dict.fromkeys([*DOCUMENT_COLUMNS, *step.mixture.axes, "input_ids", "row_no"]))
+    names = list(dict.fromkeys([*DOCUMENT_COLUMNS, *step.columns, "input_ids", "row_no"]))
 
     def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -156,20 +207,19 @@ def _rows(
                     yield from table_rows(documents).to_batches()
 
     def table_rows(documents: pa.Table) -> pa.Table:
-        columns = {n: documents[n].to_pylist() for n in names if n != "input_ids"}
-        copies, validation, _ = step.copies(columns, record)
+        copies, validation, _ = step.copies(documents, record)
+        generations = documents["generation"].to_numpy()
         pieces = []
         for split, chosen in (("train", ~validation), ("validation", validation)):
-            for generation in sorted(set(columns["generation"])):
-                here = chosen & (np.array(columns["generation"]) == generation)
+            for generation in sorted(set(generations.tolist())):
+                here = chosen & (generations == generation)
                 if not here.any() or (split, generation) not in first:
                     continue
                 rows = shard_files.shard_rows(documents.filter(pa.array(here)), copies[here], step, cut_scores)
                 keys = shard_files.shuffle_key(step.seed, rows)
                 start, n = first[split, generation]
                 index = (start + shard_files.shard_number(keys, n)).astype(np.int32)
-                # Spark has no unsigned integers: flipping the top bit keeps the order.
-                signed = (keys ^ np.uint64(1 << 63)).view(np.int64)
+                signed = _signed(keys)
                 table = rows.append_column(ROWS.field("shard_index"), pa.array(index))
                 pieces.append(table.append_column(ROWS.field("shuffle"), pa.array(signed)))
         out = pa.concat_tables(pieces) if pieces else ROWS.empty_table()

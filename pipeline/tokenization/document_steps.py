@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pydantic import PrivateAttr
 
-from pipeline.schema import Document, Drop
-from pipeline.steps import CrossDocumentStep, DocumentStep
-from pipeline.tokenization.mixture import Cell, CellPlan, Mixture, copies, copy_hash
+from pipeline.schema import DOCUMENT, Document, Drop
+from pipeline.steps import CrossDocumentStep, DocumentStep, content_sha256
+from pipeline.tokenization.mixture import Cell, CellPlan, Mixture, cells_of, copies, copy_hash
 from pipeline.tokenization.shards import ShardOptions, is_validation
 from pipeline.tokenization.tokenizer import Tokenizer, TokenizerOptions
 
@@ -52,35 +53,47 @@ class Shards(ShardOptions, CrossDocumentStep):
     are written once.
     """
 
+    version: ClassVar[int] = 2
+
     step: Literal["shards"] = "shards"
     mixture: Mixture = Mixture()
 
+    def fingerprint(self) -> dict[str, Any]:
+        groups = self.mixture.taxonomy()
+        return super().fingerprint() | ({"groups": content_sha256(groups)} if groups else {})
+
+    @property
+    def columns(self) -> list[str]:
+        """The document columns that `copies` reads."""
+        return list(dict.fromkeys(["doc_id", "domain", "generation", *self.mixture.columns]))
+
     def copies(
-        self, columns: Mapping[str, Sequence[Any]], record: Mapping[str, Any]
+        self, rows: pa.Table, record: Mapping[str, Any]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], list[float]]:
         """Copies of documents, which of them are for validation, and their cells' rates; each of length n.
 
-        :param columns: `doc_id`, `domain`, `generation` and the mixture's columns, n values each.
+        :param rows: n documents with `columns`.
         :param record: what the Spark part left: `{"plans": {generation: Plan.as_dict()}}`.
         """
         plans: dict[str, dict[Cell, CellPlan]] = {
             g: {tuple(c["cell"]): CellPlan(**{**c, "cell": tuple(c["cell"])}) for c in plan["cells"]}
             for g, plan in record["plans"].items()
         }
-        validation = is_validation(self.seed, columns["domain"], columns["doc_id"], self.validation_share)
-        hashes = copy_hash(columns["doc_id"], self.seed)
+        doc_ids, generations = rows["doc_id"].to_pylist(), rows["generation"].to_pylist()
+        validation = is_validation(self.seed, rows["domain"].to_pylist(), doc_ids, self.validation_share)
+        hashes = copy_hash(doc_ids, self.seed)
         out = np.ones(len(hashes), dtype=np.int32)
         rates = [1.0] * len(hashes)
-        axes = [columns[a] for a in self.mixture.axes]
+        cells = cells_of(self.mixture.table(rows))
         for i in np.flatnonzero(~validation).tolist():
-            plan = plans[str(columns["generation"][i])][tuple(values[i] for values in axes)]
+            plan = plans[str(generations[i])][cells[i]]
             out[i] = copies(hashes[i : i + 1], plan.base, plan.threshold)[0]
             rates[i] = plan.rate
         return out, validation, rates
 
     def decide(self, docs: list[Document], record: dict[str, Any]) -> list[Document | Drop]:
-        names = ("doc_id", "domain", "generation", *self.mixture.axes)
-        n_copies, _, rates = self.copies({n: [getattr(d, n) for d in docs] for n in names}, record)
+        rows = pa.table({n: pa.array([getattr(d, n) for d in docs], DOCUMENT.field(n).type) for n in self.columns})
+        n_copies, _, rates = self.copies(rows, record)
         return [
             doc.evolve(copies=int(n)) if n else Drop("downsampled", value=rate)
             for doc, n, rate in zip(docs, n_copies, rates, strict=True)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from pipeline.tokenization.mixture import Count, Mixture, Plan, copies, copy_hash, exact_threshold, solve
+from classifiers.category.labels import BALANCE_OF, GROUP_OF, GROUPS, LABELS
+from pipeline.config import dump, load, parse
+from pipeline.outputs import difference
+from pipeline.schema import Document, to_table
+from pipeline.tokenization.axes import OTHER
+from pipeline.tokenization.mixture import PRESETS, Cell, Count, Mixture, Plan, copies, copy_hash, kth_least, solve
 
+ROOT = Path(__file__).resolve().parents[3]
 ONE_TO_ONE: dict[str, dict[str, float]] = {"language": {"zh": 1, "en": 1}}
 
 
@@ -145,8 +154,8 @@ def test_axes_without_targets_are_reported_only() -> None:
     assert [(s.axis, s.value, s.target) for s in p.shares] == [
         ("language", "en", 0.5),
         ("language", "zh", 0.5),
-        ("source", "a", None),
-        ("source", "b", None),
+        ("source", "a", 0.75),  # what the mixture without bounds makes of them
+        ("source", "b", 0.25),
     ]
 
 
@@ -164,12 +173,12 @@ def test_same_plan_for_any_order_of_the_counts() -> None:
 def test_many_cells() -> None:
     rng = random.Random(5)
     counts = {
-        (lang, source, str(c)): Count(9, round(rng.expovariate(1e-4)))
+        (lang, source, c): Count(9, round(rng.expovariate(1e-4)))
         for lang in ("zh", "en")
         for source in "abcde"
-        for c in range(200)
+        for c in LABELS
     }
-    shares = {**ONE_TO_ONE, "category": {str(c): rng.random() for c in range(200)}, "source": {"a": 2, "b": 1}}
+    shares = {**ONE_TO_ONE, "category": {c: rng.random() for c in LABELS}, "source": {"a": 2, "b": 1}}
     p = solve(Mixture(shares=shares), ("language", "source", "category"), counts)
     assert p.converged
     assert p.notes == ()
@@ -185,6 +194,21 @@ def test_many_cells() -> None:
         ({"max_copies": 0.5}, "greater than or equal to 1"),
         ({"token_budget": 0}, "greater than 0"),
         ({"budget": 5}, "unknown key 'budget'"),
+        ({"preset": "repot"}, r"unknown preset 'repot' \(did you mean 'report'\?\)"),
+        ({"weights": {"class": {}}}, "weights: unknown axis 'class'; there are: category, group, balance"),
+        ({"weights": {"catgory": {}}}, "unknown axis 'catgory'; did you mean 'category'"),
+        (
+            {"weights": {"category": {"recipes": 1}}},
+            "weights.category: unknown category 'recipes'; did you mean 'recipe'",
+        ),
+        ({"shares": {"group": {"fod": 1}}}, "shares.group: unknown group 'fod'; did you mean 'food'"),
+        ({"weights": {"balance": {"food": 1}}}, "unknown balance 'food'"),
+        ({"weights": {"quality_band": {"0.5-0.9": 1}}}, "unknown quality_band '0.5-0.9'; did you mean '0.5-0.8'"),
+        ({"weights": {"category": {"recipe": -1}}}, "weights.category.recipe: expected a number >= 0, found -1"),
+        ({"weights": {"language": {"zh": 2}}}, "language has target shares and weights"),
+        ({"temperature": {"domain": 0.5}}, "temperature.domain: only named values of this axis are told apart"),
+        ({"temperature": -1}, "temperature.category: expected a number from 0 to 10, found -1"),
+        ({"quality_bands": [0.8, 0.5]}, "quality_bands: expected ascending numbers"),
     ],
 )
 def test_config_errors(data: dict[str, Any], message: str) -> None:
@@ -193,9 +217,7 @@ def test_config_errors(data: dict[str, Any], message: str) -> None:
 
 
 def test_count_errors() -> None:
-    with pytest.raises(
-        ValueError, match=r"names the columns \['language'\], but documents are counted by \['source'\]"
-    ):
+    with pytest.raises(ValueError, match=r"names the axes \['language'\], but documents are counted by \['source'\]"):
         solve(Mixture(), ("source",), {})
     with pytest.raises(ValueError, match="has 2 values, expected one for each of"):
         solve(Mixture(), ("language",), {("zh", "a"): Count(1, 1)})
@@ -206,11 +228,14 @@ def test_count_errors() -> None:
 def test_plan_as_data_and_as_table() -> None:
     p = plan({"zh": 10_000, "en": 100_000})
     data = json.loads(json.dumps(p.as_dict()))
-    assert data["cells"][1] == {"cell": ["zh"], "documents": 101, "tokens": 10_000, "rate": 4.0}
+    assert data["cells"][1] == {"cell": ["zh"], "documents": 101, "tokens": 10_000, "rate": 4.0} | {
+        "extra": 0,
+        "threshold": 0,
+    }
     assert data["shares"][1]["share_after"] == pytest.approx(4 / 11, abs=1e-6)
     assert (data["tokens_before"], data["tokens_after"], data["converged"]) == (110_000, 110_000, True)
     assert p.table().splitlines() == [
-        "             documents   tokens    share   target    after  tokens after  copies",
+        "             documents   tokens   before   target    after  tokens after  copies",
         "language en      1,001  100,000  90.91 %  50.00 %  63.64 %        70,000   0.700",
         "language zh        101   10,000   9.09 %  50.00 %  36.36 %        40,000   4.000",
         "all              1,102  110,000                                  110,000   1.000",
@@ -230,13 +255,17 @@ def test_copy_hash_is_fixed() -> None:
     assert copy_hash(["0" * 32], seed=8)[0] != 14823158137874311914
 
 
-@pytest.mark.parametrize("zh_rate", [0.0, 0.25, 1.0, 2.5, 4.0])
-def test_copies_follow_the_rate(zh_rate: float) -> None:
-    cell = plan({"zh": 1_000, "en": 0}, token_budget=max(1, round(1_000 * zh_rate))).rates()[("zh",)]
-    n = copies(copy_hash(IDS, 0), cell.base, cell.threshold)
+@pytest.mark.parametrize("rate", [0.0, 0.25, 1.0, 2.5, 4.0])
+def test_copies_follow_the_rate_exactly(rate: float) -> None:
+    counts = {("zh",): Count(len(IDS), 1_000)}
+    p = solve(Mixture(token_budget=max(1, round(1_000 * rate))), ("language",), counts)
+    hashes = copy_hash(IDS, 0)
+    last = {cell: kth_least(hashes, k) for cell, k in p.sought().items()}
+    (cell,) = p.with_hashes(last).cells
+    n = copies(hashes, cell.base, cell.threshold)
     assert n.dtype == np.int32
     assert set(n.tolist()) <= {int(cell.rate), int(cell.rate) + 1}
-    assert n.mean() == pytest.approx(cell.rate, abs=0.015)  # 4 standard errors of 20,000 draws
+    assert n.sum() == round(cell.rate * len(IDS))
 
 
 def test_copies_depend_on_neither_batch_nor_order_and_grow_with_the_rate() -> None:
@@ -256,21 +285,255 @@ def test_ends_of_the_range() -> None:
     assert copies(hashes, 0, 2**64).tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("fraction", [0.0, 0.001, 0.31, 0.5, 0.9999, 1.0])
-def test_exact_threshold(fraction: float) -> None:
+@pytest.mark.parametrize("k", [1, 2, 6_200, len(IDS)])
+def test_kth_least(k: int) -> None:
     hashes = copy_hash(IDS, 0)
-    ones = np.ones(len(IDS), dtype=np.int64)
-    tokens = np.random.default_rng(0).integers(1, 5_000, len(IDS))
-    for weights, most in ((ones, 0.5), (tokens, 2_500)):
-        threshold = exact_threshold(hashes, weights, fraction)
-        below = int(weights[copies(hashes, 0, threshold) == 1].sum())
-        assert abs(below - fraction * weights.sum()) <= most
-        mixed = np.random.default_rng(1).permutation(len(IDS))
-        assert exact_threshold(hashes[mixed], weights[mixed], fraction) == threshold
+    threshold = kth_least(hashes, k) + 1
+    assert copies(hashes, 0, threshold).sum() == k
+    assert kth_least(hashes[np.random.default_rng(1).permutation(len(IDS))], k) == threshold - 1
 
 
-def test_exact_threshold_of_equal_hashes_and_of_nothing() -> None:
-    hashes = np.array([5, 5, 9], dtype=np.uint64)
-    assert exact_threshold(hashes, np.array([1, 1, 1]), 0.4) == 6
-    assert exact_threshold(hashes, np.array([1, 1, 1]), 1.0) == 10
-    assert exact_threshold(hashes[:0], np.array([], dtype=np.int64), 0.5) == 0
+# --- weights ---
+
+AXES = ("category", "group", "balance", "language")
+
+
+def classed(tokens: dict[tuple[str | None, str], int]) -> dict[Cell, Count]:
+    """Cells of (category, language), with their groups; documents of 100 tokens."""
+    return {
+        (c, GROUP_OF.get(c or ""), BALANCE_OF.get(c or ""), language): Count(n // 100, n)
+        for (c, language), n in tokens.items()
+    }
+
+
+def after(p: Plan, axis: str, what: str = "share_after") -> dict[str | None, Any]:
+    return {s.value: getattr(s, what) for s in p.shares if s.axis == axis}
+
+
+def test_a_weight_is_a_factor_on_the_present_share() -> None:
+    counts = classed({("recipe", "en"): 10_000, ("statute", "en"): 30_000, (None, "en"): 60_000})
+    p = solve(Mixture(shares={}, weights={"category": {"recipe": 3}}), AXES, counts)
+    expected = {"recipe": 30 / 120, "statute": 30 / 120, None: 60 / 120}
+    assert after(p, "category") == pytest.approx(expected, abs=1e-6)
+    assert after(p, "category", "target") == pytest.approx(expected, abs=1e-6)
+    assert p.tokens_after == 100_000
+    assert p.notes == ()
+
+
+def test_weights_of_several_axes_multiply() -> None:
+    counts = classed({("recipe", "en"): 10_000, ("restaurant_review", "en"): 10_000, ("statute", "en"): 80_000})
+    weights = {"category": {"recipe": 3}, "group": {"food": 0.5}, "balance": {"public_and_law": 0.5}}
+    p = solve(Mixture(shares={}, weights=weights), AXES, counts)
+    worth = {"recipe": 10 * 3 * 0.5, "restaurant_review": 10 * 0.5, "statute": 80 * 0.5}
+    assert after(p, "category") == pytest.approx({k: v / 60 for k, v in worth.items()}, abs=1e-6)
+
+
+def test_weights_work_within_the_values_of_target_shares() -> None:
+    tokens = {("recipe", "zh"): 10_000, ("statute", "zh"): 10_000, ("recipe", "en"): 20_000, ("statute", "en"): 60_000}
+    p = solve(Mixture(shares=ONE_TO_ONE, weights={"category": {"recipe": 2}}), AXES, classed(tokens))
+    assert after(p, "language") == pytest.approx({"zh": 0.5, "en": 0.5}, abs=1e-6)
+    r = {(c.cell[0], c.cell[3]): c.rate for c in p.cells}
+    assert r["recipe", "zh"] / r["statute", "zh"] == pytest.approx(2, rel=1e-6)
+    assert r["recipe", "en"] / r["statute", "en"] == pytest.approx(2, rel=1e-6)
+    assert after(p, "category")["recipe"] == pytest.approx(0.5 * 20 / 30 + 0.5 * 40 / 100, abs=1e-6)
+
+
+def test_a_changed_weight_changes_shares_and_nothing_else() -> None:
+    rng = random.Random(1)
+    tokens = {(c, language): 100 * rng.randrange(50, 900) for c in (*LABELS[:80], None) for language in ("zh", "en")}
+    counts = classed(tokens)
+    one, two = (solve(Mixture(weights={"category": {LABELS[7]: w}}, max_copies=50), AXES, counts) for w in (1.0, 3.0))
+    assert (two.tokens_after, two.tokens_wanted) == (one.tokens_after, one.tokens_wanted)
+    assert after(two, "language") == pytest.approx(after(one, "language"), abs=1e-6)
+    for language in ("zh", "en"):
+        first = {c.cell[0]: c.rate for c in one.cells if c.cell[3] == language}
+        second = {c.cell[0]: c.rate for c in two.cells if c.cell[3] == language}
+        ratios = {c: second[c] / first[c] for c in first}
+        others = {r for c, r in ratios.items() if c != LABELS[7]}
+        assert max(others) - min(others) < 1e-6  # all other classes give up the same part
+        assert ratios[LABELS[7]] / max(others) == pytest.approx(3, rel=1e-6)
+    # the documents of other classes that are written are among those that were
+    hashes = copy_hash(IDS, 0)
+    for a, b in zip(one.cells, two.cells, strict=True):
+        if a.cell[0] != LABELS[7]:
+            of_cell = hashes[: a.documents]
+            n = [copies(of_cell, c.base, kth_least(of_cell, c.extra) + 1 if c.extra else 0) for c in (a, b)]
+            assert (n[1] <= n[0]).all()
+
+
+def test_what_a_weight_cannot_reach_names_the_bound_and_leaves_the_nearest() -> None:
+    tokens = {("recipe", "zh"): 1_000, ("statute", "zh"): 49_000, ("recipe", "en"): 1_000, ("statute", "en"): 49_000}
+    p = solve(Mixture(shares=ONE_TO_ONE, weights={"category": {"recipe": 20}}), AXES, classed(tokens))
+    assert after(p, "category", "target")["recipe"] == pytest.approx(20 / 69, abs=1e-6)
+    assert after(p, "category")["recipe"] == pytest.approx(0.08, abs=1e-6)
+    assert after(p, "language") == pytest.approx({"zh": 0.5, "en": 0.5}, abs=1e-6)
+    assert p.notes == ("recipe is limited by max_copies=4: reaches 0.0800 of 0.2899 by category",)
+    fewer = solve(
+        Mixture(shares=ONE_TO_ONE, weights={"category": {"recipe": 20}}, prefer="shares"), AXES, classed(tokens)
+    )
+    assert after(fewer, "category")["recipe"] == pytest.approx(20 / 69, abs=1e-3)
+    assert fewer.tokens_after == pytest.approx(8_000 * 69 / 20, rel=1e-2)
+
+
+def test_a_bound_reached_in_one_language_is_not_forgotten_in_the_other() -> None:
+    # Chinese is turned up, so its recipes meet max_copies; English recipes are still worth 8 times their neighbours.
+    tokens = {("recipe", "zh"): 2_000, ("statute", "zh"): 28_000, ("recipe", "en"): 1_000, ("statute", "en"): 69_000}
+    p = solve(Mixture(shares=ONE_TO_ONE, weights={"category": {"recipe": 8}}), AXES, classed(tokens))
+    r = {(c.cell[0], c.cell[3]): c.rate for c in p.cells}
+    assert r["recipe", "zh"] == 4
+    assert r["recipe", "en"] == pytest.approx(min(4, 8 * r["statute", "en"]), rel=1e-6)
+    assert after(p, "language") == pytest.approx({"zh": 0.5, "en": 0.5}, abs=1e-6)
+
+
+def test_weight_zero_is_not_written() -> None:
+    counts = classed({("seo_spam", "en"): 40_000, ("statute", "en"): 60_000})
+    p = solve(Mixture(shares={}, weights={"category": {"seo_spam": 0}}), AXES, counts)
+    assert {c.cell[0]: c.rate for c in p.cells} == {"seo_spam": 0, "statute": 1}
+    assert p.tokens_after == 60_000
+
+
+@pytest.mark.parametrize(
+    ("t", "expected"), [(1.0, (0.8, 0.2)), (0.0, (0.5, 0.5)), (0.5, (2 / 3, 1 / 3)), (2.0, (16 / 17, 1 / 17))]
+)
+def test_temperature(t: float, expected: tuple[float, float]) -> None:
+    counts = classed({("statute", "en"): 40_000, ("recipe", "en"): 10_000, (None, "en"): 50_000})
+    p = solve(Mixture(shares={}, temperature={"category": t}), AXES, counts)
+    shares = after(p, "category")
+    assert (shares["statute"], shares["recipe"]) == pytest.approx([x / 2 for x in expected], abs=1e-6)
+    assert shares[None] == pytest.approx(0.5, abs=1e-6)  # documents without a class keep their share
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_copies_of_a_class_are_what_was_planned_to_one_document(seed: int) -> None:
+    rng = random.Random(seed)
+    sources = ("a", "b", None)
+    counts = {}
+    ids: dict[Cell, list[str]] = {}
+    for c in (*rng.sample(LABELS, 40), None):
+        for language in ("zh", "en", None):
+            for source in sources:
+                cell = (c, language, source)
+                n = rng.choice([0, 1, 2, 3, 7, 50])
+                if n:
+                    counts[cell] = Count(n, n * rng.randrange(10, 3_000))
+                    ids[cell] = [f"{cell}/{i}" for i in range(n)]
+    weights = {"category": {c: 3 * rng.random() for c in LABELS}, "source": {"a": 1.3}}
+    p = solve(Mixture(shares=ONE_TO_ONE, weights=weights), ("category", "language", "source"), counts)
+    hashes = {cell: copy_hash(names, seed) for cell, names in ids.items()}
+    p = p.with_hashes({cell: kth_least(hashes[cell], k) for cell, k in p.sought().items()})
+    written: dict[str | None, int] = {}
+    planned: dict[str | None, float] = {}
+    for c in p.cells:
+        n = int(copies(hashes[c.cell], c.base, c.threshold).sum())
+        assert abs(n - c.rate * c.documents) < 1
+        written[c.cell[0]] = written.get(c.cell[0], 0) + n
+        planned[c.cell[0]] = planned.get(c.cell[0], 0.0) + c.rate * c.documents
+    assert len(written) > 30
+    assert max(abs(written[c] - planned[c]) for c in written) <= 1
+    assert abs(sum(written.values()) - sum(planned.values())) <= 0.5 + 1e-6
+
+
+# --- presets, files, axes ---
+
+
+def test_presets() -> None:
+    report = Mixture.model_validate({"preset": "report", "weights": {"balance": {"fiction": 0.1}}})
+    assert report.weights["balance"]["fiction"] == 0.1
+    assert report.weights["balance"]["product_and_commerce"] == 0.5
+    assert report.weights["balance"]["encyclopaedic"] == 2
+    assert Mixture.model_validate({"preset": "natural"}) == Mixture()
+    assert set(Mixture.model_validate({"preset": "uniform-groups"}).shares["group"]) == {g.id for g in GROUPS}
+    assert Mixture.model_validate({"preset": "temperature"}).temperature == {"category": 0.5}
+    assert Mixture.model_validate({"temperature": 0.3}).temperature == {"category": 0.3}
+    assert Mixture.model_validate({"preset": "temperature", "temperature": {"category": None}}) == Mixture()
+    assert set(PRESETS) == {"report", "natural", "uniform-groups", "temperature"}
+    for name in PRESETS:  # what is stored needs neither preset nor file, and is read back as it is
+        mixture = Mixture.model_validate({"preset": name})
+        assert mixture.preset is None
+        assert Mixture.model_validate(mixture.model_dump(mode="json")) == mixture
+
+
+def test_report_preset_turns_knowledge_up_and_fiction_and_products_down() -> None:
+    counts = classed({(c, "en"): 10_000 for c in LABELS})
+    p = solve(Mixture.model_validate({"preset": "report", "shares": {"language": {"en": 1}}}), AXES, counts)
+    up, down = after(p, "balance"), after(p, "balance", "share_before")
+    moved = {b: up[b] / down[b] for b in up}
+    assert min(moved[b] for b in ("encyclopaedic", "teaching", "scholarly", "popular_science", "technology")) > 1
+    assert max(moved[b] for b in ("fiction", "product_and_commerce")) < 0.5
+    assert p.notes == ()
+
+
+def test_a_file_is_laid_under_the_keys_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "weights.yaml").write_text(
+        "preset: report\nmax_copies: 2\nweights: {category: {recipe: 0.2, statute: 2}}\n"
+    )
+    data = {"file": "weights.yaml", "weights": {"category": {"recipe": 0.4}}}
+    mixture = Mixture.model_validate(data, context={"folder": str(tmp_path)})
+    assert mixture.weights["category"] == {"recipe": 0.4, "statute": 2}
+    assert mixture.weights["balance"]["fiction"] == 0.5
+    assert mixture.max_copies == 2
+    assert mixture.file is None
+    same = Mixture.model_validate({**data, "file": str(tmp_path / "weights.yaml")})
+    assert same == mixture
+    (tmp_path / "weights.yaml").write_text("wieghts: {}")
+    with pytest.raises(ValidationError, match=r"unknown key 'wieghts' \(did you mean 'weights'\?\)"):
+        Mixture.model_validate(data, context={"folder": str(tmp_path)})
+    with pytest.raises(ValidationError, match=r"there is no '.*none.yaml' nor 'none.yaml'"):
+        Mixture.model_validate({"file": "none.yaml"}, context={"folder": str(tmp_path)})
+
+
+def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "configs" / "tokenization.yaml", tmp_path)
+    shutil.copy(ROOT / "configs" / "category_weights.yaml", tmp_path)
+    first = load(tmp_path / "tokenization.yaml")
+    assert parse(dump(first)) == first
+    assert first.fingerprint() == load(ROOT / "configs" / "tokenization.yaml").fingerprint()
+    weights = tmp_path / "category_weights.yaml"
+    weights.write_text(weights.read_text().replace("weights: {}", "weights: {balance: {fiction: 0.3}}"))
+    changes = difference(first.fingerprint(), load(tmp_path / "tokenization.yaml").fingerprint())
+    assert changes == ["steps.shards.parameters.mixture.weights.balance.fiction: 0.5 -> 0.3"]
+
+
+def documents(*rows: dict[str, Any]) -> pa.Table:
+    return to_table([Document(doc_id=f"{i:032x}", source_file="a", **row) for i, row in enumerate(rows)])
+
+
+def scored(score: float) -> list[dict[str, Any]]:
+    stored = round(score * 65_535)
+    return [
+        {"classifier": "web_type", "label": "good", "score": 1},
+        {"classifier": "quality", "label": "poor", "score": 65_535 - stored},
+        {"classifier": "quality", "label": "good", "score": stored},
+    ]
+
+
+def test_axes_of_documents() -> None:
+    rows = documents(
+        {"category": "recipe", "language": "zh", "domain": "a.com", "source": "s", "scores": scored(0.9)},
+        {"category": None, "language": None, "domain": None, "source": None, "scores": None},
+        {"category": "retired_class", "language": "fr", "domain": "b.com", "source": "t", "scores": scored(0.5)},
+        {"category": "statute", "language": "en", "domain": "c.com", "source": "s", "scores": scored(0.4999)},
+        {"category": "statute", "language": "en", "domain": "c.com", "source": "s", "scores": [scored(0.9)[0]]},
+    )
+    weights = {
+        "balance": {"fiction": 1},
+        "domain": {"a.com": 2},
+        "source": {"s": 2},
+        "quality_band": {"0.5-0.8": 2},
+    }
+    axes = Mixture(weights=weights).table(rows).to_pydict()
+    assert axes == {
+        "category": ["recipe", None, OTHER, "statute", "statute"],
+        "group": ["food", None, OTHER, "law_government", "law_government"],
+        "balance": ["life_and_practice", None, OTHER, "public_and_law", "public_and_law"],
+        "language": ["zh", None, OTHER, "en", "en"],
+        "source": ["s", None, OTHER, "s", "s"],
+        "domain": ["a.com", None, OTHER, OTHER, OTHER],
+        "quality_band": [">=0.8", None, "0.5-0.8", "<0.5", None],
+    }
+    assert next(iter(axes)) == "category"  # so that the cells of a class stand together
+    plain = Mixture(shares={}).table(rows)
+    assert plain.column_names == ["category", "group", "language"]
+    assert plain["language"].to_pylist() == ["zh", None, "fr", "en", "en"]  # nothing is named: told apart as they are
+    assert Mixture(weights=weights).table(rows.slice(3, 1))["quality_band"].to_pylist() == ["<0.5"]
+    assert Mixture(weights=weights).table(rows.slice(0, 0)).num_rows == 0
