@@ -31,7 +31,7 @@ def test_manifest_survives_storing(tmp_path: Path) -> None:
 
 def test_output_of_another_schema_version_is_refused(tmp_path: Path) -> None:
     write_json(str(tmp_path / "_manifest.json"), {**manifest().to_json(), "schema_version": 99})
-    with pytest.raises(UserError, match="has schema version 99, this code reads 4"):
+    with pytest.raises(UserError, match="has schema version 99, this code reads 5"):
         read_manifest(str(tmp_path))
 
 

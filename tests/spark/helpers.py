@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
@@ -9,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.config import StageConfig, dump, load, parse
-from pipeline.outputs import read_all
+from pipeline.outputs import Manifest, PublishedFile, read_all
+from pipeline.schema import DOCUMENT, Document, to_table
 from pipeline.spark.progress import Progress
 from pipeline.spark.stages import run_stage
+from pipeline.steps import file_sha256
+from pipeline.storage import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +58,26 @@ def prepared(spark: Any, folder: Path, files: dict[str, list[dict[str, Any]]]) -
     output = folder / "prepared"
     # One published file for each input file, so that later stages can take them one after the other.
     run(stage_config("preparation", paths, output, steps=[], output={"file_characters": 1}), spark)
+    return str(output)
+
+
+def model_based(folder: Path, files: dict[str, list[dict[str, Any]]]) -> str:
+    """An output of the model_based stage that holds these kept documents (text, language, category, scores ...), a file each."""
+    output = folder / "model_based"
+    manifest = Manifest(stage="model_based", fingerprint={})
+    for name, content in files.items():
+        path = output / "documents" / "verdict=kept" / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        docs = [
+            Document(
+                doc_id=hashlib.md5(f"{name}{i}".encode()).hexdigest(), source_file=name, record_no=i, row_no=i, **row
+            )
+            for i, row in enumerate(content)
+        ]
+        pq.write_table(to_table(docs).select(DOCUMENT.names), path, row_group_size=50)
+        published = f"documents/verdict=kept/{name}.parquet"
+        manifest.files.append(PublishedFile(published, "kept", len(docs), 0, file_sha256(str(path)), 0))
+    write_json(str(output / "_manifest.json"), manifest.to_json())
     return str(output)
 
 
