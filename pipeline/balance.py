@@ -175,7 +175,9 @@ def picture(plan: Plan) -> str:
         body.append(f'<rect x="{_LEFT + 90 * i}" y="10" width="10" height="10" fill="{colour}"/>')
         body.append(f'<text x="{_LEFT + 90 * i + 15}" y="19">{name}</text>')
     for axis in reversed(plan.axes):
-        values = [s for s in plan.shares if s.axis == axis and (s.documents or s.target)]
+        values = sorted(
+            (s for s in plan.shares if s.axis == axis and (s.documents or s.target)), key=lambda s: -s.tokens_before
+        )
         most = max((x or 0.0 for s in values for x in (s.share_before, s.target, s.share_after)), default=0.0)
         y += 26
         body.append(f'<text x="8" y="{y}" font-weight="bold">{html.escape(axis)}</text>')
