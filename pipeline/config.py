@@ -25,8 +25,8 @@ from pipeline.strict import Strict, UserError
 StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
 
 
-def parse_step(data: Any, info: ValidationInfo) -> Any:
-    """A step from its dictionary; an unknown name is answered with the known ones."""
+def parse_step(data: Any, context: Any = None) -> Any:
+    """A step from its dictionary; an unknown name is answered with the known ones. `context` is that of the validation."""
     if isinstance(data, Step):
         return data
     if not isinstance(data, dict) or not isinstance(data.get("step"), str):
@@ -36,10 +36,14 @@ def parse_step(data: Any, info: ValidationInfo) -> Any:
         close = difflib.get_close_matches(data["step"], steps, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise ValueError(f"unknown step {data['step']!r}{hint}; known steps: {', '.join(steps)}")
-    return steps[data["step"]].model_validate(data, context=info.context)
+    return steps[data["step"]].model_validate(data, context=context)
 
 
-AnyStep = Annotated[SerializeAsAny[Step], BeforeValidator(parse_step)]
+def _parse_step(data: Any, info: ValidationInfo) -> Any:
+    return parse_step(data, info.context)
+
+
+AnyStep = Annotated[SerializeAsAny[Step], BeforeValidator(_parse_step)]
 
 
 class InputConfig(InputOptions):
