@@ -28,7 +28,7 @@ import numpy.typing as npt
 SCALE = 65535
 """Stored scores are whole numbers of 16 bits, `round(SCALE * probability)`: a threshold can change without scoring again."""
 
-NAMES = ("web_type", "quality", "safety")
+NAMES = ("web_type", "quality", "safety", "category")
 """The page classifiers that ship. The line model (`classifiers.clutter`) scores lines, not pages."""
 
 DEVICE = "CORPUSMILL_DEVICE"
@@ -37,6 +37,7 @@ GPU resources."""
 
 SMALL_FILE = "small.safetensors"
 LEXICON_FILE = "lexicon.json"
+WORDS_FILE = "words.safetensors"
 Probabilities = npt.NDArray[np.float32]
 
 
@@ -101,8 +102,9 @@ class Classifier(abc.ABC):
 
 
 def load(name: str, path: str | None = None) -> Classifier:
-    """The shipped model of that name, or the one in folder `path`: `small.safetensors`, `lexicon.json`, or a Hugging
-    Face checkpoint (a folder with `config.json`, or a hub name). Kept in memory: once a process.
+    """The shipped model of that name, or the one in folder `path`: `small.safetensors`, `lexicon.json`,
+    `words.safetensors`, or a Hugging Face checkpoint (a folder with `config.json`, or a hub name). Kept in memory: once a
+    process.
 
     :raises ValueError: if there is no such model, or it was trained on other features than this code computes.
     """
@@ -125,8 +127,14 @@ def _load(name: str, path: str | None) -> Classifier:
         from classifiers.safety.model import LexiconModel
 
         return LexiconModel.from_bytes((place / LEXICON_FILE).read_bytes())
+    if (place / WORDS_FILE).is_file():
+        from classifiers.category.model import WordModel
+
+        return WordModel.from_bytes((place / WORDS_FILE).read_bytes())
     if path is None or (Path(path).is_dir() and not (Path(path) / "config.json").is_file()):
-        raise ValueError(f"{place}: found no {SMALL_FILE}, {LEXICON_FILE} or config.json (a Hugging Face checkpoint)")
+        raise ValueError(
+            f"{place}: found no {SMALL_FILE}, {LEXICON_FILE}, {WORDS_FILE} or config.json (a Hugging Face checkpoint)"
+        )
     from classifiers.huggingface import HuggingFaceClassifier
 
     try:

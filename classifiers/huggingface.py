@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args(arguments)
     its = trainer(options.name)
-    pages = sources(parser, options)
+    pages = sources(parser, options, its)
     pages = [pages[i] for i in its.chosen(pages)]
     batch, target = batch_of(pages), its.target(pages)
     held = folds(target.groups, 5, "held out") == 0  # by site: for the temperature, and for a first look

@@ -22,6 +22,15 @@ from pipeline.extraction import Extraction, extract
 
 ANNOTATIONS = Path(__file__).parent / "annotations"
 WCXB = "html/wcxb-dev"
+PAGES = "pages.jsonl"
+"""Annotations of web type, quality and safety."""
+
+CATEGORIES = "categories.jsonl"
+"""Annotations of the category."""
+
+TEXTS = "labels/core-zh"
+"""Chinese web pages as texts alone, numbered from 0."""
+
 WCXB_TYPES = ("article", "collection", "documentation", "forum", "listing", "product", "service")
 
 
@@ -57,12 +66,13 @@ def batch_of(pages: Sequence[LabelledPage]) -> Batch:
     )
 
 
-def load_pages(data: Path, annotations: Path = ANNOTATIONS) -> list[LabelledPage]:
+def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -> list[LabelledPage]:
     """All annotated pages, then the pages of WCXB-dev that are not annotated; each in the order of its file.
 
+    :param name: of the file of annotations.
     :raises ValueError: if a page that was annotated is not in the data.
     """
-    rows = {(row["source"], row["id"]): row for row in read_annotations(annotations / "pages.jsonl")}
+    rows = {(row["source"], row["id"]): row for row in read_annotations(annotations / name)}
     gold = _gold(data, WCXB) | _gold(data, "html/zh-gold")
     pages: dict[tuple[str, str], LabelledPage] = {}
     for source in dict.fromkeys([s for s, _ in rows if s.endswith((".warc.gz", ".warc"))] + [f"{WCXB}.warc.gz"]):
@@ -90,6 +100,15 @@ def load_pages(data: Path, annotations: Path = ANNOTATIONS) -> list[LabelledPage
                 pages[page["source"], page["id"]] = LabelledPage(
                     page["id"], page["source"], None, page["source"], row["language"], extract(page["html"]), row
                 )
+    if any(source == TEXTS for source, _ in rows):
+        with gzip.open(data / f"{TEXTS}.jsonl.gz", "rt", encoding="utf-8") as f:
+            for number, page in enumerate(map(json.loads, f)):
+                key = TEXTS, f"{TEXTS.partition('/')[2]}#{number}"
+                if key in rows:  # a text without its page: each is a site of its own
+                    text = page["text"].strip()
+                    lines = text.count("\n") + 1
+                    found = Extraction(text=text, line_tags=["p"] * lines, line_link_share=[0.0] * lines)
+                    pages[key] = LabelledPage(key[1], TEXTS, None, key[1], rows[key]["language"], found, rows[key])
     missing = [key for key in rows if key not in pages]
     if missing:
         raise ValueError(f"{len(missing)} annotated pages are not in {data}, the first {missing[0]}")

@@ -20,11 +20,12 @@ from classifiers.small import Settings, SmallModel, Target, fit
 SEED = 20261123
 
 
-class Trainer(Protocol):
+class Labels(Protocol):
     """What a module `classifiers.<name>.train` says of its classifier."""
 
     LABELS: tuple[str, ...]
-    SETTINGS: Settings
+    FILE: str
+    """Name of the file of shipped annotations."""
 
     def chosen(self, pages: Sequence[LabelledPage]) -> list[int]:
         """Numbers of the pages that it learns from."""
@@ -33,8 +34,14 @@ class Trainer(Protocol):
         """What is to be learned of these pages."""
 
 
+class Trainer(Labels, Protocol):
+    """The same of a classifier with the backend `classifiers.small`."""
+
+    SETTINGS: Settings
+
+
 def trainer(name: str) -> Trainer:
-    """The trainer of a classifier."""
+    """The trainer of a classifier with the backend `classifiers.small`."""
     module: Trainer = importlib.import_module(f"classifiers.{name}.train")
     return module
 
@@ -52,11 +59,11 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pages", help="the pages that they are of: Parquet folder or file, or JSONL")
 
 
-def sources(parser: argparse.ArgumentParser, options: argparse.Namespace) -> list[LabelledPage]:
+def sources(parser: argparse.ArgumentParser, options: argparse.Namespace, its: Labels) -> list[LabelledPage]:
     """The pages that the options name."""
     if (options.labels is None) != (options.pages is None) or (options.data is None and options.labels is None):
         parser.error("expected --data, or --labels with --pages, or all three")
-    pages = load_pages(options.data) if options.data else []
+    pages = load_pages(options.data, name=its.FILE) if options.data else []
     if options.labels:
         pages += annotated_pages(options.pages, options.labels)
     return pages
@@ -73,7 +80,7 @@ def main(name: str, arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     start = time.monotonic()
     its = trainer(name)
-    pages = sources(parser, options)
+    pages = sources(parser, options, its)
     pages = [pages[i] for i in its.chosen(pages)]
     print(f"{name}: {len(pages):,} pages of {len({p.group for p in pages}):,} sites", file=sys.stderr)
     model = train(name, pages, features_of(batch_of(pages)), options.seed)

@@ -27,15 +27,16 @@ class Group:
 class Category:
     """A class: something that a person who balances a corpus would turn up or down.
 
+    :param definition: in English (`en`) and in Chinese (`zh`).
     :param includes: what belongs, beyond the definition; `excludes` what does not, and where it goes.
-    :param example: the beginning or title of a page, in English (`en`) and in Chinese (`zh`).
+    :param example: the beginning or title of a page, made up, in English (`en`) and in Chinese (`zh`).
     """
 
     id: str
     group: str
     en: str
     zh: str
-    definition: str
+    definition: dict[str, str]
     includes: str
     excludes: str
     example: dict[str, str]

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from classifiers import training
-from classifiers.labelled import LabelledPage
+from classifiers.labelled import PAGES, LabelledPage
 from classifiers.quality.labels import LABELS, is_good, score
 from classifiers.small import Settings, Target
 
+FILE = PAGES
 SETTINGS = Settings(rounds=200)
 SOFT = 0.15
 """Share of the wanted probability that follows the score, from 0 to 1, instead of the side of the cut."""

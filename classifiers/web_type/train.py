@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from classifiers import training
-from classifiers.labelled import WCXB_TYPES, LabelledPage
+from classifiers.labelled import PAGES, WCXB_TYPES, LabelledPage
 from classifiers.small import Settings, Target
 from classifiers.web_type.labels import LABELS
 
+FILE = PAGES
 SETTINGS = Settings(rounds=200)
 WCXB_WEIGHT = 0.5
 """What a page with WCXB's label alone weighs beside an annotated one."""

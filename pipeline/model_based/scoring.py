@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from classifiers.base import SCALE, Batch, Classifier, load
 from pipeline.schema import Document, Drop
-from pipeline.steps import Rule
+from pipeline.steps import DocumentStep, Rule
 
 
-class Scored(Rule):
-    """A rule on what a page classifier says.
+class Asking(DocumentStep):
+    """A step that asks a page classifier.
 
-    Probabilities of all labels are stored in `scores`, of dropped documents too: another bound needs no second look at the text.
-    A document that comes with scores of this classifier keeps them, unless `rescore` is set.
+    Probabilities are stored in `scores`: another bound needs no second look at the text. A document that comes with scores of
+    this classifier keeps them, unless `rescore` is set.
     """
 
     classifier: ClassVar[str]
-    unit: ClassVar[str] = "probability"
+    keep_labels: ClassVar[int | None] = None
+    """How many labels of a document are stored, the likeliest ones; None: all."""
 
     model: str | None = Field(
         None,
@@ -41,21 +43,32 @@ class Scored(Rule):
         return super().fingerprint() | {"resources": {self.classifier: self._loaded().sha256()}}
 
     def scored(self, docs: list[Document]) -> list[Document]:
-        """The documents with scores."""
+        """The documents with scores, the likeliest label first where not all are stored."""
         todo = [i for i, doc in enumerate(docs) if self.rescore or not of_classifier(doc, self.classifier)]
         if not todo:
             return docs
         model = self._loaded()
-        scores = model.scores(batch_of([docs[i] for i in todo])).tolist()
+        scores = model.scores(batch_of([docs[i] for i in todo]))
+        if self.keep_labels is None:
+            chosen = np.broadcast_to(np.arange(len(model.labels)), scores.shape)
+        else:
+            chosen = np.argsort(-scores.astype(np.int32), axis=1, kind="stable")[:, : self.keep_labels]
+        stored = np.take_along_axis(scores, chosen, axis=1).tolist()
         out = list(docs)
-        for i, row in zip(todo, scores, strict=True):
+        for i, labels, row in zip(todo, chosen.tolist(), stored, strict=True):
             others = [s for s in docs[i].scores or () if s["classifier"] != self.classifier]
             own = [
-                {"classifier": self.classifier, "label": label, "score": score}
-                for label, score in zip(model.labels, row, strict=True)
+                {"classifier": self.classifier, "label": model.labels[label], "score": score}
+                for label, score in zip(labels, row, strict=True)
             ]
             out[i] = docs[i].evolve(scores=others + own)
         return out
+
+
+class Scored(Asking, Rule):
+    """A rule on what a page classifier says; scores of dropped documents are stored too."""
+
+    unit: ClassVar[str] = "probability"
 
     def number(self, scores: dict[str, float]) -> float:
         """The number that `min` and `max` bound, from the probability of each label."""

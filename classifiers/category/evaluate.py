@@ -1,0 +1,258 @@
+"""Evaluate the category classifier: `python -m classifiers.category.evaluate --data DATA [--picture FILE.svg]`.
+
+Five folds by site, English and Chinese apart: the likeliest class, the five likeliest, groups; every class with its support;
+calibration. Beside it, in the same folds: the commonest class, fastText on words, and a softmax regression on the same inputs.
+Groups and classes count in a macro mean from ENOUGH pages of the language.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.category.labels import BALANCE_OF, GROUP_OF, GROUPS, LABELS
+from classifiers.category.model import WordVectors, compressed
+from classifiers.category.train import WEIGHTS, chosen, extras, fit, read_vectors, site_of, target
+from classifiers.features import features_of
+from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, load_pages
+from classifiers.metrics import calibration, interval, macro_f1
+from classifiers.small import folds, softmax
+from classifiers.training import SEED
+
+FOLDS = 5
+ENOUGH = 10
+LINEAR_STEPS = 300
+WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
+LANGUAGES = {"English": "en", "Chinese": "zh"}
+Probabilities = npt.NDArray[np.float64]
+_GROUP = np.array([[g.id for g in GROUPS].index(GROUP_OF[label]) for label in LABELS])
+_BALANCES = sorted(set(BALANCE_OF.values()))
+_BALANCE = np.array([_BALANCES.index(BALANCE_OF[label]) for label in LABELS])
+
+
+def outer_folds(pages: Sequence[LabelledPage]) -> npt.NDArray[np.int64]:
+    """Fold of each page, by its site."""
+    return folds([site_of(page) for page in pages], FOLDS, "evaluation")
+
+
+def cross_validated(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path, seed: int = SEED) -> Probabilities:
+    """Probabilities of every page by a model that has not seen its site, float64 (n, classes)."""
+    import torch
+
+    torch.set_num_threads(1)
+    batch = batch_of(pages)
+    means, dense = vectors.means(batch), features_of(batch).dense
+    parts, wanted, extra = outer_folds(pages), target(pages), extras(data, vectors, seed)
+    out = np.zeros((len(pages), len(LABELS)))
+    for fold in range(FOLDS):
+        rest, own = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+        net, divisor = fit(means[rest], dense[rest], wanted.take(rest.tolist()), extra, seed)
+        logits = net.logits(net.inputs(means[own], dense[own])).astype(np.float64)
+        out[own] = softmax(logits / divisor)
+        print(f"category: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
+    return out
+
+
+def fasttext_folds(pages: Sequence[LabelledPage]) -> Probabilities:
+    """The same of fastText on words and pairs of words, trained on the annotated pages of the other sites."""
+    import fasttext
+
+    parts, out = outer_folds(pages), np.zeros((len(pages), len(LABELS)))
+    texts = [" ".join(WORD.findall(f"{p.extraction.title or ''} {p.extraction.text[:8000]}".lower())) for p in pages]
+    labels = [p.annotation["category"] for p in pages if p.annotation]
+    with tempfile.TemporaryDirectory() as folder:
+        for fold in range(FOLDS):
+            path = Path(folder) / "train.txt"
+            rest = np.flatnonzero(parts != fold).tolist()
+            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in rest), encoding="utf-8")
+            model = fasttext.train_supervised(
+                str(path), wordNgrams=2, dim=64, epoch=25, lr=0.5, minCount=2, bucket=200_000, thread=1, verbose=0
+            )
+            for i in np.flatnonzero(parts == fold).tolist():
+                for name, p in zip(*model.predict(texts[i], k=len(LABELS)), strict=True):
+                    out[i, LABELS.index(name.removeprefix("__label__"))] = p
+    return out
+
+
+def linear_folds(pages: Sequence[LabelledPage], vectors: WordVectors) -> Probabilities:
+    """The same of a softmax regression on what the shipped model sees, trained on the annotated pages of the other sites."""
+    import torch
+
+    batch = batch_of(pages)
+    dense = compressed(features_of(batch).dense)
+    inputs = np.concatenate([vectors.means(batch), (dense - dense.mean(0)) / (dense.std(0) + 1e-3)], axis=1)
+    x, parts, out = torch.tensor(inputs), outer_folds(pages), np.zeros((len(pages), len(LABELS)))
+    y = torch.tensor(target(pages).wanted.argmax(1))
+    for fold in range(FOLDS):
+        rest, own = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+        weight = torch.zeros(x.shape[1], len(LABELS), requires_grad=True)
+        bias = torch.zeros(len(LABELS), requires_grad=True)
+        optimizer = torch.optim.AdamW([weight, bias], 0.01, weight_decay=0.1)
+        for _ in range(LINEAR_STEPS):
+            optimizer.zero_grad()
+            loss: Any = torch.nn.functional.cross_entropy(x[rest] @ weight + bias, y[rest])
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            out[own] = torch.softmax(x[own] @ weight + bias, 1).numpy()
+    return out
+
+
+def commonest_folds(pages: Sequence[LabelledPage]) -> Probabilities:
+    """The same of the shares of the classes among the pages of the other sites, in each language."""
+    parts, out = outer_folds(pages), np.zeros((len(pages), len(LABELS)))
+    wanted = target(pages).wanted
+    languages = np.array([page.language for page in pages])
+    for fold in range(FOLDS):
+        for language in set(languages):
+            out[(parts == fold) & (languages == language)] = wanted[(parts != fold) & (languages == language)].mean(0)
+    return out
+
+
+def grouped(p: Probabilities, of: npt.NDArray[np.int64], number: int) -> Probabilities:
+    """Probabilities of groups of classes, (n, number)."""
+    return np.stack([p[:, of == g].sum(1) for g in range(number)], axis=1)
+
+
+def figures(p: Probabilities, true: npt.NDArray[np.int64], sites: Sequence[str]) -> dict[str, Any]:
+    """What a model's probabilities are worth on some pages."""
+
+    def first(p: Probabilities, true: npt.NDArray[np.int64]) -> float:
+        return float((p.argmax(1) == true).mean())
+
+    def five(p: Probabilities, true: npt.NDArray[np.int64]) -> float:
+        return float((np.argsort(-p, axis=1, kind="stable")[:, :5] == true[:, None]).any(1).mean())
+
+    said, groups = grouped(p, _GROUP, len(GROUPS)).argmax(1), _GROUP[true]
+    enough = [g for g in range(len(GROUPS)) if (groups == g).sum() >= ENOUGH]
+    balance = grouped(p, _BALANCE, len(_BALANCES)).argmax(1)
+    return {
+        "top_1": [round(first(p, true), 4), *interval(first, (p, true), sites)],
+        "top_5": [round(five(p, true), 4), *interval(five, (p, true), sites)],
+        "group_macro_f1": round(macro_f1(said, groups, enough), 4),
+        "groups": len(enough),
+        "group_accuracy": round(float((said == groups).mean()), 4),
+        "balance_accuracy": round(float((balance == _BALANCE[true]).mean()), 4),
+    }
+
+
+def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) -> tuple[dict[str, Any], Probabilities]:
+    """All figures of the card, and the probabilities that they are made of."""
+    p = cross_validated(pages, vectors, data)
+    peers = {
+        "linear": linear_folds(pages, vectors),
+        "fasttext": fasttext_folds(pages),
+        "commonest": commonest_folds(pages),
+    }
+    true = np.array([LABELS.index(page.annotation["category"]) for page in pages if page.annotation])
+    languages = np.array([page.language for page in pages])
+    sites = np.array([site_of(page) for page in pages])
+    out: dict[str, Any] = {"pages": len(pages), "classes": {}, "languages": {}}
+    for language, code in LANGUAGES.items():
+        of = np.flatnonzero(languages == code)
+        own_sites = sites[of].tolist()
+        # Classes that pages of other sites of the language teach too: what a model can be asked for at all.
+        taught = np.array([((true == true[i]) & (languages == code) & (sites != sites[i])).any() for i in of])
+        told = {
+            "pages": len(of),
+            "sites": len(set(own_sites)),
+            "largest_site": round(max(own_sites.count(s) for s in set(own_sites)) / len(pages), 4),
+            **figures(p[of], true[of], own_sites),
+            "of_several_sites": {
+                "pages": int(taught.sum()),
+                **figures(p[of][taught], true[of][taught], [own_sites[i] for i in np.flatnonzero(taught)]),
+            },
+            "calibration_error": round(calibration(p[of].max(1), p[of].argmax(1) == true[of])[0], 4),
+            **{name: figures(q[of], true[of], own_sites) for name, q in peers.items()},
+        }
+        said, groups = grouped(p[of], _GROUP, len(GROUPS)).argmax(1), _GROUP[true[of]]
+        told["confusion"] = np.array(
+            [[int(((groups == a) & (said == b)).sum()) for b in range(len(GROUPS))] for a in range(len(GROUPS))]
+        ).tolist()
+        out["languages"][language] = told
+        for i, label in enumerate(LABELS):
+            hit, called, own = (
+                int(((p[of].argmax(1) == i) & (true[of] == i)).sum()),
+                int((p[of].argmax(1) == i).sum()),
+                int((true[of] == i).sum()),
+            )
+            if called or own:
+                row = out["classes"].setdefault(label, {})
+                f1 = 2 * hit / (called + own)
+                row[code] = [
+                    round(hit / called, 2) if called else 0.0,
+                    round(hit / own, 2) if own else 0.0,
+                    round(f1, 2),
+                    own,
+                ]
+    out["unproven"] = [
+        label for label in LABELS if sum(row[3] for row in out["classes"].get(label, {}).values()) < ENOUGH
+    ]
+    return out, p
+
+
+def picture(result: dict[str, Any]) -> str:
+    """Confusion of groups, English and Chinese side by side, as SVG: rows are annotated, columns said; shade: share of a row."""
+    cell, left, top = 17, 150, 130
+    width, n = left + cell * len(GROUPS) + 30, len(GROUPS)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * width} {top + cell * n + 20}" font-family="sans-serif" '
+        'font-size="10"><rect width="100%" height="100%" fill="white"/>'
+    ]
+    for side, (language, told) in enumerate(result["languages"].items()):
+        x0 = side * width
+        parts.append(f'<text x="{x0 + 8}" y="16" font-size="13">{language}: annotated (rows), said (columns)</text>')
+        for i, group in enumerate(GROUPS):
+            y = top + cell * i
+            parts.append(f'<text x="{x0 + left - 4}" y="{y + 12}" text-anchor="end">{group.id}</text>')
+            x = x0 + left + cell * i + 11
+            parts.append(f'<text transform="translate({x},{top - 4}) rotate(-60)">{group.id}</text>')
+            row = told["confusion"][i]
+            for j, count in enumerate(row):
+                share = count / max(1, sum(row))
+                shade = round(255 * (1 - share))
+                parts.append(
+                    f'<rect x="{x0 + left + cell * j}" y="{y}" width="{cell - 1}" height="{cell - 1}" '
+                    f'fill="rgb({shade},{shade},255)" stroke="#ddd"/>'
+                )
+                if count:
+                    parts.append(
+                        f'<text x="{x0 + left + cell * j + 8}" y="{y + 12}" text-anchor="middle" font-size="8" '
+                        f'fill="{"white" if share > 0.5 else "black"}">{count}</text>'
+                    )
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def labelled(data: Path) -> list[LabelledPage]:
+    """The annotated pages that have a text."""
+    pages = load_pages(data, name=CATEGORIES)
+    return [pages[i] for i in chosen(pages)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m classifiers.category.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds html/, warc/ and labels/")
+    parser.add_argument("--picture", type=Path, help="write the confusion of groups to this SVG file")
+    options = parser.parse_args(arguments)
+    result, _ = evaluate(labelled(options.data), read_vectors(WEIGHTS / "words.safetensors"), options.data)
+    if options.picture:
+        options.picture.write_text(picture(result), encoding="utf-8")
+    print(json.dumps(result, indent=2, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Train the small category classifier: `python -m classifiers.category.train --data DATA [--out FOLDER]`.
+
+It learns from the annotated pages, and, weighing less, from public label sets (`mappings.tsv`), topic lexicons and what
+`labels.yaml` says of the classes. Of these a text may stand for one of several classes: the loss is that of their sum. The same
+data and seed give the same weights on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from classifiers.base import WORDS_FILE, Batch
+from classifiers.category import sets
+from classifiers.category.labels import GROUP_OF, GROUPS, LABELS
+from classifiers.category.model import Net, WordModel, WordVectors, compressed, standardised
+from classifiers.features import features_of
+from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, data_digest
+from classifiers.small import Target, folds, temperature
+from classifiers.training import SEED, add_sources, sources
+
+FILE = CATEGORIES
+WEIGHTS = Path(__file__).parent / "weights"
+UNITS, EPOCHS, ROWS = 384, 60, 64
+RATE, DECAY, DROPOUT = 2e-3, 2e-3, 0.5
+FIELD_DROPOUT = (0.4, 0.2, 0.2, 0.1)
+"""Of address, title, beginning and text: a page may come without any of them. The numbers about lines: NUMBERS_DROPOUT."""
+
+NUMBERS_DROPOUT, INPUT_DROPOUT = 0.2, 0.2
+GROUP_WEIGHT = 0.5
+"""What the loss of the group weighs beside that of the class."""
+
+HELD = 2
+"""Of five parts of the sites, how many are held out in turn to choose the temperature."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """Texts beside the pages: their mean vectors, classes that each may be, the weight of all against the pages, and how many
+    are drawn for each step."""
+
+    means: Floats
+    classes: Floats
+    weight: float
+    rows: int
+
+
+def site_of(page: LabelledPage) -> str:
+    """The site of a page. Translations of one manual are one: `libreoffice-help` of zh-cn and zh-tw."""
+    return re.sub(r"-zh-(cn|tw)$", "", page.group)
+
+
+def chosen(pages: Sequence[LabelledPage]) -> list[int]:
+    """Numbers of the pages that it learns from: annotated ones with a text."""
+    return [i for i, p in enumerate(pages) if p.annotation and "category" in p.annotation and p.extraction.text.strip()]
+
+
+def target(pages: Sequence[LabelledPage]) -> Target:
+    """The annotated class of each page."""
+    wanted = np.zeros((len(pages), len(LABELS)), np.float32)
+    for row, page in zip(wanted, pages, strict=True):
+        assert page.annotation is not None
+        row[LABELS.index(page.annotation["category"])] = 1
+    return Target(wanted, np.ones(len(pages), np.float32), [site_of(page) for page in pages])
+
+
+def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
+    """What it learns from beside the pages."""
+    texts, titles, classes = sets.definitions()
+    out = [Extra(vectors.means(Batch(texts, titles=titles)), classes, 0.6, 64)]
+    if data is not None:
+        texts, classes = sets.public(data)
+        out.append(Extra(vectors.means(Batch(texts)), classes, 0.3, 64))
+        texts, classes = sets.lexicons(data, seed)
+        out.append(Extra(vectors.means(Batch(texts)), classes, 0.15, 32))
+    return out
+
+
+def fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> tuple[Net, float]:
+    """The net, and its temperature, chosen on pages of sites that it had not seen."""
+    parts = folds(wanted.groups, 5, f"temperature {seed}")
+    logits, rows = [], []
+    for part in range(HELD):
+        rest, own = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
+        if len(rest) and len(own):
+            net = _fit(means[rest], dense[rest], wanted.wanted[rest], extra, seed)
+            logits.append(net.logits(net.inputs(means[own], dense[own])).astype(np.float64))
+            rows += own.tolist()
+    net = _fit(means, dense, wanted.wanted, extra, seed)
+    return net, temperature(np.concatenate(logits), wanted.take(rows)) if rows else 1.0
+
+
+def _fit(means: Floats, dense: Floats, wanted: Floats, extra: Sequence[Extra], seed: int) -> Net:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    chance = torch.Generator().manual_seed(seed)
+    centre = compressed(dense).mean(0).astype(np.float16)
+    spread = (compressed(dense).std(0) + 1e-3).astype(np.float16)
+    numbers = standardised(dense, centre.astype(np.float32), spread.astype(np.float32))
+    width, columns = means.shape[1], numbers.shape[1]
+    x = torch.tensor(np.concatenate([means, numbers], axis=1))
+    y = torch.tensor(wanted)
+    others = [
+        (torch.tensor(np.pad(e.means, ((0, 0), (0, columns)))), torch.tensor(e.classes), e.weight, e.rows)
+        for e in extra
+    ]
+    groups = torch.zeros(len(LABELS), len(GROUPS))
+    place = {group.id: i for i, group in enumerate(GROUPS)}
+    for i, label in enumerate(LABELS):
+        groups[i, place[GROUP_OF[label]]] = 1
+    hidden, outer, skip = nn.Linear(width + columns, UNITS), nn.Linear(UNITS, len(LABELS)), nn.Linear(
+        width + columns, len(LABELS), bias=False
+    )  # fmt: skip
+    nn.init.zeros_(skip.weight)
+    parameters = [p for layer in (hidden, outer, skip) for p in layer.parameters()]
+    steps = max(1, len(x) // ROWS)
+    optimizer = torch.optim.AdamW(parameters, RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=EPOCHS * steps, pct_start=0.1)
+    share = torch.tensor(FIELD_DROPOUT)
+    for _ in range(EPOCHS):
+        order = torch.randperm(len(x), generator=chance)
+        for step in range(steps):
+            own = order[step * ROWS : (step + 1) * ROWS]
+            batch = x[own].clone()
+            fields = (torch.rand(len(own), len(share), generator=chance) > share).float()
+            batch[:, :width] *= fields.repeat_interleave(width // len(share), 1)
+            batch[:, width:] *= (torch.rand(len(own), 1, generator=chance) > NUMBERS_DROPOUT).float()
+            rows, classes, weights = [batch], [y[own]], [torch.full((len(own),), 1 / len(own))]
+            for means_of, classes_of, weight, number in others:
+                drawn = torch.randint(len(means_of), (number,), generator=chance)
+                rows.append(means_of[drawn])
+                classes.append(classes_of[drawn])
+                weights.append(torch.full((number,), weight / number))
+            inputs = nn.functional.dropout(torch.cat(rows), INPUT_DROPOUT)
+            inner = nn.functional.dropout(torch.relu(hidden(inputs)), DROPOUT)
+            p = torch.softmax(outer(inner) + skip(inputs), 1)
+            may = torch.cat(classes)
+            of_group = ((may @ groups) > 0).float()
+            loss = -(p * may).sum(1).clamp_min(1e-9).log()
+            loss = loss - GROUP_WEIGHT * ((p @ groups) * of_group).sum(1).clamp_min(1e-9).log()
+            optimizer.zero_grad()
+            total: Any = (loss * torch.cat(weights)).sum()  # torch does not type backward
+            total.backward()
+            optimizer.step()
+            schedule.step()
+
+    def half(t: Any) -> npt.NDArray[np.float16]:
+        return np.ascontiguousarray(t.detach().numpy().astype(np.float16))
+
+    return Net(
+        centre,
+        spread,
+        half(hidden.weight.T),
+        half(hidden.bias),
+        half(outer.weight.T),
+        half(outer.bias),
+        half(skip.weight.T),
+    )
+
+
+def train(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path | None, seed: int = SEED) -> WordModel:
+    """Train on pages, all of which are annotated."""
+    import torch
+
+    torch.set_num_threads(1)  # sums in one order
+    batch = batch_of(pages)
+    means, dense = vectors.means(batch), features_of(batch).dense
+    net, divisor = fit(means, dense, target(pages), extras(data, vectors, seed), seed)
+    return WordModel(LABELS, vectors, net, divisor)
+
+
+def read_vectors(path: Path) -> WordVectors:
+    """Vectors of a file of `classifiers.category.vectors`, or of a trained model."""
+    tensors = safetensors.numpy.load(path.read_bytes())
+    return WordVectors(tensors["keys"], tensors["nibbles"], tensors["scales"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m classifiers.category.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_sources(parser)
+    parser.add_argument(
+        "--vectors", type=Path, default=WEIGHTS / WORDS_FILE, help="word vectors (default: those of the shipped model)"
+    )
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="default: in place of the shipped weights")
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args(arguments)
+    start = time.monotonic()
+    pages = sources(parser, options, sys.modules[__name__])
+    pages = [pages[i] for i in chosen(pages)]
+    print(f"category: {len(pages):,} pages of {len({site_of(p) for p in pages}):,} sites", file=sys.stderr)
+    model = train(pages, read_vectors(options.vectors), options.data, options.seed)
+    meta = {"name": "category", "seed": options.seed, "pages": len(pages), "data": data_digest(pages)}
+    model = dataclasses.replace(model, meta=meta)
+    path = model.save(options.out)
+    print(f"category: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    print(json.dumps({"file": WORDS_FILE, "bytes": path.stat().st_size, "sha256": model.sha256()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Words of texts as rows of a table of vectors: what the category classifier sees. numpy and numba alone.
+
+A Latin word is a run of ASCII letters, digits (each as 0) and letters of two bytes, in lower case. A run of CJK characters is cut
+greedily, the longest word of the vocabulary first, at most WORD_LENGTH characters. What the vocabulary lacks is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.extraction.lines import tags as t
+from pipeline.extraction.lines.scan import FNV, FNV_START
+from pipeline.kernels import compiled
+
+WORD_LENGTH = 6
+"""Characters of the longest CJK word."""
+
+_SPREAD = np.uint32(2654435769)
+_LOWER, _UPPER, _DIGIT, _LEAD = t.LOWER, t.UPPER, t.DIGIT, t.LEAD
+
+
+class Vocabulary:
+    """:param keys: hash of each word, uint32 (n,), each once; a word's row is its place."""
+
+    def __init__(self, keys: npt.NDArray[np.uint32]) -> None:
+        self.keys = keys
+        size = 1 << max(4, (2 * len(keys)).bit_length())
+        self._slots = np.zeros(size, np.uint32)
+        self._rows = np.full(size, -1, np.int32)
+        _fill(keys, self._slots, self._rows)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def rows(
+        self, pieces: Sequence[bytes], limits: Sequence[int]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Rows of the words of UTF-8 texts, in their order: int32 (words,), and where each text's begin: int64 (texts + 1).
+
+        :param limits: how many words of each text are taken.
+        """
+        lengths = np.array([len(piece) for piece in pieces], np.int64)
+        bounds = np.asarray(limits, np.int64)
+        out = np.empty(int(np.minimum(bounds, lengths).sum()) + 1, np.int32)
+        starts = np.zeros(len(pieces) + 1, np.int64)
+        data = np.frombuffer(b"".join(pieces), np.uint8)
+        _look_up(data, np.cumsum(lengths), bounds, t.CLASSES, self._slots, self._rows, out, starts)
+        return out[: starts[-1]].copy(), starts
+
+
+def keys_of(words: Sequence[str]) -> npt.NDArray[np.uint32]:
+    """Hash of each word, uint32 (n,). Words that are read alike (`Run`, `run`) have the same."""
+    pieces = [word.encode("utf-8", "replace") for word in words]
+    out = np.zeros(len(words), np.uint32)
+    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
+    _hash(np.frombuffer(b"".join(pieces), np.uint8), ends, t.CLASSES, out)
+    return out
+
+
+@compiled("in:u4 io:u4 io:i4")
+def _fill(keys, slots, rows):  # type: ignore[no-untyped-def]
+    mask = len(slots) - 1
+    for i in range(len(keys)):
+        at = np.int64((keys[i] * _SPREAD) >> np.uint32(5)) & mask
+        while rows[at] >= 0:
+            at = (at + 1) & mask
+        slots[at] = keys[i]
+        rows[at] = i
+
+
+@compiled("in:u1 in:i8 in:u1 io:u4")
+def _hash(data, ends, classes, out):  # type: ignore[no-untyped-def]
+    begin = 0
+    for i in range(len(ends)):
+        h = FNV_START
+        for p in range(begin, ends[i]):
+            c = np.uint32(data[p])
+            kind = classes[data[p]]
+            if kind == _UPPER:
+                c |= np.uint32(32)
+            elif kind == _DIGIT:
+                c = np.uint32(48)
+            h = np.uint32((h ^ c) * FNV)
+        out[i] = h
+        begin = ends[i]
+
+
+@compiled("in:u1 in:i8 in:i8 in:u1 in:u4 in:i4 io:i4 io:i8")
+def _look_up(data, ends, bounds, classes, slots, rows, out, starts):  # type: ignore[no-untyped-def]
+    mask = len(slots) - 1
+    k = 0
+    begin = 0
+    for piece in range(len(ends)):
+        starts[piece] = k
+        limit = k + bounds[piece]
+        p = begin
+        end = ends[piece]
+        begin = end
+        h = FNV_START
+        inside = False
+        while p < end and k < limit:
+            c = np.uint32(data[p])
+            kind = classes[data[p]]
+            size = 0
+            code = np.int64(0)
+            if kind == _LOWER or kind == _UPPER:
+                h = np.uint32((h ^ (c | np.uint32(32))) * FNV)
+                inside = True
+                p += 1
+                continue
+            if kind == _DIGIT:
+                h = np.uint32((h ^ np.uint32(48)) * FNV)
+                inside = True
+                p += 1
+                continue
+            if kind == _LEAD:
+                size = 2 if c < 0xE0 else 3 if c < 0xF0 else 4
+                if p + size > end:
+                    break
+                if size == 2:
+                    h = np.uint32((h ^ c) * FNV)
+                    h = np.uint32((h ^ np.uint32(data[p + 1])) * FNV)
+                    inside = True
+                    p += 2
+                    continue
+                if size == 3:
+                    code = (np.int64(c) & 15) << 12 | (np.int64(data[p + 1]) & 63) << 6 | (np.int64(data[p + 2]) & 63)
+                else:
+                    code = np.int64(0x20000)
+            if inside:
+                at = np.int64((h * _SPREAD) >> np.uint32(5)) & mask
+                while rows[at] >= 0 and slots[at] != h:
+                    at = (at + 1) & mask
+                if rows[at] >= 0:
+                    out[k] = rows[at]
+                    k += 1
+                inside = False
+                h = FNV_START
+                continue
+            if not (0x3400 <= code < 0xA000 or 0x3040 <= code < 0x3100 or 0xAC00 <= code < 0xD7B0 or code >= 0x20000):
+                p += max(size, 1)
+                continue
+            # The longest word that begins here.
+            found = np.int64(-1)
+            h = FNV_START
+            q = p
+            after = p + size
+            for _ in range(WORD_LENGTH):
+                if q >= end or data[q] < 0xE0:
+                    break
+                own = 3 if data[q] < 0xF0 else 4
+                if q + own > end:
+                    break
+                for b in range(q, q + own):
+                    h = np.uint32((h ^ np.uint32(data[b])) * FNV)
+                q += own
+                at = np.int64((h * _SPREAD) >> np.uint32(5)) & mask
+                while rows[at] >= 0 and slots[at] != h:
+                    at = (at + 1) & mask
+                if rows[at] >= 0:
+                    found = rows[at]
+                    after = q
+            if found >= 0:
+                out[k] = found
+                k += 1
+            h = FNV_START
+            p = after
+        if inside and k < limit:
+            at = np.int64((h * _SPREAD) >> np.uint32(5)) & mask
+            while rows[at] >= 0 and slots[at] != h:
+                at = (at + 1) & mask
+            if rows[at] >= 0:
+                out[k] = rows[at]
+                k += 1
+    starts[len(ends)] = k
+
+
+__all__ = ["Vocabulary", "keys_of"]
