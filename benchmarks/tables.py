@@ -649,6 +649,59 @@ def safety(r: dict[str, Any]) -> str:
     return "\n\n".join(tables) + "\n\n" + text + "\n" + _speed_of(r) + taken_on(r, "page_classifiers")
 
 
+def category(r: dict[str, Any]) -> str:
+    e = r["evaluation"]
+    names = {"commonest": "commonest classes", "fasttext": "fastText, words alone", "linear": "linear, same inputs"}
+    bars = [
+        [
+            f"{language}: {title}",
+            of["pages"],
+            _range(of["top_1"]),
+            _range(of["top_5"]),
+            f"{of['group_macro_f1']:.3f} ({of['groups']})",
+            f"{of['group_accuracy']:.3f}",
+            f"{of['balance_accuracy']:.3f}",
+        ]
+        for language, told in e["languages"].items()
+        for title, of in (
+            *((title, told[key] | {"pages": told["pages"]}) for key, title in names.items()),
+            ("**the model**", told),
+            ("the model, classes of several sites", told["of_several_sites"]),
+        )
+    ]
+    header = ["", "pages", "top-1 of 200 [95 %]", "top-5 [95 %]", "group macro-F1 (groups)", "group", "balancing group"]
+    sites = [
+        [name, t["pages"], t["sites"], f"{100 * t['largest_site']:.1f} %", f"{t['calibration_error']:.3f}"]
+        for name, t in e["languages"].items()
+    ]
+    agreed = [
+        [name, a["pages"], f"{a['same_class']:.3f}", *(f"{a[k]:.3f}" for k in ("class", "group", "balance"))]
+        for name, a in r["agreement"].items()
+    ]
+
+    def cell(row: list[float] | None) -> str:
+        return "–" if row is None else f"{row[0]:.2f} / {row[1]:.2f} / {row[2]:.2f} ({row[3]})"
+
+    classes = [
+        [f"`{label}`", cell(row.get("en")), cell(row.get("zh"))]
+        for label, row in e["classes"].items()
+        if label not in e["unproven"]
+    ]
+    tables = [
+        table(header, bars),
+        table(["", "pages", "sites", "largest site, of all pages", "calibration error"], sites),
+        table(["two annotations", "pages", "same class", "kappa, classes", "groups", "balancing groups"], agreed),
+        table(["precision / recall / F1 (pages)", "English", "Chinese"], classes),
+    ]
+    seen = [f"`{label}`" for label in e["unproven"] if label in e["classes"]]
+    unseen = [f"`{label}`" for label in e["unproven"] if label not in e["classes"]]
+    text = (
+        f"**Unproven**, fewer than ten annotated pages: {', '.join(seen)}. No annotated page, nor one that was called so: "
+        f"{', '.join(unseen)}.\n"
+    )
+    return "\n\n".join(tables) + "\n\n" + text + "\n" + _speed_of(r) + taken_on(r, "category")
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
@@ -668,6 +721,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
             web_type,
             quality,
             safety,
+            category,
         ),
     )
 }

@@ -125,7 +125,9 @@ def test_nothing_gives_nothing(name: str) -> None:
 def test_models_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no classifier 'sentiment'; there are: web_type, quality, safety"):
         load("sentiment")
-    with pytest.raises(ValueError, match=r"found no small\.safetensors, lexicon\.json or config\.json"):
+    with pytest.raises(
+        ValueError, match=r"found no small\.safetensors, lexicon\.json, words\.safetensors or config\.json"
+    ):
         load("quality", str(tmp_path))
 
 

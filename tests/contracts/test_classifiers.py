@@ -35,7 +35,8 @@ def test_shape(name: str) -> None:
     assert np.allclose(p.sum(1), 1, atol=1e-5)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert f"<!-- results:{name} -->" in card, "the figures of a card come from a committed result"
-    assert all(label in (folder / "GUIDE.md").read_text(encoding="utf-8") for label in model.labels)
+    told = "".join(path.read_text(encoding="utf-8") for path in [folder / "GUIDE.md", *folder.glob("labels.yaml")])
+    assert all(label in told for label in model.labels)
 
 
 @pytest.mark.parametrize("path", HASHED, ids=lambda p: str(p.relative_to(ROOT)))

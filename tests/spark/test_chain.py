@@ -370,6 +370,6 @@ def test_another_bound_on_a_classifier_needs_no_run(chain: Path) -> None:
 
 def test_the_report_on_rules_is_of_its_own_stage(chain: Path) -> None:
     reports = rules.report(str(chain / "model_based"))
-    assert [r.label for r in reports] == ["safety", "unsafe_sites", "clutter", "web_type", "quality"]
+    assert [r.label for r in reports] == ["safety", "unsafe_sites", "clutter", "web_type", "quality", "category"]
     dropped = {r.label: sum(r.dropped.values()) for r in reports if r.dropped}
     assert dropped == Counter(rows(chain / "model_based", "dropped")["drop_step"].to_pylist())

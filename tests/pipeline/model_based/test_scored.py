@@ -8,7 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from classifiers.base import SCALE, Batch, load
+from classifiers.category.labels import GROUP_OF
 from pipeline.config import parse
+from pipeline.model_based.category import Category
 from pipeline.model_based.quality import Quality
 from pipeline.model_based.safety import Safety, UnsafeSites
 from pipeline.model_based.scoring import of_classifier
@@ -96,7 +98,7 @@ def test_stored_scores_are_taken_unless_asked_otherwise() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", " \n\t"])
-@pytest.mark.parametrize("step", [WebType(), Quality(), Safety()])
+@pytest.mark.parametrize("step", [WebType(), Quality(), Safety(), Category()])
 def test_a_document_without_text_is_left_alone(step: Any, text: str | None) -> None:
     assert step(doc(text)) == doc(text)
 
@@ -185,3 +187,21 @@ class TestVerdictsOnSites:
         with pytest.raises(UserError, match="needs the step 'safety' before it"):
             parse({**config, "steps": [{"step": "unsafe_sites"}, {"step": "safety"}]})
         parse({**config, "steps": [{"step": "safety"}, {"step": "unsafe_sites"}]})
+
+
+def test_category_sets_the_likeliest_class_and_stores_ten() -> None:
+    step = Category()
+    docs = [doc(ARTICLE), doc(None), doc(CHINESE), doc(LISTING)]
+    verdicts = step.process(docs)
+    assert verdicts == [step(d) for d in docs]  # alone they are the same
+    assert verdicts[1] == docs[1]
+    for before, after in zip(docs[::2], verdicts[::2], strict=True):
+        assert isinstance(after, Document)
+        stored = [s for s in after.scores or () if s["classifier"] == "category"]
+        model = load("category")
+        (all_scores,) = model.scores(Batch([before.text or ""], urls=[None], titles=[None])).tolist()
+        assert [s["score"] for s in stored] == sorted(all_scores, reverse=True)[:10]
+        assert after.category == stored[0]["label"] == model.labels[all_scores.index(max(all_scores))]
+        assert after.category in GROUP_OF
+        # Stored scores are taken: the text may be another one by then.
+        assert step(after.evolve(text=LISTING)) == after.evolve(text=LISTING)
