@@ -240,6 +240,19 @@ class DuplicateStep(CrossDocumentStep):
         raise TypeError(f"{type(self).__name__} must define keys")
 
 
+class NearDuplicateStep(CrossDocumentStep):
+    """A document that is similar enough to one before it has that as its *parent* and is dropped; roots of the trees survive."""
+
+    driver_edges: int = Field(
+        20_000_000, ge=0, description="edges up to which components are found on the driver (50 bytes each)"
+    )
+    alarm_cluster: int = Field(10_000, gt=0, description="tell of clusters with more documents")
+    alarm_domain_share: float = Field(
+        0.5, ge=0, le=1, description="tell of domains that lose a larger share of documents"
+    )
+    alarm_domain_documents: int = Field(100, gt=0, description="... if they have so many")
+
+
 def discover(stage: str | None = None) -> dict[str, type[Step]]:
     """Import the modules of the stage packages and return the steps they define, by name."""
     for name in STAGES if stage is None else (stage,):

@@ -34,3 +34,14 @@ def write_encoder(folder: str, words: Sequence[str], model: str = "BertModel", s
         **settings,
     )
     getattr(transformers, model)(config).save_pretrained(folder)
+
+
+def write_sentence_encoder(folder: str, words: Sequence[str], pooling: str = "mean") -> None:
+    """The same as a sentence-transformers checkpoint: encoder, pooling, vectors of length one."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    write_encoder(folder + "-encoder", words)
+    encoder = Transformer(folder + "-encoder")
+    modules = [encoder, Pooling(encoder.get_embedding_dimension(), pooling), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(folder)

@@ -12,14 +12,14 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from pipeline.rule_based.minhash import MinHasher, MinHashParams
-from pipeline.steps import Cost, CrossDocumentStep
+from pipeline.steps import Cost, NearDuplicateStep
 
 CPU_SECONDS_A_DOCUMENT = 200e-6
 CPU_SECONDS_A_CHARACTER = 65e-9
 """From benchmarks/fuzzy_dedup.py at 1,000,000 documents; a contract test holds both to its committed result."""
 
 
-class FuzzyDedup(CrossDocumentStep):
+class FuzzyDedup(NearDuplicateStep):
     """Drop near-duplicates of documents that come before them.
 
     Text is normalised and segmented, its n-grams are hashed to `bands` x `rows` MinHash values; documents that agree on all
@@ -57,14 +57,6 @@ class FuzzyDedup(CrossDocumentStep):
     )
     candidates: int = Field(4, gt=0, description="first members of a bucket that a document is compared with")
     band_groups: int = Field(1, gt=0, description="bands are shuffled in so many groups, one after the other")
-    driver_edges: int = Field(
-        20_000_000, ge=0, description="edges up to which components are found on the driver (50 bytes each)"
-    )
-    alarm_cluster: int = Field(10_000, gt=0, description="tell of clusters with more documents")
-    alarm_domain_share: float = Field(
-        0.5, ge=0, le=1, description="tell of domains that lose a larger share of documents"
-    )
-    alarm_domain_documents: int = Field(100, gt=0, description="... if they have so many")
     source: ClassVar[str] = "dots.llm1 C.2 (MinHash, 128 bands of 16, 5-grams, Jaccard 0.8)"
     columns: ClassVar[tuple[str, ...]] = ("text",)
 

@@ -52,7 +52,14 @@ from pipeline.outputs import (
 from pipeline.preparation.readers import fingerprint as input_fingerprint
 from pipeline.preparation.readers import list_inputs
 from pipeline.removal import RemovalList
-from pipeline.spark import exact_dedup, fuzzy_dedup, line_dedup, pii_domains, unsafe_sites  # noqa: F401 (they register Spark parts)
+from pipeline.spark import (  # noqa: F401 (they register Spark parts)
+    exact_dedup,
+    fuzzy_dedup,
+    line_dedup,
+    pii_domains,
+    semantic_dedup,
+    unsafe_sites,
+)
 from pipeline.spark.progress import Progress
 from pipeline.spark.run import (
     CrossContext,
