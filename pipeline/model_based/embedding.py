@@ -56,8 +56,8 @@ def levels(dimensions: int) -> int:
 def quantised(vectors: Floats) -> Vectors:
     """Float vectors of any length as whole numbers, the largest of each row `levels`; zeros stay zeros."""
     largest = np.abs(vectors).max(1, keepdims=True, initial=0)
-    scaled = vectors * (np.float32(levels(vectors.shape[1])) / np.maximum(largest, np.finfo(np.float32).tiny))
-    return np.asarray(np.rint(np.where(largest > 0, scaled, 0)), np.int8)
+    largest[largest == 0] = 1
+    return np.asarray(np.rint(vectors * (np.float32(levels(vectors.shape[1])) / largest)), np.int8)
 
 
 class CorpusEmbedder:
