@@ -248,7 +248,7 @@ def made_vectors(n: int, seed: int = 0) -> tuple[Any, Any]:
 def scale(n: int) -> dict[str, Any]:
     """The step over n documents whose vectors are there already."""
     vectors, origin = made_vectors(n)
-    step = SemanticDedup(threshold=0.95)
+    step = SemanticDedup(threshold=0.95, min_characters=1)
     session = get_session("benchmark", SparkConfig(master="local[2]", conf=CONF))
     with tempfile.TemporaryDirectory() as work:
         units, a_file = [], -(-n // FILES)

@@ -130,7 +130,7 @@ def _learned(
     sample = sample[np.lexsort((*sample["vector"].T[::-1], sample["rank"]))]
     members = max(n, len(sample))
     most = max(50, step.max_cluster * len(sample) // max(1, members * step.nearest))
-    centres = np.zeros((1, own.dimensions), np.int8)
+    centres = np.ones((1, own.dimensions), np.int8)  # nothing to learn from: all in one cluster
     if len(sample):
         centres = fit_split(np.ascontiguousarray(sample["vector"]), step.clusters(members), most)
     rows.append((CENTRES, 0, centres.tobytes()))
