@@ -249,7 +249,9 @@ def scale(n: int) -> dict[str, Any]:
     """The step over n documents whose vectors are there already."""
     vectors, origin = made_vectors(n)
     step = SemanticDedup(threshold=0.95, min_characters=1)
-    session = get_session("benchmark", SparkConfig(master="local[2]", conf=CONF))
+    # As a stage sets it: two million keys a task, and a task a core.
+    partitions = {"spark.sql.shuffle.partitions": str(max(2, -(-n // 2_000_000)))}
+    session = get_session("benchmark", SparkConfig(master="local[2]", conf=CONF | partitions))
     with tempfile.TemporaryDirectory() as work:
         units, a_file = [], -(-n // FILES)
         os.makedirs(f"{work}/vectors/semantic_dedup")
