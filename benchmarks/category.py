@@ -1,4 +1,4 @@
-"""The category classifier: quality in five folds by site, agreement of annotators, speed.
+"""The category classifier: quality in five folds by site, speed.
 
     python benchmarks/category.py [--data DIR]
 
@@ -15,7 +15,6 @@ from pathlib import Path
 import machine
 from page_classifiers import fasttext_speed, speed, tell
 
-from classifiers import agreement
 from classifiers.category import evaluate, train
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "category_groups.svg"
@@ -32,7 +31,6 @@ def main() -> None:
     tell("speed measured")
     vectors = train.read_vectors(train.WEIGHTS / train.WORDS_FILE)
     result["evaluation"], _ = evaluate.evaluate(pages, vectors, options.data)
-    result["agreement"] = agreement.categories()
     PICTURE.write_text(evaluate.picture(result["evaluation"]), encoding="utf-8")
     machine.save("category", result)
 

@@ -674,10 +674,6 @@ def category(r: dict[str, Any]) -> str:
         [name, t["pages"], t["sites"], f"{100 * t['largest_site']:.1f} %", f"{t['calibration_error']:.3f}"]
         for name, t in e["languages"].items()
     ]
-    agreed = [
-        [name, a["pages"], f"{a['same_class']:.3f}", *(f"{a[k]:.3f}" for k in ("class", "group", "balance"))]
-        for name, a in r["agreement"].items()
-    ]
 
     def cell(row: list[float] | None) -> str:
         return "–" if row is None else f"{row[0]:.2f} / {row[1]:.2f} / {row[2]:.2f} ({row[3]})"
@@ -690,7 +686,6 @@ def category(r: dict[str, Any]) -> str:
     tables = [
         table(header, bars),
         table(["", "pages", "sites", "largest site, of all pages", "calibration error"], sites),
-        table(["two annotations", "pages", "same class", "kappa, classes", "groups", "balancing groups"], agreed),
         table(["precision / recall / F1 (pages)", "English", "Chinese"], classes),
     ]
     seen = [f"`{label}`" for label in e["unproven"] if label in e["classes"]]
@@ -700,6 +695,57 @@ def category(r: dict[str, Any]) -> str:
         f"{', '.join(unseen)}.\n"
     )
     return "\n\n".join(tables) + "\n\n" + text + "\n" + _speed_of(r) + taken_on(r, "category")
+
+
+def semantic_dedup(r: dict[str, Any]) -> str:
+    q = r["quality"]
+    bounds = [
+        [
+            f"{language}, cosine {bound}",
+            f"{b['recall']:.3f}",
+            f"{b['precision']:.3f}",
+            *(f"{b['by_kind'][kind]:.3f}" for kind in ("reordered", "framed", "rewritten")),
+            b["originals_taken_for_another"],
+        ]
+        for language in ("English", "Chinese")
+        for bound, b in q["measured_on"][language]["bounds"].items()
+    ]
+    header = ["embedder `corpus`", "recall", "precision", "reordered", "framed", "rewritten", "pages taken for others"]
+    tables = [table(header, bounds)]
+    sizes = ", ".join(
+        f"{n} {kind} {language} ones" for language in ("English", "Chinese")
+        for kind, n in q["measured_on"][language]["copies"].items()
+    )  # fmt: skip
+    text = f"{q['measured_on']['pages']:,} pages, the sites of one half; copies that MinHash misses: {sizes}.\n"
+    if "model" in q:
+        m = q["model"]
+        rows = [
+            [f"{name}, cosine {bound}", f"{b['recall']:.3f}", f"{b['precision']:.3f}",
+             *(f"{b['by_kind'][kind]:.3f}" for kind in ("reordered", "framed", "rewritten"))]
+            for name, found in ((m["name"], m["English"]), ("corpus", m["corpus_on_the_same"]["English"]))
+            for bound, b in found["bounds"].items()
+        ]  # fmt: skip
+        tables.append(table([f"{m['pages']} English pages", *header[1:-1]], rows))
+    paraphrases = [
+        [name, language, f"{p['found']} of {p['pairs']}", p["mean_cosine"], p["mean_cosine_of_others"]]
+        for name, of in q["paraphrases"].items()
+        for language, p in of.items()
+    ]
+    tables.append(table(["paraphrases", "", "found", "mean cosine", "of texts that are none"], paraphrases))
+    runs = [
+        [
+            f"{run['documents']:,}",
+            f"{run['wall_seconds']:.0f} s",
+            f"{run['peak_memory_gb']:.1f} GB",
+            f"{run['report']['clusters_of_vectors']:,} / {run['report']['largest_cluster_of_vectors']:,}",
+            f"{run['found_of_them']:.3f}",
+        ]
+        for run in r["runs"]
+    ]
+    header = ["vectors of 384", "time", "memory", "clusters / largest", "planted pairs found"]
+    tables.append(table(header, runs))
+    machine = taken_on(r, "semantic_dedup").replace("CPU time, one core", f"{r['spark']}")
+    return text + "\n" + "\n\n".join(tables) + "\n" + machine
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -722,6 +768,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
             quality,
             safety,
             category,
+            semantic_dedup,
         ),
     )
 }

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.category.labels import BALANCE_OF, GROUP_OF
-from classifiers.labelled import ANNOTATIONS, CATEGORIES, read_annotations
+from classifiers.labelled import ANNOTATIONS, read_annotations
 from classifiers.metrics import auc, kappa
 from classifiers.quality.labels import DIMENSIONS, is_good, score
 from classifiers.web_type.labels import DETAIL
@@ -21,10 +20,10 @@ from classifiers.web_type.labels import DETAIL
 Row = dict[str, Any]
 
 
-def pairs(name: str = "pages.jsonl", second_name: str = "second.jsonl") -> list[tuple[Row, Row]]:
+def pairs() -> list[tuple[Row, Row]]:
     """First and second annotation of each page that has two."""
-    first = {(row["source"], row["id"]): row for row in read_annotations(ANNOTATIONS / name)}
-    second = read_annotations(ANNOTATIONS / second_name)
+    first = {(row["source"], row["id"]): row for row in read_annotations(ANNOTATIONS / "pages.jsonl")}
+    second = read_annotations(ANNOTATIONS / "second.jsonl")
     return [(first[row["source"], row["id"]], row) for row in second]
 
 
@@ -49,31 +48,13 @@ def agreement(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
 
 def report() -> dict[str, Any]:
     """All figures, of all pages and by language."""
-    return {name: agreement(rows) for name, rows in _by_language(pairs()).items()}
-
-
-def categories() -> dict[str, Any]:
-    """The same of the category: kappa of classes, groups and balancing groups, and the share of pages of equal class."""
-    out = {}
-    for name, rows in _by_language(pairs(CATEGORIES, "second_categories.jsonl")).items():
-        a, b = ([row["category"] for row in side] for side in zip(*rows, strict=True))
-        out[name] = {
-            "pages": len(rows),
-            "same_class": round(sum(x == y for x, y in zip(a, b, strict=True)) / len(rows), 4),
-            "class": round(kappa(a, b), 4),
-            "group": round(kappa([GROUP_OF[x] for x in a], [GROUP_OF[x] for x in b]), 4),
-            "balance": round(kappa([BALANCE_OF[x] for x in a], [BALANCE_OF[x] for x in b]), 4),
-        }
-    return out
-
-
-def _by_language(every: list[tuple[Row, Row]]) -> dict[str, list[tuple[Row, Row]]]:
+    every = pairs()
     languages = (("all", None), ("English", "en"), ("Chinese", "zh"))
-    return {name: [p for p in every if code in (None, p[0]["language"])] for name, code in languages}
+    return {name: agreement([p for p in every if code in (None, p[0]["language"])]) for name, code in languages}
 
 
 def main() -> int:
-    print(json.dumps(report() | {"category": categories()}, indent=2))
+    print(json.dumps(report(), indent=2))
     return 0
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import html
 import json
+import re
 from pathlib import Path
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample"
@@ -254,7 +255,19 @@ def pages() -> dict[str, str]:
             made[f"https://copy{i}.made.example/{language}"] = page(
                 "A copy", *edited(text, every, word), language=language
             )
+        made[f"https://rearranged.made.example/{language}"] = page(
+            "Rearranged", *rearranged(text, language), language=language
+        )
     return made
+
+
+def rearranged(text: str, language: str) -> list[str]:
+    """Paragraphs of the clauses of a text in another order: the same words, few of the same 5-grams."""
+    clauses = [c.strip() for c in re.split(r"(?<=[,.;!?，。；！？])", text.replace("\n", " ")) if c.strip()]
+    clauses = [*clauses[::3], *clauses[1::3], *clauses[2::3]]
+    joint = "" if language == "zh" else " "
+    paragraphs = [joint.join(clauses[i : i + 6]).rstrip(",;，；") for i in range(0, len(clauses), 6)]
+    return [p if p[-1] in ".!?。！？" else p + ("." if joint else "。") for p in paragraphs]
 
 
 def texts() -> dict[str, str]:
