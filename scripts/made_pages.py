@@ -77,6 +77,11 @@ PLACES = [
 ]
 PLACES_ZH = ["磨坊", "油坊", "染坊", "茶馆", "豆腐坊", "酒坊", "铁匠铺", "书院", "祠堂", "水车"]
 given = {"en": 0, "zh": 0}
+REARRANGED = {
+    "https://www.zotero.org/support/searching": "en",
+    "http://cwce.invalid/77fa9435-93a8-401b-a264-a3f5909d5ea7.html": "zh",
+}
+"""Pages of the sample that all stages keep, whose clauses are put in another order."""
 
 
 def story() -> str:
@@ -109,6 +114,12 @@ def gold(language: str) -> str:
         if r["language"] == language and r["page_type"] == "article" and 2000 < len(r["main_content"]) < 6000
     )
     return found
+
+
+def gold_of(url: str) -> str:
+    """The text of a page of the sample."""
+    with gzip.open(SAMPLE / "gold.jsonl.gz", "rt", encoding="utf-8") as f:
+        return next(str(r["main_content"]) for r in map(json.loads, f) if r["url"] == url)
 
 
 def edited(text: str, every: int, word: str) -> list[str]:
@@ -255,19 +266,23 @@ def pages() -> dict[str, str]:
             made[f"https://copy{i}.made.example/{language}"] = page(
                 "A copy", *edited(text, every, word), language=language
             )
+    for url, language in REARRANGED.items():
         made[f"https://rearranged.made.example/{language}"] = page(
-            "Rearranged", *rearranged(text, language), language=language
+            "Rearranged", *rearranged(gold_of(url), language), language=language
         )
     return made
 
 
 def rearranged(text: str, language: str) -> list[str]:
-    """Paragraphs of the clauses of a text in another order: the same words, few of the same 5-grams."""
-    clauses = [c.strip() for c in re.split(r"(?<=[,.;!?，。；！？])", text.replace("\n", " ")) if c.strip()]
-    clauses = [*clauses[::3], *clauses[1::3], *clauses[2::3]]
-    joint = "" if language == "zh" else " "
-    paragraphs = [joint.join(clauses[i : i + 6]).rstrip(",;，；") for i in range(0, len(clauses), 6)]
-    return [p if p[-1] in ".!?。！？" else p + ("." if joint else "。") for p in paragraphs]
+    """Lines of a text with the clauses of each in another order: the same words, few of the same 5-grams."""
+    joint, stop = ("", "。") if language == "zh" else (" ", ".")
+    lines = []
+    for line in text.split("\n"):
+        clauses = [c.strip() for c in re.split(r"(?<=[,.;!?，。；！？])", line) if c.strip()]
+        mixed = joint.join([*clauses[1::2], *clauses[::2]]).rstrip(",;，；")
+        if mixed:
+            lines.append(mixed if mixed[-1] in ".!?。！？" or len(clauses) < 2 else mixed + stop)
+    return lines
 
 
 def texts() -> dict[str, str]:

@@ -75,7 +75,7 @@ def fasttext_folds(pages: Sequence[LabelledPage]) -> Probabilities:
             rest = np.flatnonzero(parts != fold).tolist()
             path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in rest), encoding="utf-8")
             model = fasttext.train_supervised(
-                str(path), wordNgrams=2, dim=64, epoch=25, lr=0.2, minCount=2, bucket=200_000, thread=1, verbose=0
+                str(path), wordNgrams=2, dim=64, epoch=40, lr=0.1, minCount=2, bucket=200_000, thread=1, verbose=0
             )
             for i in np.flatnonzero(parts == fold).tolist():
                 for name, p in zip(*model.predict(texts[i], k=len(LABELS)), strict=True):
