@@ -8,6 +8,7 @@ Groups and classes count in a macro mean from ENOUGH pages of the language.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
@@ -74,9 +75,20 @@ def fasttext_folds(pages: Sequence[LabelledPage]) -> Probabilities:
             path = Path(folder) / "train.txt"
             rest = np.flatnonzero(parts != fold).tolist()
             path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in rest), encoding="utf-8")
-            model = fasttext.train_supervised(
-                str(path), wordNgrams=2, dim=64, epoch=40, lr=0.1, minCount=2, bucket=200_000, thread=1, verbose=0
-            )
+            for rate in (0.5, 0.3, 0.2):  # the higher the better, but for a rate at which it diverges
+                with contextlib.suppress(RuntimeError):
+                    model = fasttext.train_supervised(
+                        str(path),
+                        wordNgrams=2,
+                        dim=64,
+                        epoch=25,
+                        lr=rate,
+                        minCount=2,
+                        bucket=200_000,
+                        thread=1,
+                        verbose=0,
+                    )
+                    break
             for i in np.flatnonzero(parts == fold).tolist():
                 for name, p in zip(*model.predict(texts[i], k=len(LABELS)), strict=True):
                     out[i, LABELS.index(name.removeprefix("__label__"))] = p
