@@ -186,3 +186,31 @@ def test_the_rule_based_stage_survives_kills(spark: Any, sample_inputs: list[str
     assert [(f.rows, f.sha256) for f in published_files(str(output))] == [
         (f.rows, f.sha256) for f in published_files(str(tmp_path / "undisturbed"))
     ]
+
+
+@pytest.mark.long
+def test_semantic_dedup_survives_kills(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
+    """Killed while vectors are written and before the marks are committed: no document is embedded twice, the same bytes."""
+    run(stage_config("preparation", sample_inputs, tmp_path / "preparation"), spark)
+    source = [str(tmp_path / "preparation")]
+    steps = [{"step": "semantic_dedup", "threshold": 0.6, "min_characters": 50, "cluster_documents": 20}]
+    options: dict[str, Any] = {"steps": steps, "spark": {"master": "local[2]"}}
+    run(stage_config("model_based", source, tmp_path / "undisturbed", **options), spark)
+    output, config = tmp_path / "killed", tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(dump(stage_config("model_based", source, output, **options))))
+
+    def vectors() -> dict[str, int]:
+        return {p.name: p.stat().st_ino for p in output.glob("_work/*/vectors/semantic_dedup/0*.npy")}
+
+    KilledRun(config, stage="model_based").kill_when(lambda: len(vectors()) >= 1)
+    first = vectors()
+    KilledRun(config, "semantic_dedup/done.json", "model_based").wait_killed()
+    second = vectors()
+    assert {k: second[k] for k in first} == first
+    KilledRun(config, "/_manifest.json", "model_based").wait_killed()
+    KilledRun(config, stage="model_based").finish()
+    assert rows(output).equals(rows(tmp_path / "undisturbed"))
+    assert len(rows(output, "dropped")) > 0
+    assert [(f.rows, f.sha256) for f in published_files(str(output))] == [
+        (f.rows, f.sha256) for f in published_files(str(tmp_path / "undisturbed"))
+    ]
