@@ -489,7 +489,8 @@ def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
     assert parse(dump(first)) == first
     assert first.fingerprint() == load(ROOT / "configs" / "tokenization.yaml").fingerprint()
     weights = tmp_path / "category_weights.yaml"
-    weights.write_text(weights.read_text().replace("weights: {}", "weights: {balance: {fiction: 0.3}}"))
+    before, category, after = weights.read_text().partition("\n  category: ")
+    weights.write_text(f"{before}\n  balance: {{fiction: 0.3}}{category}{after}")
     changes = difference(first.fingerprint(), load(tmp_path / "tokenization.yaml").fingerprint())
     assert changes == ["steps.shards.parameters.mixture.weights.balance.fiction: 0.5 -> 0.3"]
 
