@@ -47,7 +47,7 @@ def main() -> None:
                 settings.append("steps.shards.shard_tokens=1000000")
             command = [
                 "spark-submit",
-                f"--driver-java-options=-Dlog4j2.configurationFile={ROOT}/scripts/log4j2.properties",
+                f"--driver-java-options=-Dlog4j2.configurationFile={ROOT}/pipeline/spark/log4j2.properties",
             ]
             command += [str(ROOT / "jobs" / f"{stage}.py"), "--config", str(ROOT / "configs" / f"{stage}.yaml")]
             command += [a for s in settings for a in ("--set", s)]

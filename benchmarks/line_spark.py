@@ -35,7 +35,7 @@ def stage(files: list[str], engine: str, out: Path) -> dict[str, Any]:
     }
     file = out.with_suffix(".yaml")
     file.write_text(json.dumps(config))
-    log = f"--driver-java-options=-Dlog4j2.configurationFile={ROOT}/scripts/log4j2.properties"
+    log = f"--driver-java-options=-Dlog4j2.configurationFile={ROOT}/pipeline/spark/log4j2.properties"
     command = [
         "spark-submit",
         "--master",

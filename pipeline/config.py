@@ -87,6 +87,9 @@ class RunConfig(Strict):
     estimate_only: bool = Field(
         False, description="print what the comparisons of documents would need for the new input, and do nothing"
     )
+    report: bool = Field(
+        True, description="write report.html and the dataset card README.md into the output when the stage has ended"
+    )
     keep_work: bool = Field(False, description="keep _work/ after success, for debugging")
 
 

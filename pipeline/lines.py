@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
+from classifiers.base import SCALE
 from pipeline.schema import Document
 from pipeline.text import lines
 
@@ -50,32 +52,37 @@ def cut_lines(doc: Document, step: str, numbers: Collection[int]) -> Document:
     )
 
 
+@dataclass(frozen=True)
+class MarkedLine:
+    """A line of a text as it was before cuts: who cut it (None: it is still there), and its score, 0 to 1, if it has one."""
+
+    text: str
+    cut_by: str | None
+    score: float | None
+
+
+def marked_lines(doc: Document) -> list[MarkedLine]:
+    """All lines of a text, those that steps cut back in their places."""
+    whole = _restored(doc, 0)
+    scores = whole.get("score") or [None] * len(whole["text"])
+    return [
+        MarkedLine(text, step, None if score is None else score / SCALE)
+        for text, step, score in zip(whole["text"], whole["step"], scores, strict=True)
+    ]
+
+
 def restore_lines(doc: Document, steps: Collection[str] | None = None) -> Document:
     """The document with its removed lines back in place; what steps changed within lines stays changed.
 
     :param steps: undo only what was cut last, by these steps (by default all cuts). Cuts before them stay recorded.
     """
-    # Cuts are recorded in order, each step's in one run (a step that cuts is in a configuration once).
-    cuts = [list(group) for _, group in itertools.groupby(doc.removed_lines or (), key=lambda r: r["step"])]
+    cuts = _cuts(doc)
     stay = 0
     if steps is not None:
         stay = next((i + 1 for i in range(len(cuts) - 1, -1, -1) if cuts[i][0]["step"] not in steps), 0)
     if len(cuts) == stay:
         return doc
-    now = lines(doc.text or "")
-    columns: dict[str, list[Any] | None] = {
-        "text": now,
-        "tag": doc.line_tags,
-        "link_share": doc.line_link_share,
-        "score": doc.line_scores,
-    }
-    if now == [""] and not (doc.line_tags and doc.line_tags[0]):  # no line was left
-        columns = {name: None if values is None else [] for name, values in columns.items()}
-    whole = {name: list(values) for name, values in columns.items() if values is not None}
-    for cut in reversed(cuts[stay:]):
-        for removed in cut:  # ascending: each insertion puts the next number right
-            for name, values in whole.items():
-                values.insert(removed["line"], removed[name])
+    whole = _restored(doc, stay)
     rest = [removed for cut in cuts[:stay] for removed in cut]
     return doc.evolve(
         text="\n".join(whole["text"]),
@@ -84,3 +91,29 @@ def restore_lines(doc: Document, steps: Collection[str] | None = None) -> Docume
         line_scores=whole.get("score"),
         removed_lines=rest or None,
     )
+
+
+def _cuts(doc: Document) -> list[list[dict[str, Any]]]:
+    """Cuts in order, each step's in one run (a step that cuts is in a configuration once)."""
+    return [list(group) for _, group in itertools.groupby(doc.removed_lines or (), key=lambda r: r["step"])]
+
+
+def _restored(doc: Document, stay: int) -> dict[str, list[Any]]:
+    """Columns of the lines with all cuts but the first `stay` undone: text, step that cut it, and what is known of it."""
+    now = lines(doc.text or "")
+    columns: dict[str, list[Any] | None] = {
+        "text": now,
+        "step": [None] * len(now),
+        "tag": doc.line_tags,
+        "link_share": doc.line_link_share,
+        "score": doc.line_scores,
+    }
+    cuts = _cuts(doc)[stay:]
+    if cuts and now == [""] and not (doc.line_tags and doc.line_tags[0]):  # no line was left
+        columns = {name: None if values is None else [] for name, values in columns.items()}
+    whole = {name: list(values) for name, values in columns.items() if values is not None}
+    for cut in reversed(cuts):
+        for removed in cut:  # ascending: each insertion puts the next number right
+            for name, values in whole.items():
+                values.insert(removed["line"], removed[name])
+    return whole

@@ -211,6 +211,13 @@ class Lease:
             storage.write_bytes(self.path, self._content())
 
 
+def holder(output: str, seconds: float = 60) -> dict[str, Any] | None:
+    """The run that holds an output now: its host, process and heartbeat; None if none does."""
+    lease = Lease(output, seconds)
+    other = lease._read()
+    return None if other is None or lease._is_dead(other) else other
+
+
 def _process_start(pid: int) -> str | None:
     """Start time of a process of this host in clock ticks (a pid alone is reused); None if there is no such process."""
     try:

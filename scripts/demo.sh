@@ -20,10 +20,12 @@ for stage in preparation rule_based model_based tokenization; do
     config=configs/$stage.yaml
     [ -f "configs/demo/$stage.yaml" ] && config=configs/demo/$stage.yaml
     [ "$PROFILE" = report ] && [ -f "configs/report/$stage.yaml" ] && config=configs/report/$stage.yaml
-    spark-submit --driver-java-options -Dlog4j2.configurationFile=scripts/log4j2.properties \
+    spark-submit --driver-java-options -Dlog4j2.configurationFile=pipeline/spark/log4j2.properties \
         "jobs/$stage.py" --config "$config" "$@"
 done
 echo
 python -m pipeline.funnel out/demo
+python -m pipeline.report out/demo >/dev/null
 echo
 echo "demo: $SECONDS s; results in out/demo/<stage>/documents, shards in out/demo/tokenization"
+echo "open out/demo/report.html: what every step dropped, and why"

@@ -20,7 +20,7 @@ import hashlib
 import importlib.resources
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -39,10 +39,12 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 class Language(DocumentStep):
-    """Set `language` and `language_score`; drop what is in none of `languages` or too uncertain.
+    """Set `language` and `language_score`, of dropped documents too; drop what is in none of `languages` or too uncertain.
 
     The drop's value is the language found and its score, such as `fr 0.98`.
     """
+
+    version: ClassVar[int] = 2
 
     step: Literal["language"] = "language"
     languages: list[str] = Field(["zh", "en"], min_length=1, description="codes of lid.176 to keep (ISO 639)")
@@ -66,12 +68,13 @@ class Language(DocumentStep):
         out: list[Document | Drop] = []
         for doc, (language, score) in zip(docs, found, strict=True):
             value = f"{language} {score:.2f}"
+            doc = doc.evolve(language=language, language_score=score)
             if language not in self.languages:
-                out.append(Drop("language", value=value))
+                out.append(Drop("language", value=value, document=doc))
             elif score < self.min_score:
-                out.append(Drop("low_language_score", value=value))
+                out.append(Drop("low_language_score", value=value, document=doc))
             else:
-                out.append(doc.evolve(language=language, language_score=score))
+                out.append(doc)
         return out
 
     def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:

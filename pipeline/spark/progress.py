@@ -1,19 +1,29 @@
-"""Progress of a phase: a line that redraws in a terminal, plain lines elsewhere."""
+"""Progress of a stage: one bar over all its phases in a terminal, plain lines elsewhere.
+
+A phase is a round of document steps, a comparison of documents, or publishing. What is counted are receipts: what is counted is
+finished for good, and a resumed run begins where the last one stopped.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 from pipeline import storage
 
 
 class Progress:
-    """Tells how many units of a phase are done, by counting receipts: what is counted is finished for good."""
+    """Tells how far a stage is: phases, units, pages a second, time left."""
 
     def __init__(self, stage: str, stream: TextIO | None = None, every: float | None = None) -> None:
         self.stage = stage
@@ -21,26 +31,61 @@ class Progress:
         self.terminal = self.stream.isatty()
         self.every = every or (1.0 if self.terminal else 15.0)
         self.name = ""
+        self.phases = 0
+        self.number = 0
+        self._console = Console(file=self.stream, highlight=False) if self.terminal else None
+        self._bar: Bar | None = None
 
     def say(self, text: str) -> None:
         """One line for good."""
-        start, end = ("\r", "\033[K\n") if self.terminal else ("", "\n")
-        print(f"{start}[{self.stage}] {text}", end=end, file=self.stream, flush=True)
+        if self._console is not None:
+            self._console.print(f"[{self.stage}] {text}", markup=False, soft_wrap=True)
+        else:
+            print(f"[{self.stage}] {text}", file=self.stream, flush=True)
 
     @contextlib.contextmanager
-    def phase(self, receipts: str, total: int, done: int) -> Iterator[None]:
-        """Report on units that leave receipts in a folder while the block runs."""
+    def whole(self, phases: int) -> Iterator[None]:
+        """The stage from its first phase to its last."""
+        self.phases, self.number = phases, 0
+        if self._console is None:
+            yield
+            return
+        columns = (
+            TextColumn("[bold]{task.fields[stage]}"),
+            BarColumn(30),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+        )
+        with Bar(*columns, console=self._console, transient=True) as self._bar:
+            self._bar.add_task("", total=phases, stage=self.stage)
+            yield
+        self._bar = None
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """One phase, whose units `units` follows if it has any."""
+        self.name, self.number = name, self.number + 1
+        self._show("", 0.0)
+        yield
+
+    @contextlib.contextmanager
+    def units(self, receipts: str, total: int, done: int) -> Iterator[None]:
+        """Report on units that leave receipts in a folder while the block runs; `done` of them have theirs already."""
         stop = threading.Event()
         started = time.monotonic()
+        seen: set[str] = set(storage.names(receipts)) if done else set()
 
         def watch() -> None:
-            pause = self.every
+            pause, pages, n = self.every, 0, done
             while not stop.wait(pause):
                 began = time.monotonic()
-                now = len(storage.names(receipts))
+                new = [name for name in storage.names(receipts) if name not in seen]
+                pages += _pages(receipts, new)
+                seen.update(new)
+                n += len(new)
                 # Listing 90,000 receipts on an object store takes seconds: a twentieth of the time is enough for it.
                 pause = max(self.every, 20 * (time.monotonic() - began))
-                self._show(now, total, done, time.monotonic() - started)
+                self._show(_told(n, total, done, pages, time.monotonic() - started), n / total if total else 1.0)
 
         thread = threading.Thread(target=watch, daemon=True, name="progress")
         thread.start()
@@ -51,13 +96,33 @@ class Progress:
             thread.join()
         taken = time.monotonic() - started
         resumed = f", {done} of them found finished" if done else ""
-        self.say(f"{self.name}: {total} of {total} units{resumed}, {taken:.1f} s")
+        self.say(f"{self._place()}{self.name}: {total} of {total} units{resumed}, {taken:.1f} s")
 
-    def _show(self, now: int, total: int, before: int, elapsed: float) -> None:
-        new = now - before
-        left = f", about {(total - now) * elapsed / new:.0f} s left" if new > 0 else ""
-        text = f"[{self.stage}] {self.name}: {now} of {total} units, {elapsed:.0f} s{left}"
-        if self.terminal:
-            print(f"\r{text}\033[K", end="", file=self.stream, flush=True)
-        else:
-            print(text, file=self.stream, flush=True)
+    def _place(self) -> str:
+        return f"{self.number}/{self.phases} " if self.phases else ""
+
+    def _show(self, told: str, share: float) -> None:
+        text = self._place() + self.name + (f": {told}" if told else "")
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self.number - 1 + share, description=text)
+        elif self._console is None and told:
+            print(f"[{self.stage}] {text}", file=self.stream, flush=True)
+
+
+def _pages(folder: str, names: list[str]) -> int:
+    """Rows of units, from their receipts."""
+    with ThreadPoolExecutor(16) as pool:
+        contents = pool.map(lambda name: storage.read_bytes(storage.join(folder, name)), names)
+        return sum(int(json.loads(content)["rows"]) for content in contents)
+
+
+def _told(n: int, total: int, before: int, pages: int, elapsed: float) -> str:
+    left = f", about {_time((total - n) * elapsed / (n - before))} left" if n > before else ""
+    speed = f", {pages:,} pages, {pages / elapsed:,.0f} pages/s" if pages else ""
+    return f"{n} of {total} units{speed}, {_time(elapsed)}{left}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

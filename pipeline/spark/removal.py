@@ -25,6 +25,7 @@ from pipeline import storage
 from pipeline.config import SparkConfig
 from pipeline.executor import REMOVAL, VERDICTS, documents_writer, removal_list
 from pipeline.outputs import MANIFEST, RUN, Lease, PublishedFile, require_manifest
+from pipeline.report.page import REPORT, write_report
 from pipeline.schema import DOCUMENT
 from pipeline.spark.run import map_each
 from pipeline.spark.session import get_session
@@ -33,7 +34,7 @@ from pipeline.steps import file_sha256
 from pipeline.strict import UserError
 from pipeline.tokenization import shards
 
-TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "line_scores", "page_signals")
+TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "line_scores", "page_signals", "removed_lines")
 
 
 def remove_from_output(
@@ -62,6 +63,8 @@ def remove_from_output(
             removed["shards"] = _remove_from_shards(spark, output, tuple(lists), tag, lease)
         lease.check()
         if any(removed.values()):
+            for page in reports(output):  # they quote pages
+                storage.remove(page)
             storage.write_json(storage.join(output, MANIFEST), dataclasses.replace(manifest, files=files).to_json())
             record = storage.read_json(storage.join(output, RUN))
             entry = {"lists": {p: file_sha256(p) for p in lists}, "removed": removed}
@@ -69,6 +72,12 @@ def remove_from_output(
         folders = [f"documents/verdict={v}" for v in VERDICTS]
         _sweep(output, folders, {f.path for f in files})
     return removed
+
+
+def reports(output: str) -> list[str]:
+    """The report of an output, and that of the run which it is a part of, as far as they are there."""
+    pages = [storage.join(output, REPORT), storage.join(output.rstrip("/").rpartition("/")[0] or ".", REPORT)]
+    return [page for page in pages if storage.exists(page)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,9 +214,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for output in arguments.outputs:
             require_manifest(output)
         spark = get_session("remove", SparkConfig())
+        pages = list(dict.fromkeys(page for output in arguments.outputs for page in reports(output)))
         for output in arguments.outputs:
             removed = remove_from_output(spark, output, arguments.lists)
             print(f"{output}: removed {', '.join(f'{n} of {k}' for k, n in removed.items())}")
+        for page in pages:  # written again without what was removed
+            print(f"report: {write_report(page.removesuffix(REPORT).rstrip('/') or '.')}")
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

@@ -106,7 +106,7 @@ def _run(
     wanted = {w.unit_id for w in work}
     done = {k: r for k, r in committed_receipts(task).items() if k in wanted}
     todo = [w for w in work if w.unit_id not in done]
-    with progress.phase(task.folder("receipts"), total=len(work), done=len(done)):
+    with progress.units(task.folder("receipts"), total=len(work), done=len(done)):
         for i in range(0, len(todo), config.run.wave_units):
             map_each(spark, todo[i : i + config.run.wave_units], call, config.spark.partitions)
     receipts = committed_receipts(task) if todo else done

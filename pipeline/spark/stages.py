@@ -33,7 +33,7 @@ from pyspark.sql import SparkSession
 
 import pipeline
 from pipeline import storage
-from pipeline.config import StageConfig, dump, load, shown
+from pipeline.config import Round, StageConfig, dump, load, shown
 from pipeline.estimate import estimate_lines
 from pipeline.executor import ERRORS, READ, REMOVAL, Group, Receipt, StepCount, Task, Unit
 from pipeline.funnel import print_funnel
@@ -52,6 +52,7 @@ from pipeline.outputs import (
 from pipeline.preparation.readers import fingerprint as input_fingerprint
 from pipeline.preparation.readers import list_inputs
 from pipeline.removal import RemovalList
+from pipeline.report.page import write_report
 from pipeline.spark import (  # noqa: F401 (they register Spark parts)
     exact_dedup,
     fuzzy_dedup,
@@ -255,15 +256,22 @@ class _Pass:
         self.rows_in = 0
 
     def run(self) -> dict[str, Any]:
-        clock = time.monotonic()
         rounds = self.config.rounds()
+        phases = sum(1 + len(r.cross) for r in rounds) + 1 + (self.config.stage == "tokenization")
+        if self.spark.sparkContext.uiWebUrl:
+            self.progress.say(f"Spark UI while it runs: {self.spark.sparkContext.uiWebUrl}")
+        with self.progress.whole(phases):
+            return self._run(rounds)
+
+    def _run(self, rounds: Sequence[Round]) -> dict[str, Any]:
+        clock = time.monotonic()
         units = [Unit(f"{f.file_no:06d}", f) for f in self.plan.files]
         marks: dict[str, str] = {}
         for n, round_ in enumerate(rounds):
             task = Task(dump(self.config), self.work, n, marks)
             names = [label for label, _ in round_.steps] or ([READ] if n == 0 else [])
-            self.progress.name = " + ".join(names)
-            receipts = run_units(self.spark, task, units, self.progress, self.config)
+            with self.progress.phase(_short(names)):
+                receipts = run_units(self.spark, task, units, self.progress, self.config)
             self._count(receipts)
             if n == 0:
                 self.rows_in = sum(r.rows for r in receipts.values())
@@ -276,15 +284,16 @@ class _Pass:
         publish = Task(dump(self.config), self.work, len(rounds), marks)
         self.lease.check()
         storage.remove(storage.join(self.output, SUCCESS))  # from here on the folder holds more than the manifest says
-        self.progress.name = "publish"
-        receipts = publish_groups(self.spark, publish, groups, self.output, self.progress, self.config)
+        with self.progress.phase("publish"):
+            receipts = publish_groups(self.spark, publish, groups, self.output, self.progress, self.config)
         self._count(receipts)
         self._check_rows(receipts)
         if self.config.stage == "tokenization":
             begun = time.monotonic()
-            self.notes["shards"]["totals"] = write_shards(
-                self.spark, self.config, self.work, units, self.notes["shards"]
-            )
+            with self.progress.phase("shards"):
+                self.notes["shards"]["totals"] = write_shards(
+                    self.spark, self.config, self.work, units, self.notes["shards"]
+                )
             self.progress.say(f"shards: written, {time.monotonic() - begun:.1f} s")
         return self._commit(receipts, time.monotonic() - clock)
 
@@ -294,7 +303,10 @@ class _Pass:
         for label, step in cross:
             folder = storage.join(self.work, f"round-{n}", "marks", label)
             done = storage.join(folder, "done.json")
-            if not storage.exists(done):
+            if storage.exists(done):
+                with self.progress.phase(label):
+                    self.progress.say(f"{label}: found finished")
+            else:
                 self.lease.check()
                 clock, cpu = time.monotonic(), local_cpu_seconds(self.spark)
                 context = CrossContext(
@@ -307,9 +319,10 @@ class _Pass:
                     partitions=self.config.spark.partitions,
                 )
                 self.spark.conf.set("spark.sql.shuffle.partitions", self._shuffle_partitions())
-                frame, state = compute_marks(step, context)
-                rows = write_marks(frame, folder, self.config.spark.partitions) if frame is not None else 0
-                context.close()
+                with self.progress.phase(label):
+                    frame, state = compute_marks(step, context)
+                    rows = write_marks(frame, folder, self.config.spark.partitions) if frame is not None else 0
+                    context.close()
                 result = {
                     "rows": rows,
                     "state": [p.removeprefix(self.output + "/") for p in state],
@@ -425,6 +438,11 @@ class _Pass:
         }
 
 
+def _short(names: Sequence[str]) -> str:
+    """Names of steps that run together, few enough for a line."""
+    return " + ".join(names if len(names) <= 4 else [*names[:2], f"{len(names) - 3} more", names[-1]])
+
+
 def _split(units: list[Unit], receipts: dict[str, Receipt]) -> list[Unit]:
     """Files cut into ranges of rows, at the offsets that the first round noted: units of the rounds to come."""
     pieces: list[Unit] = []
@@ -507,7 +525,16 @@ def main(stage: str, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         config = load(arguments.config, arguments.overrides, stage)
-        print(yaml.safe_dump(shown(config), allow_unicode=True, sort_keys=False), file=sys.stderr)
+    except UserError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    print(yaml.safe_dump(shown(config), allow_unicode=True, sort_keys=False), file=sys.stderr)
+    return run_and_tell(config)
+
+
+def run_and_tell(config: StageConfig) -> int:
+    """Run a stage, print its funnel, write its report and tell what went wrong. :returns: the exit code, as `main`."""
+    try:
         record = run_stage(config)
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)
@@ -523,7 +550,17 @@ def main(stage: str, argv: Sequence[str] | None = None) -> int:
         return 1
     if record:
         print_funnel([record])
+        if config.run.report:
+            _report(config.output.path)
     return 0
+
+
+def _report(output: str) -> None:
+    """Write the page and the card. The output is published already, so what goes wrong here is told and changes nothing."""
+    try:
+        print(f"report: {write_report(output)}", file=sys.stderr)
+    except Exception as e:
+        print(f"report: not written: {_cause(e)} (python -m pipeline.report {output})", file=sys.stderr)
 
 
 def _cause(error: Exception) -> str:

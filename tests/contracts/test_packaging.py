@@ -57,7 +57,8 @@ def test_wheel_holds_the_three_packages_and_all_their_files(wheel: Path) -> None
     """`.gitignore` also decides what hatchling ships: a pattern too many and a data file is missing."""
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info/" not in n} == set(PACKAGES)
-    assert {n for n in names if ".dist-info/" not in n} == {f for p in PACKAGES for f in package_files(p)}
+    shipped = {f for p in PACKAGES for f in package_files(p)} | {f"pipeline/{f}" for f in package_files("configs")}
+    assert {n for n in names if ".dist-info/" not in n} == shipped
 
 
 def test_zip_is_importable_elsewhere_and_knows_every_step(code_zip: Path, tmp_path: Path) -> None:
