@@ -28,9 +28,9 @@ _CONFIG: dict[str, Any] = {
         "domainColor": "var(--rule)",
         "tickColor": "var(--rule)",
         "titleFontWeight": "normal",
-        "labelLimit": 150,
+        "labelLimit": 200,
     },
-    "legend": {"labelColor": "var(--ink)", "titleColor": "var(--soft)", "orient": "top", "title": None},
+    "legend": {"labelColor": "var(--ink)", "titleColor": "var(--soft)", "orient": "top", "title": None, "columns": 3},
     "text": {"fill": "var(--ink)"},
 }
 
@@ -43,7 +43,8 @@ def draw(spec: dict[str, Any]) -> str:
 
 def both(spec: dict[str, Any]) -> tuple[str, str]:
     """A picture for a desk and one for a phone."""
-    return draw({**spec, "width": WIDE}), draw({**spec, "width": NARROW})
+    narrow = {**_CONFIG, "axisX": {"tickCount": 4}}
+    return draw({**spec, "width": WIDE}), draw({"config": narrow, **spec, "width": NARROW})
 
 
 def funnel(stages: Sequence[StageData]) -> tuple[str, str]:

@@ -17,8 +17,8 @@ from pipeline.funnel import read_records
 from pipeline.outputs import RUN
 from pipeline.report import charts
 from pipeline.report.card import write_card
-from pipeline.report.data import LARGEST, MAX_ROWS, NONE, StageData, read_stage
-from pipeline.steps import STAGES, Rule
+from pipeline.report.data import LARGEST, MAX_ROWS, NONE, Gap, StageData, read_stage
+from pipeline.steps import Rule
 
 REPORT = "report.html"
 
@@ -45,44 +45,53 @@ def stage_outputs(path: str) -> list[str]:
     return [storage.join(path, str(record["stage"])) for record in read_records(path)]
 
 
-def render(stages: Sequence[StageData], seed: int, samples: int) -> str:
-    """The page of these stages, in order."""
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The templates, with everything that is put into them escaped."""
+    found = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        n=_number, seconds=_seconds, bytes=_bytes, percent=lambda x: f"{x:.1%}", breakable=_breakable
-    )
-    return environment.get_template("page.html.j2").render(
-        title="Run report" if len(stages) > 1 else f"Stage report: {stages[0].stage}",
-        stages=stages,
-        tiles=_tiles(stages),
-        charts=_charts(stages),
-        histograms=[(s.stage, h, Markup(charts.distribution(h))) for s in stages for h in s.histograms],
-        not_measured=[
-            s.stage for s in stages if not s.config.output.audit and any(isinstance(x, Rule) for x in s.config.steps)
-        ],
-        languages=[(s, _both_verdicts(s.languages, 15)) for s in stages],
-        domains=[(s, _both_verdicts(s.domains, LARGEST), _most_dropped(s.domains)) for s in stages],
-        web_types=[(s, _both_verdicts(s.web_types, 20)) for s in stages if s.web_types],
-        categories=[(s, _both_verdicts(s.categories, 60)) for s in stages if _known(s.categories)],
-        shares=next((s.shares for s in reversed(stages) if s.shares), []),
-        clusters=[(s, s.clusters) for s in stages if s.clusters],
-        samples=[sample for s in stages for sample in s.samples],
-        configs=[(s, yaml.safe_dump(shown(s.config), allow_unicode=True, sort_keys=False)) for s in stages],
-        alarms=[
-            (label, note["alarms"])
-            for s in stages
-            for label, note in s.last.get("notes", {}).items()
-            if note.get("alarms")
-        ],
-        seed=seed,
-        samples_each=samples,
-        is_gap=lambda x: hasattr(x, "lines"),
+    found.filters.update(n=_number, seconds=_seconds, percent=lambda x: f"{x:.1%}", breakable=_breakable)
+    found.tests["gap"] = lambda x: isinstance(x, Gap)
+    return found
+
+
+def render(stages: Sequence[StageData], seed: int, samples: int) -> str:
+    """The page of these stages, in order."""
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            title="Run report" if len(stages) > 1 else f"Stage report: {stages[0].stage}",
+            stages=stages,
+            tiles=_tiles(stages),
+            charts=_charts(stages),
+            histograms=[(s.stage, h, Markup(charts.distribution(h))) for s in stages for h in s.histograms],
+            not_measured=[
+                s.stage
+                for s in stages
+                if not s.config.output.audit and any(isinstance(x, Rule) for x in s.config.steps)
+            ],
+            languages=[(s, _both_verdicts(s.languages, 15)) for s in stages],
+            domains=[(s, _both_verdicts(s.domains, LARGEST), _most_dropped(s.domains)) for s in stages],
+            web_types=[(s, _both_verdicts(s.web_types, 20)) for s in stages if s.web_types],
+            categories=[(s, _both_verdicts(s.categories, 60)) for s in stages if _known(s.categories)],
+            shares=next((s.shares for s in reversed(stages) if s.shares), []),
+            clusters=[(s, s.clusters) for s in stages if s.clusters],
+            samples=[sample for s in stages for sample in s.samples],
+            configs=[(s, yaml.safe_dump(shown(s.config), allow_unicode=True, sort_keys=False)) for s in stages],
+            alarms=[
+                (label, note["alarms"])
+                for s in stages
+                for label, note in s.last.get("notes", {}).items()
+                if note.get("alarms")
+            ],
+            seed=seed,
+            samples_each=samples,
+        )
     )
 
 
@@ -157,14 +166,3 @@ def _seconds(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:,.1f} s"
     return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
-
-
-def _bytes(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:,.0f} {unit}"
-        n /= 1000
-    return f"{n:,.1f} TB"
-
-
-__all__ = ["REPORT", "STAGES", "render", "write_report"]
