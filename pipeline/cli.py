@@ -52,7 +52,8 @@ def config_path(folder: Path | None, profile: str | None, stage: str) -> Path:
 
     :raises UserError: if there is none, or no such profile.
     """
-    here = folder or next(f for f in (Path("configs"), ROOT / "configs") if f.is_dir())
+    # Those of the place, those in the package, those of the checkout that an editable installation points to.
+    here = folder or next(f for f in (Path("configs"), ROOT / "configs", ROOT.parent / "configs") if f.is_dir())
     if profile is not None and not (here / profile).is_dir():
         known = sorted(p.name for p in here.iterdir() if p.is_dir())
         raise UserError(f"no profile {profile!r} in {here}; there are: {', '.join(known) or 'none'}")
@@ -99,6 +100,8 @@ def run(
     chosen = STAGES[STAGES.index(first) : STAGES.index(last) + 1]
     if not chosen:
         raise UserError(f"--from {first} comes after --to {last}; the order is: {', '.join(STAGES)}")
+    if inputs and first != STAGES[0]:
+        raise UserError(f"--from {first} reads what the stage before wrote in {output!r}: leave {inputs[0]!r} out")
     overrides: dict[str, list[str]] = {stage: [] for stage in chosen}
     for one in sets or []:
         stage, _, rest = one.partition(".")

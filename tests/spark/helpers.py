@@ -17,10 +17,11 @@ from pipeline.outputs import Manifest, PublishedFile, read_all
 from pipeline.schema import DOCUMENT, Document, to_table
 from pipeline.spark.progress import Progress
 from pipeline.spark.stages import run_stage
-from pipeline.steps import file_sha256
+from pipeline.steps import STAGES, file_sha256
 from pipeline.storage import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
+EARLIER = dict(zip(STAGES[1:], STAGES, strict=False))
 
 
 def stage_config(stage: str, inputs: list[str], output: Path | str, /, **sections: Any) -> StageConfig:
@@ -39,6 +40,14 @@ def stage_config(stage: str, inputs: list[str], output: Path | str, /, **section
 
 def run(config: StageConfig, spark: Any) -> dict[str, Any]:
     return run_stage(config, spark, Progress(config.stage, io.StringIO()))
+
+
+def run_chain(base: Path, inputs: list[str], spark: Any, **sections: Any) -> Path:
+    """All stages, one after the other, each into its folder under `base`."""
+    for stage in STAGES:
+        source = inputs if stage == "preparation" else [str(base / EARLIER[stage])]
+        run(stage_config(stage, source, base / stage, **sections), spark)
+    return base
 
 
 def rows(output: Path | str, verdict: Any = None, without: tuple[str, ...] = ()) -> pa.Table:

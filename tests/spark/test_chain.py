@@ -27,21 +27,7 @@ from pipeline.tokenization.shards import read_manifest as read_shard_manifest
 from pipeline.tokenization.shards import read_shards, shard_tokenizer, verify
 from pipeline.whatif import outcome
 from tests.conftest import SAMPLE
-from tests.spark.helpers import ROOT, reasons, rows, run, stage_config
-
-EARLIER = dict(zip(STAGES[1:], STAGES, strict=False))
-
-
-def run_chain(base: Path, inputs: list[str], spark: Any, **sections: Any) -> Path:
-    for stage in STAGES:
-        source = inputs if stage == "preparation" else [str(base / EARLIER[stage])]
-        run(stage_config(stage, source, base / stage, **sections), spark)
-    return base
-
-
-@pytest.fixture(scope="module")
-def chain(spark: Any, sample_inputs: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_chain(tmp_path_factory.mktemp("chain"), sample_inputs, spark)
+from tests.spark.helpers import EARLIER, ROOT, reasons, rows, run, run_chain, stage_config
 
 
 def texts(chain: Path) -> dict[str, str]:
