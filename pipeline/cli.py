@@ -147,14 +147,18 @@ def status(path: Output) -> None:
     """
     from pipeline.status import statuses
 
-    table = Table("stage", "state", "pages in", "kept", "generations", "finished", "", box=None, header_style="bold")
+    table = Table("stage", "state", "pages in", "kept", "generations", "finished (UTC)", box=None, header_style="bold")
+    for column in table.columns:
+        column.no_wrap = True
     colours = {"finished": "green", "running": "cyan", "stopped": "yellow", "not begun": "dim"}
-    for s in statuses(path):
+    found = statuses(path)
+    for s in found:
         numbers = [f"{s.rows_in:,}", f"{s.kept:,}", str(s.generations)] if s.generations else ["", "", ""]
-        table.add_row(
-            s.stage, Text(s.state, style=colours[s.state]), *numbers, s.finished[:16].replace("T", " "), s.told
-        )
+        table.add_row(s.stage, Text(s.state, style=colours[s.state]), *numbers, s.finished[:16].replace("T", " "))
     out.print(table)
+    for s in found:
+        if s.told:
+            out.print(f"{s.stage}: {s.told}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -9,6 +9,7 @@ A step is addressed by its name or its position in `steps`.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 from collections.abc import Sequence
@@ -184,11 +185,15 @@ class Round:
         self.cross: list[tuple[str, CrossDocumentStep]] = []
 
 
-def describe(error: ValidationError) -> str:
-    """A validation error as one line: where, what was found, what was expected."""
+def describe(error: ValidationError, data: Any = None) -> str:
+    """A validation error as one line: where, what was found, what was expected. Steps are called by their names in `data`."""
     parts = []
     for e in error.errors():
-        where = ".".join(str(p) for p in e["loc"])
+        loc = list(e["loc"])
+        if len(loc) > 1 and loc[0] == "steps" and isinstance(loc[1], int):
+            with contextlib.suppress(KeyError, IndexError, TypeError):
+                loc[1] = data["steps"][loc[1]]["step"]
+        where = ".".join(str(p) for p in loc)
         message = str(e["msg"]).removeprefix("Value error, ")
         if e["type"] not in ("value_error", "missing"):
             message += f", found {e['input']!r}"
@@ -224,7 +229,7 @@ def parse(data: dict[str, Any], origin: str = "config", folder: str = "") -> Sta
     try:
         return StageConfig.model_validate(data, context={"folder": folder})
     except ValidationError as e:
-        raise UserError(f"{origin}: {describe(e)}") from e
+        raise UserError(f"{origin}: {describe(e, data)}") from e
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:

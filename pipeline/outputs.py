@@ -159,7 +159,12 @@ class Lease:
         return json.dumps(data).encode()
 
     def __enter__(self) -> Lease:
-        if not storage.create(self.path, self._content()):
+        try:
+            free = storage.create(self.path, self._content())
+        except OSError as e:
+            folder = self.path.rpartition("/")[0]
+            raise UserError(f"output.path {folder!r} cannot be written to: {e.strerror or e}") from e
+        if not free:
             other = self._read()
             if other is not None and not self._is_dead(other):
                 age = time.time() - float(other["heartbeat"])

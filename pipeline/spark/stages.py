@@ -72,7 +72,7 @@ from pipeline.spark.run import (
 )
 from pipeline.spark.session import get_session
 from pipeline.spark.shards import write_shards
-from pipeline.steps import file_sha256
+from pipeline.steps import STAGES, file_sha256
 from pipeline.strict import UserError
 from pipeline.validate import step_problems
 
@@ -120,7 +120,7 @@ def run_stage(
     problems = step_problems(config)
     if problems:
         raise UserError("; ".join(problems))
-    found = _find_inputs(config)
+    found = _find_inputs(config, progress)
     if config.run.estimate_only:
         for line in estimate_lines(config, os.cpu_count() or 1):
             progress.say(line)
@@ -143,15 +143,19 @@ def load_removal_lists(paths: Sequence[str]) -> RemovalList:
         raise UserError(f"removal list: {e}") from e
 
 
-def _find_inputs(config: StageConfig) -> dict[str, dict[str, Any]]:
-    """Input files and their fingerprints."""
+def _find_inputs(config: StageConfig, progress: Progress) -> dict[str, dict[str, Any]]:
+    """Input files and their fingerprints. An input that is not of the stage before is taken, and said."""
     if config.stage == "preparation":
         paths = list_inputs(config.input.paths, config.input.list_prefix)
         with ThreadPoolExecutor(16) as pool:  # on an object store this is waiting, not work
             return dict(zip(paths, pool.map(input_fingerprint, paths), strict=True))
     found = {}
+    before = STAGES[STAGES.index(config.stage) - 1]
     for path in config.input.paths:
-        for f in require_manifest(path).files:
+        manifest = require_manifest(path)
+        if manifest.stage != before:
+            progress.say(f"note: input {path!r} is of the stage {manifest.stage}, not of {before}")
+        for f in manifest.files:
             if f.verdict == "kept":
                 found[storage.join(path, f.path)] = {"sha256": f.sha256, "rows": f.rows}
     return found

@@ -280,7 +280,7 @@ def test_funnel_shows_every_step_and_reason(chain: Path) -> None:
 
 
 GOLDEN = ROOT / "tests" / "golden" / "sample_counts.json"
-README = ROOT / "README.md"
+README, FUNNEL = ROOT / "README.md", ROOT / "docs" / "funnel.md"
 
 
 def counts(chain: Path) -> dict[str, dict[str, Any]]:
@@ -293,27 +293,45 @@ def counts(chain: Path) -> dict[str, dict[str, Any]]:
     return out
 
 
-def readme_table(golden: dict[str, dict[str, Any]]) -> str:
+def told(dropped: dict[str, int], most: int | None = None) -> str:
+    ordered = sorted(dropped.items(), key=lambda x: (-x[1], x[0]))
+    shown = ", ".join(f"{n:,} {reason}" for reason, n in ordered[:most])
+    rest = sum(n for _, n in ordered[most:]) if most is not None else 0
+    return (f"{shown}, {rest:,} for other reasons" if rest else shown) or "-"
+
+
+def funnel_table(golden: dict[str, dict[str, Any]]) -> str:
     lines = ["| stage | step | pages in | dropped, by reason |", "|---|---|---:|---|"]
     for stage, of_stage in golden.items():
         for label, step in of_stage["steps"].items():
-            told = ", ".join(f"{n:,} {r}" for r, n in sorted(step["dropped"].items(), key=lambda x: (-x[1], x[0])))
-            lines.append(f"| {stage} | {label} | {step['in']:,} | {told or '-'} |")
+            lines.append(f"| {stage} | {label} | {step['in']:,} | {told(step['dropped'])} |")
         lines.append(f"| **{stage}** | kept | **{of_stage['kept']:,}** | of {of_stage['in']:,} |")
     return "\n".join(lines)
 
 
-def test_counts_on_the_sample_are_the_golden_ones_and_the_readmes(chain: Path) -> None:
-    """A change of behaviour shows as a difference here; `UPDATE_GOLDEN=1` writes both files anew."""
+def readme_table(golden: dict[str, dict[str, Any]]) -> str:
+    lines = ["| stage | pages in | kept | dropped, most of all |", "|---|---:|---:|---|"]
+    for stage, of_stage in golden.items():
+        dropped: Counter[str] = Counter()
+        for step in of_stage["steps"].values():
+            dropped.update(step["dropped"])
+        lines.append(f"| {stage} | {of_stage['in']:,} | {of_stage['kept']:,} | {told(dropped, 5)} |")
+    return "\n".join(lines)
+
+
+def test_counts_on_the_sample_are_the_golden_ones_and_the_pages(chain: Path) -> None:
+    """A change of behaviour shows as a difference here; `UPDATE_GOLDEN=1` writes the three files anew."""
     found = counts(chain)
-    before, _, rest = README.read_text(encoding="utf-8").partition("<!-- funnel -->\n")
-    _, _, after = rest.partition("<!-- /funnel -->")
-    readme = f"{before}<!-- funnel -->\n{readme_table(found)}\n<!-- /funnel -->{after}"
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        README.write_text(readme, encoding="utf-8")
     assert found == json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert README.read_text(encoding="utf-8") == readme
+    for path, table in ((README, readme_table(found)), (FUNNEL, funnel_table(found))):
+        before, _, rest = path.read_text(encoding="utf-8").partition("<!-- funnel -->\n")
+        _, _, after = rest.partition("<!-- /funnel -->")
+        page = f"{before}<!-- funnel -->\n{table}\n<!-- /funnel -->{after}"
+        if os.environ.get("UPDATE_GOLDEN"):
+            path.write_text(page, encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == page
 
 
 def test_every_step_of_the_rule_based_stage_acts_on_the_sample(chain: Path) -> None:

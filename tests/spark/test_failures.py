@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import yaml
 
 from pipeline.config import dump
 from pipeline.outputs import read_manifest
-from pipeline.spark.stages import main
-from tests.spark.helpers import ROOT, rows, run, stage_config
+from pipeline.spark.progress import Progress
+from pipeline.spark.stages import main, run_stage
+from tests.spark.helpers import ROOT, prepared, rows, run, stage_config
 
 
 def test_full_disk_leaves_no_output_that_looks_complete(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
@@ -77,6 +79,9 @@ class DieOnce(DocumentStep):
         (["input.paths=[nowhere.warc.gz]"], "error: input 'nowhere.warc.gz'"),
         (["input.paths=[]"], "error: input.paths is empty"),
         (["steps=[{step: langage}]"], "did you mean 'language'"),
+        (["steps.language.min_score=7"], "steps.language.min_score: Input should be less than or equal to 1, found 7"),
+        (["steps.url_filter.allow=[nowhere.txt]"], "error: steps.url_filter: there is no file 'nowhere.txt'"),
+        (["output.path=/dev/null/out"], "error: output.path '/dev/null/out' cannot be written to: Not a directory"),
         (["removal_lists=[nowhere.txt]"], "error: removal list: "),
     ],
 )
@@ -90,6 +95,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in last
     assert not (tmp_path / "out" / "_lease.json").exists()
+
+
+def test_an_input_of_another_stage_is_said(spark: Any, tmp_path: Path) -> None:
+    source = prepared(spark, tmp_path, {"a": [{"url": "http://example.org/", "text": "A river rises in the hills."}]})
+    stream = io.StringIO()
+    config = stage_config("model_based", [source], tmp_path / "out", steps=[])
+    run_stage(config, spark, Progress("model_based", stream))
+    assert f"note: input '{source}' is of the stage preparation, not of rule_based" in stream.getvalue()
 
 
 def test_stage_before_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
