@@ -7,6 +7,8 @@ ENV := . scripts/env.sh &&
 # Tests and demo stay on this machine: no need that its host name resolves.
 export SPARK_LOCAL_IP ?= 127.0.0.1
 PROFILE ?= fast
+# Processes that share the tests; each has a Spark of two cores and 2 GB.
+WORKERS ?= 2
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +20,7 @@ demo: setup ## all stages by spark-submit on data/sample, into out/demo, then th
 	@PROFILE=$(PROFILE) scripts/demo.sh
 
 test: setup ## the tests that CI runs
-	@$(ENV) python -m pytest -m "not long"
+	@$(ENV) python -m pytest -n $(WORKERS) --dist loadgroup -m "not long"
 
 test-all: ## the long tests too
 	@scripts/setup.sh long

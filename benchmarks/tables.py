@@ -1,7 +1,7 @@
 """Markdown tables of `benchmarks/results/*.json`, for the documentation.
 
     python benchmarks/tables.py            print all
-    python benchmarks/tables.py --write    put them between `<!-- results:NAME -->` and `<!-- /results -->` in README.md and docs/*.md
+    python benchmarks/tables.py --write    put them between `<!-- results:NAME -->` and `<!-- /results -->` in README, docs, cards
 
 `tests/contracts/test_docs.py` holds the documentation to the results.
 """

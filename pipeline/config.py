@@ -105,13 +105,13 @@ class SparkConfig(Strict):
 class StageConfig(Strict):
     """One stage: its input, its steps in order, its output."""
 
-    stage: StageName
+    stage: StageName = Field(description="which of the four stages it is; the job of another one refuses it")
     modules: list[str] = Field(
         default_factory=list, description="modules of your own that define steps; importable on driver and workers"
     )
     input: InputConfig
     output: OutputConfig
-    steps: list[AnyStep] = Field(default_factory=list)
+    steps: list[AnyStep] = Field(default_factory=list, description="what is done to the documents, in this order")
     removal_lists: list[str] = Field(
         default_factory=list,
         description="files of URLs, domains or document ids to be removed; see pipeline/removal.py",

@@ -55,7 +55,7 @@ def estimate_lines(config: StageConfig, cores: int) -> list[str]:
             f"{label:<16} {hours:>12,.2f} {_time(cost.cpu_seconds / cores):>14} "
             f"{_size(cost.shuffle_bytes):>10} {_size(cost.disk_bytes):>10}"
         )
-    lines.append("memory: 4 GB for the driver and 1.5 GB a core, whatever the number of documents (docs/rule_based.md)")
+    lines.append("memory: 4 GB for the driver and 2 GB a core, whatever the number of documents (docs/cluster.md)")
     return lines
 
 

@@ -37,7 +37,9 @@ def main() -> None:
             page.goto(target.as_uri())
             left, right = page.frames[1:]
             left.evaluate("scrollTo(0, 0)")
-            right.locator("#filter [name=step]").select_option("cut_unwanted_lines", force=True, no_wait_after=True)
+            for name, value in (("stage", "model_based"), ("language", "zh")):
+                right.locator(f"#filter [name={name}]").select_option(value)
+            right.locator("#samples").evaluate("e => e.scrollIntoView()")
         finally:
             target.unlink()
         page.screenshot(path=OUT)

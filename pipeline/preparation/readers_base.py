@@ -28,9 +28,9 @@ class Record(NamedTuple):
 class ColumnNames(Strict):
     """Where JSONL and Parquet rows keep what is read; null, or a name that a file lacks, means that there is none."""
 
-    url: str | None = "url"
+    url: str | None = Field("url", description="the page's address")
     html: str | None = Field("html", description="text or bytes of a page; goes before `text` where a row has both")
-    text: str | None = "text"
+    text: str | None = Field("text", description="text that was extracted elsewhere; taken as it is")
     id: str | None = Field("id", description="32 lower-case hexadecimal digits are kept as doc_id, others are hashed")
     crawl_time: str | None = Field(
         "crawl_time", description="ISO 8601, a timestamp, or seconds or milliseconds since 1970"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import PrivateAttr
 
 from pipeline.schema import DOCUMENT, Document, Drop
-from pipeline.steps import CrossDocumentStep, DocumentStep, content_sha256
+from pipeline.steps import Cost, CrossDocumentStep, DocumentStep, content_sha256
 from pipeline.tokenization.mixture import Cell, CellPlan, Mixture, cells_of, copies, copy_hash
 from pipeline.tokenization.shards import ShardOptions, is_validation
 from pipeline.tokenization.tokenizer import Tokenizer, TokenizerOptions
@@ -57,6 +57,13 @@ class Shards(ShardOptions, CrossDocumentStep):
 
     step: Literal["shards"] = "shards"
     mixture: Mixture = Mixture()
+
+    def cost(self, documents: int, characters: int) -> Cost:
+        # Every token crosses the shuffle as four bytes, and once more for each further copy (not counted). A token is 4.6
+        # characters of English or 1.3 of Chinese; half of each is taken. Written 32 million a second, 1.6 bytes each
+        # (benchmarks/tokenization.py).
+        tokens = characters / 2.9
+        return Cost(documents * 20e-6 + tokens / 32e6, int(documents * 100 + 4 * tokens), int(1.6 * tokens))
 
     def fingerprint(self) -> dict[str, Any]:
         groups = self.mixture.taxonomy()

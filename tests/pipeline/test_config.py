@@ -45,7 +45,7 @@ def test_overrides_are_yaml_and_reach_steps_by_name_or_position() -> None:
         (["inptu.paths=[x]"], r"unknown key 'inptu' \(did you mean 'input'\?\); known keys: stage, "),
         (["input.path=x"], r"input: unknown key 'path' \(did you mean 'paths'\?\); known keys: "),
         (["steps.languag.min_score=1"], r"no step 'languag' here; there are: record_filter, url_filter, "),
-        (["steps.language.min_score=high"], r"steps\.\d+\.min_score: .*valid number.*found 'high'"),
+        (["steps.language.min_score=high"], r"steps\.language\.min_score: .*valid number.*found 'high'"),
         (["steps.language.min_score=7"], r"less than or equal to 1, found 7"),
         (["steps.language.threshold=0.5"], r"unknown key 'threshold'; known keys: .*min_score"),
         (["steps=[{step: langage}]"], r"unknown step 'langage' \(did you mean 'language'\?\); known steps: "),

@@ -431,11 +431,11 @@ def test_damage_late_in_a_member_keeps_the_records_identity(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("between", "lost"),
     [
-        (gzip.compress(b""), []),  # fastwarc 2.0.1 ends here without an error
+        (gzip.compress(b"", mtime=0), []),  # fastwarc 2.0.1 ends here without an error
         (b"\0" * 1000, []),
-        (gzip.compress(b"\r\n\r\n"), []),
+        (gzip.compress(b"\r\n\r\n", mtime=0), []),
         (b"garbage", ["unreadable"]),
-        (gzip.compress(b"garbage"), ["unreadable"]),
+        (gzip.compress(b"garbage", mtime=0), ["unreadable"]),
     ],
 )
 def test_what_stands_between_members(tmp_path: Path, between: bytes, lost: list[str]) -> None:
