@@ -88,7 +88,7 @@ def plan(
         raise PackingError(f"{lengths.sum() - first} tokens for {sequences} sequences of {length}")
     if length <= (int(extra.max()) if len(extra) else 0) + tail:
         raise PackingError(f"sequences of {length} have no room for marks of {int(extra.max()) + tail} places")
-    out = np.empty((len(lengths) + sequences + 1, 4), dtype=np.int64)
+    out = np.empty((len(lengths) + 2 * sequences + 1, 4), dtype=np.int64)  # a sequence is cut into twice at most
     gaps = np.empty(sequences, dtype=np.int64)
     for admit in (0.0,) if method == "concatenate" else ADMIT:
         if method == "concatenate":
@@ -173,6 +173,7 @@ def _best_fit(
     """As `plan`; -1 pieces if documents without room cannot be cut into the gaps."""
     n_bins = len(gaps)
     gaps[:] = length
+    closed = np.zeros(n_bins, dtype=np.int64)
     n = 0
     # The documents that are packed longest first; those longer than a sequence fill whole ones first.
     k = 0
@@ -246,9 +247,12 @@ def _best_fit(
                 break
             return -1, 0, 0
         out[n] = (largest, d, starts[d], starts[d] + take)
-        gaps[largest] -= _cost(lengths, marks, d, starts[d], starts[d] + take, min_marked, tail)
+        # What is left after a cut, of a piece just too short to be marked, stays empty: a second cut there would be silly.
+        closed[largest] = gaps[largest] - _cost(lengths, marks, d, starts[d], starts[d] + take, min_marked, tail)
+        gaps[largest] = 0
         starts[d] += take
         n += 1
+    gaps += closed
     return n, i, starts[i] if i < len(lengths) else 0
 
 

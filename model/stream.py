@@ -239,7 +239,7 @@ class Source:
         if rest.any():
             seed = self.options.seed
             named = zip(*(block.keys[c].to_pylist() for c in ("doc_id", "copy", "part")), strict=True)
-            hashes = [xxhash.xxh3_64_intdigest(f"mixture/{seed}/{d}/{c}/{p}/{epoch}") for d, c, p in named]
+            hashes = [xxhash.xxh3_64_intdigest(f"mixture/{seed}/{d}/{c}/{p}/{epoch}".encode()) for d, c, p in named]
             whole += np.array(hashes, dtype=np.float64) * 2.0**-64 < rest
         return whole.astype(np.int64)
 
