@@ -164,6 +164,7 @@ def loader(
     *,
     start: Mapping[str, Any] | None = None,
     pin_memory: bool = False,
+    multiprocessing_context: str | None = None,
 ) -> StatefulDataLoader:
     """Batches of one rank.
 
@@ -171,8 +172,10 @@ def loader(
     :param batch_size: sequences of a batch of this rank, B; a global batch has B x `world`.
     :param workers: processes that read and pack; 0: this one.
     :param start: what `merge` made of the states of a run, to go on from.
-    :returns: a loader of dictionaries of int64 tensors `input_ids`, `labels` and `position_ids`, each `(B, T)`. Labels are at the
-        same positions as the ids (transformers shifts them); -100 where there is no target. Positions restart at 0 at each document.
+    :param multiprocessing_context: how workers start; "spawn" for object storage, whose clients do not survive a fork.
+    :returns: a loader of dictionaries of int64 tensors `input_ids`, `labels` and `position_ids`, each `(B, T)`. Labels are at
+        the same positions as the ids (transformers shifts them), -100 where there is no target. Positions restart at 0 at each
+        document.
     :raises StreamError: the options do not fit each other or the shards; or `start` is of another stream.
     :raises ShardError: the folder holds no shards that can be read.
     """
@@ -181,7 +184,13 @@ def loader(
         packing.plan(np.full(4, 8, dtype=np.int64), 8, 2, method=options.packing)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'set_vital' is deprecated")  # torchdata 0.11 on torch 2.13
-        return StatefulDataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=pin_memory)
+        return StatefulDataLoader(
+            dataset,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=pin_memory,
+            multiprocessing_context=multiprocessing_context if workers else None,
+        )
 
 
 def merge(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

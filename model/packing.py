@@ -10,8 +10,8 @@ A *window* is a run of a stream of documents that becomes `sequences` sequences 
   largest gaps first; and the gaps left are filled by the documents that follow in the stream: whole where one fits, else cut.
   A gap of at most `pad_below` places is padded instead: a piece so short teaches little and would cost a cut.
 
-Both take a contiguous run of the stream and no token is lost: what a window leaves of its last document begins the next window, so
-the whole state between two windows is a place in the stream. A cut makes two pieces that know nothing of each other.
+Both take a contiguous run of the stream and no token is lost: what a window leaves of its last document begins the next window,
+so the whole state between two windows is a place in the stream. A cut makes two pieces that know nothing of each other.
 
 A document may take more places than it has tokens: `marks` places if its piece has at least `min_marked` tokens, and `tail`
 places if the piece does not end its document (Untie the Knots, `model/utk.py`).
@@ -21,8 +21,9 @@ Shapes: N documents, P pieces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numba
 import numpy as np
@@ -34,12 +35,20 @@ Method = Literal["best_fit", "concatenate"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 ADMIT = (0.875, 0.75, 0.5, 0.25, 0.0)
-"""Share of a window's places that is packed longest first; the rest is filled in the order of the stream. The next one is tried if
-documents that found no room could not be cut into the gaps, which happens with marks only; at 0 it cannot happen."""
+"""Share of a window's places that is packed longest first; the rest is filled in the order of the stream. The next one is tried
+if documents that found no room could not be cut into the gaps, which happens with marks only; at 0 it cannot happen."""
 
 
 class PackingError(ValueError):
     """The documents cannot be packed as asked."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """numba's compiler, at the first call; the function keeps its types."""
+    return cast(F, cast(Any, numba.njit)(function))
 
 
 @dataclass(frozen=True)
@@ -95,9 +104,15 @@ def plan(
             n, documents, offset = _concatenate(lengths, extra, first, length, min_marked, tail, gaps, out)
         else:
             places = int(admit * length * sequences)
-            n, documents, offset = _best_fit(
-                lengths, extra, first, length, min_marked, tail, places, pad_below, gaps, out
-            )
+            starts = np.zeros(len(lengths) + 1, dtype=np.int64)
+            starts[0] = first
+            costs = np.zeros(len(lengths), dtype=np.int64)
+            n, admitted = _admit(lengths, extra, length, min_marked, tail, places, starts, costs, gaps, out)
+            if n >= 0:
+                by_cost = np.argsort(-costs[:admitted], kind="stable")
+                n, documents, offset = _fit(
+                    lengths, extra, min_marked, tail, pad_below, n, by_cost, starts, costs, gaps, out
+                )
         if n >= 0:
             break
     pieces = out[:n][np.lexsort((out[:n, 1], out[:n, 0]))]
@@ -108,7 +123,7 @@ def plan(
     return Plan(pieces, int(used.sum()), documents, offset, int(gaps[used == 1].sum()))
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@compiled
 def _cost(lengths: Int64s, marks: Int64s, i: int, start: int, stop: int, min_marked: int, tail: int) -> int:
     """Places that a piece takes."""
     places = stop - start
@@ -119,7 +134,7 @@ def _cost(lengths: Int64s, marks: Int64s, i: int, start: int, stop: int, min_mar
     return places
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@compiled
 def _tokens(marks: Int64s, i: int, gap: int, min_marked: int, tail: int) -> int:
     """Tokens of document i that a gap holds in which its rest does not fit; below 1: none."""
     n: int = gap - tail - marks[i]
@@ -128,7 +143,15 @@ def _tokens(marks: Int64s, i: int, gap: int, min_marked: int, tail: int) -> int:
     return n
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@compiled
+def _put(out: Int64s, n: int, sequence: int, document: int, start: int, stop: int) -> None:
+    out[n, 0] = sequence  # one by one: numba takes two seconds to compile a row at once
+    out[n, 1] = document
+    out[n, 2] = start
+    out[n, 3] = stop
+
+
+@compiled
 def _concatenate(
     lengths: Int64s, marks: Int64s, first: int, length: int, min_marked: int, tail: int, gaps: Int64s, out: Int64s
 ) -> tuple[int, int, int]:
@@ -139,7 +162,7 @@ def _concatenate(
         while gaps[s] > 0 and i < len(lengths):
             cost = _cost(lengths, marks, i, start, lengths[i], min_marked, tail)
             if cost <= gaps[s]:
-                out[n] = (s, i, start, lengths[i])
+                _put(out, n, s, i, start, lengths[i])
                 gaps[s] -= cost
                 i += 1
                 start = 0
@@ -148,7 +171,7 @@ def _concatenate(
             take = _tokens(marks, i, gaps[s], min_marked, tail)
             if take < 1:
                 break
-            out[n] = (s, i, start, start + take)
+            _put(out, n, s, i, start, start + take)
             gaps[s] -= _cost(lengths, marks, i, start, start + take, min_marked, tail)
             start += take
             n += 1
@@ -157,41 +180,34 @@ def _concatenate(
     return n, i, start
 
 
-@numba.njit  # type: ignore[untyped-decorator]
-def _best_fit(
+@compiled
+def _admit(
     lengths: Int64s,
     marks: Int64s,
-    first: int,
     length: int,
     min_marked: int,
     tail: int,
-    admit: int,
-    pad_below: int,
+    places: int,
+    starts: Int64s,
+    costs: Int64s,
     gaps: Int64s,
     out: Int64s,
-) -> tuple[int, int, int]:
-    """As `plan`; -1 pieces if documents without room cannot be cut into the gaps."""
-    n_bins = len(gaps)
+) -> tuple[int, int]:
+    """Documents for so many places, to be packed longest first; those longer than a sequence fill whole ones.
+
+    :returns: pieces and documents; -1 pieces if there are too few sequences.
+    """
     gaps[:] = length
-    closed = np.zeros(n_bins, dtype=np.int64)
-    n = 0
-    # The documents that are packed longest first; those longer than a sequence fill whole ones first.
-    k = 0
-    total = 0
-    starts = np.zeros(len(lengths), dtype=np.int64)
-    costs = np.zeros(len(lengths), dtype=np.int64)
-    if len(starts) > 0:
-        starts[0] = first
-    used = 0
+    n = k = total = used = 0
     while k < len(lengths):
         cost = _cost(lengths, marks, k, starts[k], lengths[k], min_marked, tail)
-        if total + cost > admit:
+        if total + cost > places:
             break
         while cost > length:
-            if used == n_bins:
-                return -1, 0, 0
+            if used == len(gaps):
+                return -1, 0
             take = _tokens(marks, k, length, min_marked, tail)
-            out[n] = (used, k, starts[k], starts[k] + take)
+            _put(out, n, used, k, starts[k], starts[k] + take)
             spent = _cost(lengths, marks, k, starts[k], starts[k] + take, min_marked, tail)
             gaps[used] -= spent
             total += spent
@@ -202,19 +218,49 @@ def _best_fit(
         costs[k] = cost
         total += cost
         k += 1
-    order = np.argsort(-costs[:k], kind="mergesort")
+    return n, k
+
+
+@compiled
+def _tightest(gaps: Int64s, cost: int) -> int:
+    """The fullest sequence that has room, or -1."""
+    best = -1
+    for s in range(len(gaps)):
+        if gaps[s] >= cost and (best < 0 or gaps[s] < gaps[best]):
+            best = s
+    return best
+
+
+@compiled
+def _fit(
+    lengths: Int64s,
+    marks: Int64s,
+    min_marked: int,
+    tail: int,
+    pad_below: int,
+    n: int,
+    by_cost: Int64s,
+    starts: Int64s,
+    costs: Int64s,
+    gaps: Int64s,
+    out: Int64s,
+) -> tuple[int, int, int]:
+    """What `_admit` admitted, then the stream.
+
+    :returns: pieces, documents used up, tokens used up of the next one; -1 pieces if documents that found no room cannot be cut
+        into the gaps.
+    """
+    k = len(by_cost)
+    closed = np.zeros(len(gaps), dtype=np.int64)
     left = np.empty(k, dtype=np.int64)
     n_left = 0
-    for i in order:
-        best = -1
-        for s in range(n_bins):
-            if gaps[s] >= costs[i] and (best < 0 or gaps[s] < gaps[best]):
-                best = s
+    for i in by_cost:
+        best = _tightest(gaps, costs[i])
         if best < 0:
             left[n_left] = i
             n_left += 1
             continue
-        out[n] = (best, i, starts[i], lengths[i])
+        _put(out, n, best, i, starts[i], lengths[i])
         gaps[best] -= costs[i]
         n += 1
     # Those that found no room, then the stream as it goes on: whole into the tightest gap, else cut into the largest.
@@ -222,17 +268,17 @@ def _best_fit(
     i = k
     while True:
         follows = at >= n_left
-        largest = np.argmax(gaps)
+        largest = 0
+        for s in range(1, len(gaps)):
+            if gaps[s] > gaps[largest]:
+                largest = s
         if follows and (i >= len(lengths) or gaps[largest] <= pad_below):
             break
         d = i if follows else left[at]
         cost = _cost(lengths, marks, d, starts[d], lengths[d], min_marked, tail)
-        best = -1
-        for s in range(n_bins):
-            if gaps[s] >= cost and (best < 0 or gaps[s] < gaps[best]):
-                best = s
+        best = _tightest(gaps, cost)
         if best >= 0:
-            out[n] = (best, d, starts[d], lengths[d])
+            _put(out, n, best, d, starts[d], lengths[d])
             gaps[best] -= cost
             starts[d] = lengths[d]
             n += 1
@@ -246,14 +292,14 @@ def _best_fit(
             if follows:
                 break
             return -1, 0, 0
-        out[n] = (largest, d, starts[d], starts[d] + take)
+        _put(out, n, largest, d, starts[d], starts[d] + take)
         # What is left after a cut, of a piece just too short to be marked, stays empty: a second cut there would be silly.
         closed[largest] = gaps[largest] - _cost(lengths, marks, d, starts[d], starts[d] + take, min_marked, tail)
         gaps[largest] = 0
         starts[d] += take
         n += 1
     gaps += closed
-    return n, i, starts[i] if i < len(lengths) else 0
+    return n, i, starts[i]
 
 
 @dataclass(frozen=True)
@@ -296,9 +342,7 @@ def quality(lengths: Int64s, length: int, sequences: int, *, method: Method, pad
         begun = ends[at - 1] if at else 0
         stop = int(np.searchsorted(ends, begun + first + length * sequences)) + 1
         part = lengths[at:stop]
-        p = plan(
-            part, length, sequences, method=method, first=first, last=stop >= len(lengths), pad_below=pad_below
-        )
+        p = plan(part, length, sequences, method=method, first=first, last=stop >= len(lengths), pad_below=pad_below)
         moved = p.pieces.copy()
         moved[:, 1] += at
         pieces.append(moved)

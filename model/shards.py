@@ -1,4 +1,4 @@
-"""Token shards as `pipeline/tokenization/SHARDS.md` (schema version 1) specifies them: the manifest, and row groups as numpy arrays.
+"""Token shards as `pipeline/tokenization/SHARDS.md` (schema version 1) has them: the manifest, and row groups as numpy arrays.
 
     shards = open_shards("out/demo/tokenization")     # a folder or a URI that pyarrow.fs knows (s3://, hdfs://, gs://)
     for shard in shards.split("train"):
@@ -167,7 +167,8 @@ def open_shards(folder: str) -> Shards:
     found = (manifest.get("format"), manifest.get("schema_version"))
     if found != (FORMAT, SCHEMA_VERSION):
         raise ShardError(
-            f"{folder}: {MANIFEST} is of format {found[0]!r}, version {found[1]!r}; this reads {FORMAT!r}, version {SCHEMA_VERSION}"
+            f"{folder}: {MANIFEST} is of format {found[0]!r}, version {found[1]!r}; "
+            f"this reads {FORMAT!r}, version {SCHEMA_VERSION}"
         )
     tokenizer = manifest["tokenizer"]
     return Shards(

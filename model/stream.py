@@ -1,8 +1,8 @@
 """Sequences from shards, the same for any number of ranks and workers; no torch here (`model/data.py` has the loader).
 
-**Blocks.** A block is a row group, or an equal slice of its rows where there are fewer row groups than lanes. An epoch visits each
-block once, in an order hashed from (seed, epoch), so the row groups of all shards and generations are mixed in proportion to
-their tokens; within a visit the rows are in an order hashed from (seed, visit).
+**Blocks.** A block is a row group, or an equal slice of its rows where there are fewer row groups than lanes. An epoch visits
+each block once, in an order hashed from (seed, epoch), so the row groups of all shards and generations are mixed in proportion
+to their tokens; within a visit the rows are in an order hashed from (seed, visit).
 
 **Lanes.** Visit v goes to lane v mod `lanes`; each lane packs what it gets by itself. Sequence q of the whole run is number
 q div `lanes` of lane q mod `lanes`, and global batch b is the sequences from b x batch on. None of this knows ranks or workers:
@@ -11,9 +11,10 @@ rank r of w takes the sequences q with q mod w = r, which is why w must divide `
 **State.** Five numbers a lane: visit of the lane, place in it, tokens used up of the document there, number of the window's first
 sequence, sequences taken from the window. The window is packed again on resume: lengths first, tokens where needed.
 
-**Mixture.** Phases by tokens consumed (places of all lanes, padding and marks too). A row is taken floor(rate) times, and once more
-if the hash of (seed, doc_id, copy, part, epoch) is below the rest of the rate; so a higher rate takes the same rows and more. Repetitions come
-a whole block apart. A window ends where a phase does, so the change is exact to a sequence.
+**Mixture.** Phases by tokens consumed (places of all lanes, padding and marks too). A row is taken floor(rate) times, and once
+more if the hash of (seed, doc_id, copy, part, epoch) is below the rest of the rate; so a higher rate takes the same rows and
+more. Repetitions come a whole block apart. A window ends where a phase does, so the change is exact to a sequence; a document
+begun before it goes on.
 
 Shapes: T places of a sequence, R rows of a block, N documents of a window.
 """
@@ -25,6 +26,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -63,12 +65,13 @@ class Phase(BaseModel):
     )
     weights: Table = Field(
         default_factory=dict,
-        description="column -> value -> how often its rows are taken: 0.5 every other, 2 twice; those of several columns multiply; "
-        "'unknown' is null, '*' stands for all values not named, which are else taken once",
+        description="column -> value -> how often its rows are taken: 0.5 every other, 2 twice; those of several columns "
+        "multiply; 'unknown' is null, '*' stands for all values not named, which are else taken once",
     )
     shares: dict[Literal["language"], dict[str, float]] = Field(
         default_factory=dict,
-        description="column -> value -> what the values named shall have of their tokens, in proportion; the manifest says what they have",
+        description="column -> value -> what the values named shall have of their tokens, in proportion; the manifest says "
+        "what they have",
     )
 
     @model_validator(mode="after")
@@ -91,15 +94,15 @@ class DataOptions(BaseModel):
     shards: str = Field(description="folder of manifest.json, or a URI of it")
     seed: int = Field(0, ge=0, description="of order, mixture and knots")
     lanes: int = Field(
-        64, ge=1, description="a multiple of all numbers of ranks that a run may have; 8 MB each at row groups of 1M tokens"
+        64,
+        ge=1,
+        description="a multiple of all numbers of ranks that a run may have; 8 MB each at row groups of 1M tokens",
     )
     packing: Method = Field("best_fit", description="model/packing.py")
     window_tokens: int = Field(
         524_288, ge=1, description="places packed together, at least 8 sequences; less where a lane has less"
     )
-    pad_below: float = Field(
-        1 / 256, ge=0, lt=1, description="best_fit pads gaps of at most this share of a sequence"
-    )
+    pad_below: float = Field(1 / 256, ge=0, lt=1, description="best_fit pads gaps of at most this share of a sequence")
     epochs: int | None = Field(None, ge=1, description="null: for ever")
     mixture: tuple[Phase, ...] = Field((), description="phases, one after the other; none: all rows once")
     utk: UtkOptions | None = Field(None, description="tie sequences (Untie the Knots)")
@@ -110,7 +113,7 @@ class DataOptions(BaseModel):
         if None in ends[:-1]:
             raise ValueError("until_tokens may be null in the last phase only")
         numbers = [e for e in ends if e is not None]
-        if any(a >= b for a, b in zip(numbers, numbers[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(numbers)):
             raise ValueError(f"until_tokens must rise, found {numbers}")
         return self
 
@@ -381,7 +384,7 @@ class Lane:
         :returns: visits, places in the visit, rows and lengths, one tuple a block.
         """
         source = self.source
-        out = []
+        out: list[tuple[Int64s, Int64s, Int64s, Int64s]] = []
         visit, place, offset = self.visit, self.place, self.offset
         empty = 0
         while places > 0:

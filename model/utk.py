@@ -19,8 +19,8 @@ What the paper leaves open and is chosen here; an option where one may want it o
 
 - `min_split` and the distribution of h: 512 tokens; 2 or 3 chunks alike.
 - A document that is not cut gets no label and no backtracing.
-- The token after a mark has no target either (`predict_after_knots` gives it one after head knots), and labels none where they stand
-  before a chunk: they are random.
+- The token after a mark has no target either (`predict_after_knots` gives it one after head knots), and labels none where they
+  stand before a chunk: they are random.
 - Without `preserve_order` the backtracing stands after the chunk that comes last in the sequence.
 - The paper cuts off what does not fit with the marks. Here the packing counts them beforehand (`cost`), so nothing is cut off.
 - A piece whose document goes on in another sequence ends in one more tail knot, so a reader of the sequence alone knows where
@@ -56,7 +56,9 @@ class UtkOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    probability: float = Field(0.8, ge=0, le=1, description="share of the sequences; the paper's high one (0.3 the low)")
+    probability: float = Field(
+        0.8, ge=0, le=1, description="share of the sequences; the paper's high one (0.3 the low)"
+    )
     chunks: tuple[float, ...] = Field(
         (0.0, 0.5, 0.5), min_length=1, max_length=64, description="probability of 1, 2, 3 ... chunks"
     )
@@ -201,7 +203,7 @@ def tie(
 
 
 def untie(ids: Int64s, options: UtkOptions, marks: Marks, eod_id: int) -> list[Int64s]:
-    """The documents of a tied sequence, from its tokens alone: marks and labels gone, chunks joined, in the order in which they begin.
+    """The documents of a tied sequence, from its tokens alone: no marks, no labels, chunks joined; in the order of their begins.
 
     :param ids: `(L,)` without padding, as `tie` made it.
     :returns: token ids of each document or piece.

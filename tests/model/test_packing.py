@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,14 +71,30 @@ def test_errors_give_numbers() -> None:
     tail=st.integers(0, 1),
 )
 def test_every_token_is_in_one_place(
-    documents: list[int], length: int, sequences: int, method: packing.Method, first: int, pad_below: int, mark: int, tail: int
+    documents: list[int],
+    length: int,
+    sequences: int,
+    method: packing.Method,
+    first: int,
+    pad_below: int,
+    mark: int,
+    tail: int,
 ) -> None:
     sizes = lengths(*documents)
     first = min(first, documents[0] - 1) if documents else 0
     marks = np.where(np.arange(len(sizes)) % 2 == 0, mark, 0).astype(np.int64)
     last = bool(sizes.sum() - first < length * sequences)
     p = packing.plan(
-        sizes, length, sequences, method=method, first=first, last=last, pad_below=pad_below, marks=marks, min_marked=10, tail=tail
+        sizes,
+        length,
+        sequences,
+        method=method,
+        first=first,
+        last=last,
+        pad_below=pad_below,
+        marks=marks,
+        min_marked=10,
+        tail=tail,
     )
     places = np.zeros(p.sequences, dtype=np.int64)
     seen: dict[int, list[tuple[int, int]]] = {}
@@ -93,7 +111,7 @@ def test_every_token_is_in_one_place(
     for document, spans in seen.items():
         spans.sort()
         assert spans[0][0] == (first if document == 0 else 0)
-        assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
         assert spans[-1][1] == (sizes[document] if document < p.documents else p.offset)
     if not last and not tail and not mark:
         assert p.sequences == sequences

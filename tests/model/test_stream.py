@@ -186,7 +186,11 @@ def test_shares_move_as_asked(folder: str, owners: tuple[list[Made], Any]) -> No
     phase = 64 * LENGTH * 4  # 64 sequences of each of 4 lanes
     mixture = [
         {"until_tokens": phase, "shares": {"language": {"en": 3, "zh": 1, "unknown": 0}}},
-        {"until_tokens": 2 * phase, "shares": {"language": {"en": 1, "zh": 3}}, "weights": {"language": {"unknown": 0}}},
+        {
+            "until_tokens": 2 * phase,
+            "shares": {"language": {"en": 1, "zh": 3}},
+            "weights": {"language": {"unknown": 0}},
+        },
         {"until_tokens": 3 * phase, "weights": {"source": {"book": 1, "*": 0}}},
         {"weights": {"language": {"*": 0, "unknown": 1.5}}},
     ]

@@ -27,7 +27,13 @@ def tie(pieces: list[list[int]], chunks: list[int], key: int, options: utk.UtkOp
 
 
 def name(token: int, marks: utk.Marks) -> str:
-    names = {marks.label: "<L>", marks.label_end: "</L>", marks.trace: "<S>", marks.trace_next: "<s>", marks.trace_end: "</S>"}
+    names = {
+        marks.label: "<L>",
+        marks.label_end: "</L>",
+        marks.trace: "<S>",
+        marks.trace_next: "<s>",
+        marks.trace_end: "</S>",
+    }
     names |= {marks.head(j): f"<h{j}>" for j in range(2, marks.chunks + 1)}
     names |= {marks.tail(j): f"<t{j}>" for j in range(1, marks.chunks + 1)}
     return names.get(token, {EOD: "EOD"}.get(token, str(token)))
@@ -100,7 +106,9 @@ def test_what_was_tied_is_untied(
     cut = np.where(np.array([len(p) for p in pieces]) >= options.min_split, h, 1)
     tails = sum(not ends for _, ends in documents)
     assert len(ids) == sum(map(len, pieces)) + utk.cost(options, cut).sum() + tails
-    assert (labels == utk.IGNORE)[np.isin(ids, [marks.label, marks.label_end, marks.trace, *range(105, 100 + marks.count)])].all()
+    assert (labels == utk.IGNORE)[
+        np.isin(ids, [marks.label, marks.label_end, marks.trace, *range(105, 100 + marks.count)])
+    ].all()
     again = tie(pieces, h.tolist(), key, options)
     assert np.array_equal(ids, again[0])
 
