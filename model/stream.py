@@ -96,7 +96,7 @@ class DataOptions(BaseModel):
     lanes: int = Field(
         64,
         ge=1,
-        description="a multiple of all numbers of ranks that a run may have; 8 MB each at row groups of 1M tokens",
+        description="a multiple of all numbers of ranks that a run may have; 5 MB each at row groups of 1M tokens",
     )
     packing: Method = Field("best_fit", description="model/packing.py")
     window_tokens: int = Field(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model import utk
@@ -85,6 +88,45 @@ def test_an_epoch_has_every_token_once(folder: str, way: dict[str, Any]) -> None
     if source.marks is not None:
         tied = np.mean([(p.input_ids == source.marks.label).any() for p in every])
         assert 0.2 < tied < 0.8
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    what=st.tuples(st.sampled_from([1, 3, 20, 100]), st.sampled_from([3, 30, 200]), st.integers(0, 99)),
+    n_shards=st.sampled_from([1, 3]),
+    row_group_tokens=st.sampled_from([50, 500, 5000]),
+    length=st.sampled_from([70, 128, 333]),
+    values=st.fixed_dictionaries(
+        {
+            "lanes": st.sampled_from([1, 2, 7, 16]),
+            "window_tokens": st.sampled_from([1, 1000, 10**6]),
+            "packing": st.sampled_from(["best_fit", "concatenate"]),
+            "pad_below": st.sampled_from([0, 0.1]),
+            "epochs": st.sampled_from([1, 2]),
+            "utk": st.none()
+            | st.fixed_dictionaries(
+                {
+                    "probability": st.sampled_from([0.3, 1.0]),
+                    "chunks": st.sampled_from([(0, 0.5, 0.5), (0.2, 0.2, 0.2, 0.4), (1,)]),
+                    "min_split": st.sampled_from([4, 10]),
+                    "label_tokens": st.just(3),
+                    "first_mark": st.just(500),
+                    "preserve_order": st.booleans(),
+                }
+            ),
+        }
+    ),
+)
+def test_no_token_is_lost_or_doubled(
+    what: tuple[int, int, int], n_shards: int, row_group_tokens: int, length: int, values: dict[str, Any]
+) -> None:
+    n, mean, seed = what
+    made = documents(n, seed, mean=mean)
+    with tempfile.TemporaryDirectory() as folder:
+        write_shards(Path(folder), made, n_shards=n_shards, row_group_tokens=row_group_tokens)
+        source = Source(DataOptions.model_validate({"shards": folder} | values), "train", length)
+        seen = Counter(t for p in sequences(source) for text in texts(source, p) for t in text if t != EOD)
+    assert seen == {t: values["epochs"] for d in made for t in d.ids}
 
 
 def test_each_epoch_has_every_token_once_in_another_order(folder: str) -> None:
