@@ -1,7 +1,8 @@
 """How far two annotations of the same pages agree: `python -m classifiers.agreement`.
 
 Cohen's kappa of the labels; of the dimensions of quality weighted by the square of the distance. And what the second annotator's
-score says of the first one's verdict, as ROC AUC: no model can be expected to do much better.
+score says of the first one's verdict, as ROC AUC: no model can be expected to do much better. Of the category:
+classes and groups.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.labelled import ANNOTATIONS, read_annotations
+from classifiers.category.labels import GROUP_OF
+from classifiers.labelled import ANNOTATIONS, CATEGORIES, PAGES, read_annotations
 from classifiers.metrics import auc, kappa
 from classifiers.quality.labels import DIMENSIONS, is_good, score
 from classifiers.web_type.labels import DETAIL
@@ -20,10 +22,10 @@ from classifiers.web_type.labels import DETAIL
 Row = dict[str, Any]
 
 
-def pairs() -> list[tuple[Row, Row]]:
-    """First and second annotation of each page that has two."""
-    first = {(row["source"], row["id"]): row for row in read_annotations(ANNOTATIONS / "pages.jsonl")}
-    second = read_annotations(ANNOTATIONS / "second.jsonl")
+def pairs(name: str = PAGES, other: str = "second.jsonl") -> list[tuple[Row, Row]]:
+    """First and second annotation of each page that has two, from two files of annotations."""
+    first = {(row["source"], row["id"]): row for row in read_annotations(ANNOTATIONS / name)}
+    second = read_annotations(ANNOTATIONS / other)
     return [(first[row["source"], row["id"]], row) for row in second]
 
 
@@ -46,11 +48,25 @@ def agreement(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
     }
 
 
+def of_category(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
+    """Figures over pairs of annotations of the category."""
+    out: dict[str, Any] = {"pages": len(rows)}
+    for name, of in (("class", lambda label: label), ("group", GROUP_OF.__getitem__)):
+        a, b = ([of(row["category"]) for row in side] for side in zip(*rows, strict=True))
+        same = sum(x == y for x, y in zip(a, b, strict=True)) / len(rows)
+        out[name] = {"agree": round(same, 4), "kappa": round(kappa(a, b), 4)}
+    return out
+
+
 def report() -> dict[str, Any]:
     """All figures, of all pages and by language."""
-    every = pairs()
     languages = (("all", None), ("English", "en"), ("Chinese", "zh"))
-    return {name: agreement([p for p in every if code in (None, p[0]["language"])]) for name, code in languages}
+    every, categories = pairs(), pairs(CATEGORIES, "second_categories.jsonl")
+    return {
+        name: agreement([p for p in every if code in (None, p[0]["language"])])
+        | {"category": of_category([p for p in categories if code in (None, p[0]["language"])])}
+        for name, code in languages
+    }
 
 
 def main() -> int:
