@@ -29,7 +29,8 @@ class Category:
 
     :param definition: in English (`en`) and in Chinese (`zh`).
     :param includes: what belongs, beyond the definition; `excludes` what does not, and where it goes.
-    :param example: the beginning or title of a page, made up, in English (`en`) and in Chinese (`zh`).
+    :param example: the beginning or title of a page, in English (`en`) and in Chinese (`zh`), as found on pages or made up: some
+        are those of annotated pages, so nothing is trained on them.
     """
 
     id: str

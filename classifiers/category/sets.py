@@ -1,5 +1,5 @@
 """Public label sets as training texts: `mappings.tsv` says which classes a label may be. Topic lexicons as texts of random
-words; what `labels.yaml` says of the classes."""
+words; what `labels.yaml` says of the classes; texts that a language model wrote to the definitions (`written.jsonl.gz`)."""
 
 from __future__ import annotations
 
@@ -65,23 +65,21 @@ def public_texts(data: Path) -> Iterator[str]:
         yield from (row["text"] for row in _rows(data, name))
 
 
-def public(data: Path, without: frozenset[str] = frozenset()) -> Labelled:
-    """Texts of the sets, as many of a label as PER_LABEL says.
-
-    :param without: sets that are left out.
-    """
-    texts, classes = [], []
+def public_rows(data: Path) -> Iterator[tuple[str, str, str]]:
+    """Set, label and text of the texts of the sets that are taken, as many of a label as PER_LABEL says."""
     for name, of in sorted(mappings().items()):
-        if name in without:
-            continue
         taken: Counter[str] = Counter()
         rows = sorted(_rows(data, name), key=lambda row: xxhash.xxh3_64_intdigest(row["text"].encode()))
         for row in rows:
             if row["label"] in of and taken[row["label"]] < PER_LABEL[name]:
                 taken[row["label"]] += 1
-                texts.append(row["text"])
-                classes.append(of[row["label"]])
-    return texts, _marks(classes)
+                yield name, row["label"], row["text"]
+
+
+def public(data: Path) -> Labelled:
+    """Those texts, and the classes that each may be."""
+    of, rows = mappings(), list(public_rows(data))
+    return [text for _, _, text in rows], _marks([of[name][label] for name, label, _ in rows])
 
 
 def lexicons(data: Path, seed: int) -> Labelled:
@@ -98,17 +96,21 @@ def lexicons(data: Path, seed: int) -> Labelled:
 
 
 def definitions() -> tuple[list[str], list[str], npt.NDArray[np.float32]]:
-    """What labels.yaml says of each class, as texts: those texts, their titles (the examples), and marks as in `Labelled`."""
+    """What labels.yaml says of each class, as texts: those texts, their titles (the name), and marks as in `Labelled`. Without
+    the examples, of which many are titles of annotated pages."""
     texts, titles, classes = [], [], []
     for c in CATEGORIES:
-        texts += [
-            f"{c.en}. {c.definition['en']}. {c.includes}. {c.example['en']}",
-            f"{c.zh}。{c.definition['zh']}。{c.example['zh']}",
-            c.definition["zh"],
-        ]
-        titles += [c.example["en"], c.example["zh"], c.zh]
+        texts += [f"{c.en}. {c.definition['en']}. {c.includes}", f"{c.zh}。{c.definition['zh']}", c.definition["zh"]]
+        titles += [c.en, c.zh, c.zh]
         classes += [(c.id,)] * 3
     return texts, titles, _marks(classes)
+
+
+def written() -> tuple[list[str], list[str], npt.NDArray[np.float32]]:
+    """Texts that a language model wrote to the definitions, their titles, and marks as in `Labelled`."""
+    with (importlib.resources.files(__package__) / "written.jsonl.gz").open("rb") as f:
+        rows = [json.loads(line) for line in gzip.decompress(f.read()).decode().split("\n") if line]
+    return [row["text"] for row in rows], [row["title"] for row in rows], _marks([(row["category"],) for row in rows])
 
 
 def _marks(classes: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:

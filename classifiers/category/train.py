@@ -1,8 +1,8 @@
 """Train the small category classifier: `python -m classifiers.category.train --data DATA [--out FOLDER]`.
 
-It learns from the annotated pages, and, weighing less, from public label sets (`mappings.tsv`), topic lexicons and what
-`labels.yaml` says of the classes. Of these a text may stand for one of several classes: the loss is that of their sum. The same
-data and seed give the same weights on the same machine.
+It learns from the annotated pages, and, weighing less, from public label sets (`mappings.tsv`), topic lexicons, what
+`labels.yaml` says of the classes and texts that a language model wrote to that. Of these a text may stand for one of several
+classes: the loss is that of their sum. The same data and seed give the same weights on the same machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from classifiers.training import SEED, add_sources, sources
 
 FILE = CATEGORIES
 WEIGHTS = Path(__file__).parent / "weights"
-UNITS, EPOCHS, ROWS = 384, 60, 64
+UNITS, EPOCHS, ROWS = 384, 40, 64
 RATE, DECAY, DROPOUT = 2e-3, 2e-3, 0.5
 FIELD_DROPOUT = (0.4, 0.2, 0.2, 0.1)
 """Of address, title, beginning and text: a page may come without any of them. The numbers about lines: NUMBERS_DROPOUT."""
@@ -81,7 +81,9 @@ def target(pages: Sequence[LabelledPage]) -> Target:
 def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
     """What it learns from beside the pages."""
     texts, titles, classes = sets.definitions()
-    out = [Extra(vectors.means(Batch(texts, titles=titles)), classes, 0.6, 64)]
+    out = [Extra(vectors.means(Batch(texts, titles=titles)), classes, 0.4, 48)]
+    texts, titles, classes = sets.written()
+    out.append(Extra(vectors.means(Batch(texts, titles=titles)), classes, 0.6, 64))
     if data is not None:
         texts, classes = sets.public(data)
         out.append(Extra(vectors.means(Batch(texts)), classes, 0.3, 64))

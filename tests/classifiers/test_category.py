@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import html
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -14,7 +17,7 @@ from classifiers.base import Batch, load
 from classifiers.category import evaluate
 from classifiers.category.labels import BALANCE_OF, CATEGORIES, GROUPS, LABELS
 from classifiers.category.model import Net, WordModel, WordVectors
-from classifiers.category.sets import definitions, mappings
+from classifiers.category.sets import definitions, mappings, written
 from classifiers.labelled import ANNOTATIONS, read_annotations
 from classifiers.labelled import CATEGORIES as ROWS
 from classifiers.small import Target
@@ -126,6 +129,36 @@ def test_definitions_name_every_class_in_both_languages() -> None:
     assert len(texts) == len(titles) == len(marks) == 600
     assert (marks.sum(1) == 1).all()
     assert (marks.sum(0) == 3).all()
+
+
+def test_written_texts_are_of_every_class_in_both_languages() -> None:
+    texts, titles, marks = written()
+    assert len(texts) == len(titles) == len(marks) >= 1500
+    assert (marks.sum(1) == 1).all()
+    chinese = np.array([bool(HAN.search(text)) for text in texts])
+    assert (marks[chinese].sum(0) >= 3).all()
+    assert (marks[~chinese].sum(0) >= 1).all()
+    assert min(map(len, texts)) >= 50
+
+
+def test_no_title_of_an_annotated_page_and_no_example_is_trained_on() -> None:
+    def plain(text: str) -> str:
+        return re.sub(r"[\W_]+", "", text.lower())
+
+    def long_enough(text: str) -> bool:
+        return len(text) >= (8 if HAN.search(text) else 20)
+
+    with gzip.open(ANNOTATIONS / "packages.jsonl.gz", "rt", encoding="utf-8") as f:
+        pages = [json.loads(line)["html"] for line in f]
+    found = [re.search(r"<title[^>]*>(.*?)</title>", page, re.DOTALL | re.IGNORECASE) for page in pages]
+    named = {plain(html.unescape(match[1])) for match in found if match}
+    named |= {plain(example) for c in CATEGORIES for example in c.example.values()}
+    named = {name for name in named if long_enough(name)}
+    assert len(named) > 500
+    for texts, titles, _ in (definitions(), written()):
+        for text, title in zip(map(plain, texts), map(plain, titles), strict=True):
+            assert not any(name in text or name in title for name in named), title
+            assert not (long_enough(title) and any(title in name for name in named)), title
 
 
 def test_the_same_seed_gives_the_same_net() -> None:
