@@ -1,9 +1,9 @@
 """Evaluate the category classifier: `python -m classifiers.category.evaluate --data DATA [--picture FILE.svg]`.
 
 Five folds by site, English and Chinese apart: the likeliest class, the five likeliest, groups; every class with its support;
-calibration. The pages of the first round of annotation are told apart too, so that a round's easier or harder pages are not
-taken for a better or worse model. Beside it, in the same folds: the commonest class, fastText on words, and a softmax regression on the same inputs.
-Groups and classes count in a macro mean from ENOUGH pages of the language.
+calibration. The pages of the first round of annotation are told apart too, so that easier or harder pages are not taken for a
+better or worse model. Beside it, in the same folds: the commonest class, fastText on words, and a softmax regression on the same
+inputs. Groups and classes count in a macro mean from ENOUGH pages of the language.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
         own_sites = sites[of].tolist()
         # Classes that pages of other sites of the language teach too: what a model can be asked for at all.
         taught = np.array([((true == true[i]) & (languages == code) & (sites != sites[i])).any() for i in of])
-        earlier = np.array([(pages[i].annotation or {}).get("round", 1) == 1 for i in of])
+        earlier = np.array([(pages[int(i)].annotation or {}).get("round", 1) == 1 for i in of])
         told = {
             "pages": len(of),
             "sites": len(set(own_sites)),

@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +34,25 @@ from classifiers.training import SEED, add_sources, sources
 
 FILE = CATEGORIES
 WEIGHTS = Path(__file__).parent / "weights"
-UNITS, EPOCHS, ROWS = 384, 40, 64
+NETS, UNITS, EPOCHS, ROWS = 2, 256, 40, 64
+"""Nets of UNITS hidden units, trained from one seed each; what is kept is their mean, as one net."""
+
 RATE, DECAY, DROPOUT = 2e-3, 2e-3, 0.5
 FIELD_DROPOUT = (0.4, 0.2, 0.2, 0.1)
 """Of address, title, beginning and text: a page may come without any of them. The numbers about lines: NUMBERS_DROPOUT."""
 
 NUMBERS_DROPOUT, INPUT_DROPOUT = 0.2, 0.2
+LENT = 0.8
+"""Share of the texts that are no pages which get the numbers about lines of a page drawn by chance: without numbers they would
+be told from pages by that, and classes known from texts alone would not be found in pages."""
+
+SITE_POWER = 0.2
+"""A page weighs (pages of its site) ** -SITE_POWER, as a share of the mean."""
+
 GROUP_WEIGHT = 0.5
 """What the loss of the group weighs beside that of the class."""
 
-HELD = 2
+HELD = 1
 """Of five parts of the sites, how many are held out in turn to choose the temperature."""
 
 Floats = npt.NDArray[np.float32]
@@ -70,12 +80,15 @@ def chosen(pages: Sequence[LabelledPage]) -> list[int]:
 
 
 def target(pages: Sequence[LabelledPage]) -> Target:
-    """The annotated class of each page."""
+    """The annotated class of each page, and what it weighs."""
     wanted = np.zeros((len(pages), len(LABELS)), np.float32)
     for row, page in zip(wanted, pages, strict=True):
         assert page.annotation is not None
         row[LABELS.index(page.annotation["category"])] = 1
-    return Target(wanted, np.ones(len(pages), np.float32), [site_of(page) for page in pages])
+    sites = [site_of(page) for page in pages]
+    number = Counter(sites)
+    weights = np.array([number[site] ** -SITE_POWER for site in sites], np.float32)
+    return Target(wanted, weights / weights.mean(), sites)
 
 
 def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
@@ -83,12 +96,12 @@ def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
     texts, titles, classes = sets.definitions()
     out = [Extra(vectors.means(Batch(texts, titles=titles)), classes, 0.4, 48)]
     texts, titles, classes = sets.written()
-    out.append(Extra(vectors.means(Batch(texts, titles=titles)), classes, 0.6, 64))
+    out.append(Extra(vectors.means(Batch(texts, titles=titles)), classes, 1.5, 64))
     if data is not None:
         texts, classes = sets.public(data)
-        out.append(Extra(vectors.means(Batch(texts)), classes, 0.3, 64))
+        out.append(Extra(vectors.means(Batch(texts)), classes, 0.15, 64))
         texts, classes = sets.lexicons(data, seed)
-        out.append(Extra(vectors.means(Batch(texts)), classes, 0.15, 32))
+        out.append(Extra(vectors.means(Batch(texts)), classes, 0.075, 32))
     return out
 
 
@@ -99,14 +112,33 @@ def fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], se
     for part in range(HELD):
         rest, own = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
         if len(rest) and len(own):
-            net = _fit(means[rest], dense[rest], wanted.wanted[rest], extra, seed)
+            net = _joined(means[rest], dense[rest], wanted.take(rest.tolist()), extra, seed)
             logits.append(net.logits(net.inputs(means[own], dense[own])).astype(np.float64))
             rows += own.tolist()
-    net = _fit(means, dense, wanted.wanted, extra, seed)
+    net = _joined(means, dense, wanted, extra, seed)
     return net, temperature(np.concatenate(logits), wanted.take(rows)) if rows else 1.0
 
 
-def _fit(means: Floats, dense: Floats, wanted: Floats, extra: Sequence[Extra], seed: int) -> Net:
+def _joined(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> Net:
+    """The mean of NETS nets, as one net."""
+    nets = [_fit(means, dense, wanted, extra, seed + number) for number in range(NETS)]
+
+    def mean(name: str) -> npt.NDArray[np.float16]:
+        out: npt.NDArray[np.float16] = np.mean([net.wide[name] for net in nets], axis=0).astype(np.float16)
+        return out
+
+    return Net(
+        nets[0].centre,
+        nets[0].spread,
+        np.concatenate([net.hidden for net in nets], axis=1),
+        np.concatenate([net.hidden_bias for net in nets]),
+        (np.concatenate([net.wide["outer"] for net in nets]) / NETS).astype(np.float16),
+        mean("outer_bias"),
+        mean("skip"),
+    )
+
+
+def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> Net:
     import torch
     from torch import nn
 
@@ -117,7 +149,7 @@ def _fit(means: Floats, dense: Floats, wanted: Floats, extra: Sequence[Extra], s
     numbers = standardised(dense, centre.astype(np.float32), spread.astype(np.float32))
     width, columns = means.shape[1], numbers.shape[1]
     x = torch.tensor(np.concatenate([means, numbers], axis=1))
-    y = torch.tensor(wanted)
+    y, heavy = torch.tensor(wanted.wanted), torch.tensor(wanted.weights)
     others = [
         (torch.tensor(np.pad(e.means, ((0, 0), (0, columns)))), torch.tensor(e.classes), e.weight, e.rows)
         for e in extra
@@ -143,10 +175,14 @@ def _fit(means: Floats, dense: Floats, wanted: Floats, extra: Sequence[Extra], s
             fields = (torch.rand(len(own), len(share), generator=chance) > share).float()
             batch[:, :width] *= fields.repeat_interleave(width // len(share), 1)
             batch[:, width:] *= (torch.rand(len(own), 1, generator=chance) > NUMBERS_DROPOUT).float()
-            rows, classes, weights = [batch], [y[own]], [torch.full((len(own),), 1 / len(own))]
+            rows, classes, weights = [batch], [y[own]], [heavy[own] / len(own)]
             for means_of, classes_of, weight, number in others:
                 drawn = torch.randint(len(means_of), (number,), generator=chance)
-                rows.append(means_of[drawn])
+                with_numbers = means_of[drawn]
+                lent = torch.randint(len(x), (number,), generator=chance)
+                lend = (torch.rand(number, 1, generator=chance) < LENT).float()
+                with_numbers[:, width:] = x[lent, width:] * lend
+                rows.append(with_numbers)
                 classes.append(classes_of[drawn])
                 weights.append(torch.full((number,), weight / number))
             inputs = nn.functional.dropout(torch.cat(rows), INPUT_DROPOUT)

