@@ -1,0 +1,153 @@
+"""What a model costs: parameters, FLOPs, and the steps of a recipe.
+
+    python -m model.calculator                                      # configs/model/dots.llm1.yaml: the 11.2T recipe
+    python -m model.calculator --config configs/model/tiny.yaml
+
+FLOPs: a product of (m, k) and (k, n) is 2mkn; training is three times the forward pass; attention is counted over the places that
+a token sees, half a sequence on average; the embedding is a look-up and costs none; recomputation is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.config import (
+    ConfigError,
+    ModelOptions,
+    RunConfig,
+    TrainOptions,
+    batch_sequences,
+    learning_rate,
+    load,
+    stage_name,
+)
+
+DEFAULT = Path("configs/model/dots.llm1.yaml")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Counts; `active` are those that one token meets, embedding and head included."""
+
+    total: int
+    active: int
+    embedding: int
+    head: int
+    expert: int
+    experts: int
+
+    @property
+    def multiplied(self) -> int:
+        """Active ones that take part in a product: all but the embedding (norms are too few to matter)."""
+        return self.active - self.embedding
+
+
+def parameters(m: ModelOptions) -> Parameters:
+    """Counts of a model's parameters; the router's biases are buffers."""
+    table = m.vocab_size * m.hidden_size
+    heads, kv = m.num_attention_heads * m.head_dim, m.num_key_value_heads * m.head_dim
+    attention = m.hidden_size * (2 * heads + 2 * kv) + 2 * m.head_dim
+    norms = 2 * m.hidden_size
+    dense = 3 * m.hidden_size * m.intermediate_size
+    expert = 3 * m.hidden_size * m.moe_intermediate_size
+    router = m.n_routed_experts * m.hidden_size
+    rest = 2 * table + m.hidden_size + m.num_hidden_layers * (attention + norms) + m.first_k_dense_replace * dense
+    shared = m.moe_layers * (router + m.n_shared_experts * expert)
+    return Parameters(
+        total=rest + shared + m.moe_layers * m.n_routed_experts * expert,
+        active=rest + shared + m.moe_layers * m.num_experts_per_tok * expert,
+        embedding=table,
+        head=table,
+        expert=expert,
+        experts=m.moe_layers * m.n_routed_experts,
+    )
+
+
+def training_flops(m: ModelOptions, sequence_length: int) -> float:
+    """FLOPs to train on one token, forward and backward."""
+    seen = sequence_length / 2
+    attention = 4 * m.num_hidden_layers * m.num_attention_heads * m.head_dim * seen
+    return 3 * (2 * parameters(m).multiplied + attention)
+
+
+def hunyuan_flops(active: float, tokens: float) -> float:
+    """C = 9.59 N D + 2.3e8 D (Hunyuan-Large, arXiv:2411.02265, 2.3.1), N active parameters, D tokens."""
+    return 9.59 * active * tokens + 2.3e8 * tokens
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Part of a run with one stage and one batch."""
+
+    stage: str
+    until_tokens: float
+    batch_tokens: int
+    steps: float
+    rate_from: float
+    rate_to: float
+
+
+def recipe(t: TrainOptions) -> list[Segment]:
+    """The run cut where the stage or the batch changes; steps as a fraction, since a step may cross a border."""
+    borders = {t.tokens, *(s.until_tokens for s in t.stages), *(b.from_tokens for b in t.batches)}
+    out: list[Segment] = []
+    begin = 0.0
+    for end in sorted(b for b in borders if 0 < b <= t.tokens):
+        batch = batch_sequences(t.batches, begin) * t.sequence_length
+        rates = learning_rate(t.stages, begin), learning_rate(t.stages, end)
+        out.append(Segment(stage_name(t.stages, end), end, batch, (end - begin) / batch, *rates))
+        begin = end
+    return out
+
+
+def report(config: RunConfig) -> str:
+    """The page that the command prints."""
+    m, t = config.model, config.train
+    p, per_token = parameters(m), training_flops(m, t.sequence_length)
+    simple, hunyuan = 6 * p.active * t.tokens, hunyuan_flops(p.active, t.tokens)
+    lines = [
+        f"parameters          {p.total:>18,}",
+        f"active              {p.active:>18,}   with embedding and head",
+        f"  embedding, head   {p.embedding:>18,}   each",
+        f"experts             {p.experts:>18,}   of {p.expert:,} parameters, {m.num_experts_per_tok} of {m.n_routed_experts} a layer",
+        f"weights in bf16     {2 * p.total / 2**30:>18,.1f}   GiB",
+        f"training state      {16 * p.total / 2**30:>18,.1f}   GiB: weights, gradients and two moments in FP32",
+        "",
+        f"FLOPs a token       {per_token:>18.4g}   training, sequences of {t.sequence_length:,}",
+        f"FLOPs of the run    {per_token * t.tokens:>18.4g}   {t.tokens:.4g} tokens",
+        f"  6 N D             {simple:>18.4g}   N active, D tokens",
+        f"  9.59 N D + 2.3e8 D{hunyuan:>18.4g}   Hunyuan-Large's",
+        "",
+        f"{'stage':<12}{'until tokens':>14}{'batch, tokens':>16}{'steps':>12}{'rate from':>12}{'to':>10}{'FLOPs':>12}",
+    ]
+    begin = 0.0
+    for s in recipe(t):
+        cost = (s.until_tokens - begin) * per_token
+        lines.append(
+            f"{s.stage:<12}{s.until_tokens:>14.4g}{s.batch_tokens:>16,}{s.steps:>12,.0f}"
+            f"{s.rate_from:>12.3g}{s.rate_to:>10.3g}{cost:>12.4g}"
+        )
+        begin = s.until_tokens
+    lines.append(f"{'all':<12}{begin:>14.4g}{'':>16}{sum(s.steps for s in recipe(t)):>12,.0f}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m model.calculator", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", default=DEFAULT, help=f"a run's YAML; {DEFAULT}")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value, as in model.train")
+    options = parser.parse_args(arguments)
+    try:
+        print(report(load(options.config, options.set)))
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
