@@ -113,7 +113,7 @@ def report(config: RunConfig) -> str:
         f"parameters          {p.total:>18,}",
         f"active              {p.active:>18,}   with embedding and head",
         f"  embedding, head   {p.embedding:>18,}   each",
-        f"experts             {p.experts:>18,}   of {p.expert:,} parameters, {m.num_experts_per_tok} of {m.n_routed_experts} a layer",
+        f"experts             {p.experts:>18,}   of {p.expert:,}; {m.num_experts_per_tok} of {m.n_routed_experts} a layer",
         f"weights in bf16     {2 * p.total / 2**30:>18,.1f}   GiB",
         f"training state      {16 * p.total / 2**30:>18,.1f}   GiB: weights, gradients and two moments in FP32",
         "",
@@ -139,7 +139,9 @@ def report(config: RunConfig) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.calculator", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", default=DEFAULT, help=f"a run's YAML; {DEFAULT}")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value, as in model.train")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value, as in model.train"
+    )
     options = parser.parse_args(arguments)
     try:
         print(report(load(options.config, options.set)))

@@ -2,8 +2,8 @@
 
     config = load("configs/model/tiny.yaml", ["train.tokens=1e5", "model.hidden_size=64"])
 
-`model` is a preset's name, or a mapping with `preset` and what differs from it. Shapes of a sequence and of batches are in `train`,
-what is read in `data` (model/data.py). No torch here.
+`model` is a preset's name, or a mapping with `preset` and what differs from it. Shapes of a sequence and of batches are in
+`train`, what is read in `data` (model/data.py). No torch here.
 """
 
 from __future__ import annotations
@@ -47,8 +47,12 @@ class ModelOptions(Options):
     n_shared_experts: int = Field(2, ge=1)
     n_routed_experts: int = Field(128, ge=2)
     num_experts_per_tok: int = Field(6, ge=1)
-    first_k_dense_replace: int = Field(1, ge=0, description="layers with a dense network before the first one of experts")
-    routed_scaling_factor: float = Field(2.5, gt=0, description="of the routed experts' sum; the shared part is not scaled")
+    first_k_dense_replace: int = Field(
+        1, ge=0, description="layers with a dense network before the first one of experts"
+    )
+    routed_scaling_factor: float = Field(
+        2.5, gt=0, description="of the routed experts' sum; the shared part is not scaled"
+    )
     norm_topk_prob: bool = Field(True, description="weights of the chosen experts sum to 1 before the factor")
     rope_theta: float = Field(1e7, gt=1)
     max_position_embeddings: int = Field(32_768, ge=1)
@@ -91,6 +95,7 @@ class ModelOptions(Options):
         from transformers import Dots1Config
 
         fields = self.model_dump(exclude={"preset", "rope_theta"})
+        read_elsewhere: dict[str, Any] = {"scoring_func": "noaux_tc", "topk_method": "noaux_tc", "moe_layer_freq": 1}
         return Dots1Config(
             **fields,
             hidden_act="silu",
@@ -107,9 +112,7 @@ class ModelOptions(Options):
             output_router_logits=False,
             pad_token_id=None,
             bos_token_id=None,
-            scoring_func="noaux_tc",
-            topk_method="noaux_tc",
-            moe_layer_freq=1,
+            **read_elsewhere,
         )
 
 
@@ -134,7 +137,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 class BalanceOptions(Options):
     """How experts are kept equally busy. The report gives neither number; both are DeepSeek-V3's (arXiv:2412.19437, 4.2)."""
 
-    bias_rate: float = Field(1e-3, ge=0, description="gamma: what an expert's bias moves by after each step; 0: no balancing")
+    bias_rate: float = Field(
+        1e-3, ge=0, description="gamma: what an expert's bias moves by after each step; 0: no balancing"
+    )
     sequence_loss: float = Field(1e-4, ge=0, description="alpha of the sequence-wise balance loss; 0: none")
 
 
@@ -168,7 +173,9 @@ class SpikeOptions(Options):
 
     window: int = Field(100, ge=4)
     deviations: float = Field(10, gt=0)
-    skip: bool = Field(False, description="leave weights, moments and biases as they were; the batch counts as consumed")
+    skip: bool = Field(
+        False, description="leave weights, moments and biases as they were; the batch counts as consumed"
+    )
 
 
 class EvaluationOptions(Options):
@@ -191,16 +198,24 @@ class TrainOptions(Options):
     balance: BalanceOptions = BalanceOptions()
     spikes: SpikeOptions = SpikeOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
-    precision: Literal["fp32", "bf16"] = Field("bf16", description="of products (autocast); weights and router are FP32")
-    activation_checkpointing: bool = Field(False, description="of each layer; computes it twice and keeps its input only")
+    precision: Literal["fp32", "bf16"] = Field(
+        "bf16", description="of products (autocast); weights and router are FP32"
+    )
+    activation_checkpointing: bool = Field(
+        False, description="of each layer; computes it twice and keeps its input only"
+    )
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="transformers' implementation")
-    experts: Literal["grouped_mm", "batched_mm", "eager"] = Field("grouped_mm", description="transformers' implementation")
+    experts: Literal["grouped_mm", "batched_mm", "eager"] = Field(
+        "grouped_mm", description="transformers' implementation"
+    )
     head_tokens: int = Field(1024, ge=1, description="places whose logits exist at one time")
     checkpoint_tokens: float | None = Field(None, gt=0, description="between checkpoints; null: at the end only")
     keep_checkpoints: int | None = Field(None, ge=1, description="the last so many; null: all")
     workers: int = Field(0, ge=0, description="processes that read and pack, per rank")
     threads: int | None = Field(None, ge=1, description="of torch on a CPU; null: as many as cores")
-    peak_tflops: float | None = Field(None, gt=0, description="of one device in this precision, for MFU: 989 for an H100")
+    peak_tflops: float | None = Field(
+        None, gt=0, description="of one device in this precision, for MFU: 989 for an H100"
+    )
     tensorboard: bool = True
 
     @field_validator("batches")

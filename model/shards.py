@@ -59,6 +59,7 @@ class Shards:
     folder: str
     seed: int
     eod_id: int
+    eod_token: str
     vocab_size: int
     tokenizer_file: str
     tokenizer_sha256: str
@@ -125,7 +126,7 @@ class Shards:
 
         :raises ShardError: the file is not the one of the manifest.
         """
-        data = self._read(self.tokenizer_file)
+        data = self.read(self.tokenizer_file)
         found = hashlib.sha256(data).hexdigest()
         if found != self.tokenizer_sha256:
             raise ShardError(f"{self.tokenizer_file}: SHA-256 {found}, the manifest says {self.tokenizer_sha256}")
@@ -147,7 +148,8 @@ class Shards:
             if digest.hexdigest() != expected:
                 raise ShardError(f"{path}: SHA-256 {digest.hexdigest()}, the manifest says {expected}")
 
-    def _read(self, path: str) -> bytes:
+    def read(self, path: str) -> bytes:
+        """A file of the folder."""
         with self.filesystem.open_input_stream(f"{self.folder}/{path}") as f:
             return bytes(f.read())
 
@@ -176,6 +178,7 @@ def open_shards(folder: str) -> Shards:
         folder=path,
         seed=manifest["seed"],
         eod_id=tokenizer["eod_id"],
+        eod_token=tokenizer["eod_token"],
         vocab_size=tokenizer["vocab_size"],
         tokenizer_file=tokenizer["file"],
         tokenizer_sha256=tokenizer["sha256"],

@@ -1,0 +1,457 @@
+"""Train a model on shards.
+
+    python -m model.train --config configs/model/tiny.yaml
+    torchrun --nproc-per-node 8 -m model.train --config configs/model/one-gpu.yaml --set train.micro_batch=1
+
+The same command after a kill goes on from the last checkpoint, and ends in the weights of an uninterrupted run, bit for bit, on
+the same number of ranks (tested on CPUs); another number is possible and equal but for rounding. Knobs are in the config; `--set`
+changes one for a run.
+
+    out/model/tiny/
+      config.yaml                 the options of the run
+      checkpoints/tokens-*/       model/checkpoint.py
+      metrics.jsonl, ...          model/metrics.py
+      summary.json                losses, unigram entropy of the tokens trained on, seconds
+      export/                     model/export.py
+
+More than one rank: each layer's parameters are sharded over all ranks (FSDP2), gradients reduced in FP32, experts included. A
+step is the same batch for any number of ranks; its loss is the mean over its targets, whatever the micro-batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+import yaml
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+
+from model import checkpoint, evaluate
+from model.calculator import training_flops
+from model.config import ConfigError, RunConfig, batch_sequences, learning_rate, load, stage_name
+from model.data import Batch, StreamError, loader, merge
+from model.export import export
+from model.metrics import EXPERTS_EVERY, Progress, Spikes, Writer
+from model.moe import IGNORE, Balance, Trained, build, initialise, worst_violation
+from model.shards import ShardError, Shards, open_shards
+
+MAX_LEFT_OUT = 10
+"""Steps in a row without a finite loss and gradient, after which a run ends."""
+
+
+class TrainError(RuntimeError):
+    """The run cannot begin or go on: what was found, what was expected."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process computes."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[Place]:
+    """The ranks that torchrun started, or this process alone."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    if world == 1:
+        yield Place(0, 1, device)
+        return
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    try:
+        yield Place(dist.get_rank(), world, device)
+    finally:
+        dist.destroy_process_group()
+
+
+def prepare(config: RunConfig, place: Place) -> Trained:
+    """The model with its first weights, sharded over the ranks."""
+    t = config.train
+    model = build(config.model.dots1(), attention=t.attention, experts=t.experts, head_tokens=t.head_tokens)
+    if t.activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+    if place.world > 1:
+        for layer in model.model.layers:
+            fully_shard(layer)
+        fully_shard(model)
+    model.to_empty(device=place.device)
+    initialise(model, t.seed, config.model.initializer_range)
+    model.train()
+    return model
+
+
+def optimizer_for(model: nn.Module, config: RunConfig, place: Place) -> torch.optim.AdamW:
+    """AdamW; matrices decay (embedding, head and routers too), norms do not."""
+    o = config.train.optimizer
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    norms = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": norms, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True)
+
+
+class Trainer:
+    """One run on one rank."""
+
+    def __init__(self, config: RunConfig, place: Place) -> None:
+        """
+        :raises TrainError: the config does not fit the ranks, the shards, or what the folder holds.
+        """
+        self.config, self.place = config, place
+        self.out = Path(config.out)
+        self.shards: Shards = open_shards(config.data.shards)
+        self._check()
+        self.model = prepare(config, place)
+        self.balance = Balance(self.model)
+        self.optimizer = optimizer_for(self.model, config, place)
+        self.step, self.tokens, self.seconds, self.left_out = 0, 0, 0.0, 0
+        self.counts = np.zeros(config.model.vocab_size, dtype=np.int64)
+        t = config.train
+        self.spikes = Spikes(t.spikes.window, t.spikes.deviations)
+        self.last_saved = self.last_evaluated = 0
+        start = self._resume()
+        self.loader = loader(
+            config.data,
+            "train",
+            t.sequence_length,
+            t.micro_batch,
+            place.rank,
+            place.world,
+            t.workers,
+            start=start,
+            pin_memory=place.device.type == "cuda",
+        )
+        needed = self.loader.dataset.source.vocabulary
+        if needed > config.model.vocab_size:
+            raise TrainError(
+                f"the data has ids up to {needed - 1:,}, the model {config.model.vocab_size:,} rows (model.vocab_size)"
+            )
+        self.flops = training_flops(config.model, t.sequence_length)
+        self._laid: evaluate.Laid | None = None
+        self.load, self.bias = self.balance.take()[0], self.balance.bias()
+
+    @property
+    def first(self) -> bool:
+        return self.place.rank == 0
+
+    def _check(self) -> None:
+        t = self.config.train
+        unit = self.place.world * t.micro_batch
+        for batch in t.batches:
+            if batch.sequences % unit:
+                raise TrainError(
+                    f"a batch of {batch.sequences} sequences is no multiple of {self.place.world} ranks x "
+                    f"micro_batch {t.micro_batch}"
+                )
+        saved = self.out / "config.yaml"
+        if not saved.exists():
+            return
+        old, new = yaml.safe_load(saved.read_text()), yaml.safe_load(self.config.dump())
+        for key in ("model", "train.seed", "train.sequence_length", "train.optimizer"):
+            before, now = old, new
+            for name in key.split("."):
+                before, now = before.get(name), now.get(name)
+            if before != now:
+                raise TrainError(
+                    f"{self.out} holds a run with another {key}: {before}, now {now}; choose another out, or remove it"
+                )
+
+    def _resume(self) -> dict[str, Any] | None:
+        """Go on from the last checkpoint, if there is one.
+
+        :returns: the loader's state.
+        """
+        found = checkpoint.folders(self.out)
+        if not found:
+            return None
+        state = checkpoint.load(found[-1], self.model, self.optimizer)
+        self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
+        self.last_saved, self.last_evaluated = self.tokens, state["last_evaluated"]
+        self.left_out = state["left_out"]
+        self.spikes.history = list(state["spikes"])
+        if self.first:
+            ids, numbers = state["counts"]
+            self.counts[ids] = numbers
+        start: dict[str, Any] = state["loader"]
+        return start
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment, between two steps."""
+        states: list[Any] = [self.loader.state_dict()]
+        if self.place.world > 1:
+            states = [None] * self.place.world
+            dist.all_gather_object(states, self.loader.state_dict())
+        counts = self._all_counts()
+        ids = np.flatnonzero(counts)
+        state = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "left_out": self.left_out,
+            "last_evaluated": self.last_evaluated,
+            "spikes": self.spikes.history,
+            "counts": [ids.tolist(), counts[ids].tolist()],
+            "loader": merge(states),
+        }
+        checkpoint.save(self.out, self.tokens, self.model, self.optimizer, state)
+        self.last_saved = self.tokens
+        if self.first:
+            checkpoint.prune(self.out, self.config.train.keep_checkpoints)
+
+    def sum(self, *values: float) -> list[float]:
+        """Sums over the ranks, in FP64."""
+        if self.place.world == 1:
+            return list(values)
+        t = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(t)
+        return [float(v) for v in t]
+
+    def _all_counts(self) -> npt.NDArray[np.int64]:
+        """How often each id was a target so far, of all ranks."""
+        if self.place.world == 1:
+            return self.counts
+        shared = torch.from_numpy(self.counts.copy())
+        dist.all_reduce(shared)
+        return np.asarray(shared.numpy())
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.config.train.precision == "bf16")
+
+    def train_step(self, batches: Sequence[Batch]) -> dict[str, Any]:
+        """One step on the micro-batches of this rank.
+
+        :returns: a line of metrics.
+        """
+        t, world = self.config.train, self.place.world
+        sequences = len(batches) * t.micro_batch * world
+        tokens = self.tokens + sequences * t.sequence_length
+        rate = learning_rate(t.stages, tokens)
+        own = sum(int((b["labels"][:, 1:] != IGNORE).sum()) for b in batches)
+        targets = int(self.sum(own)[0])
+        part = 0.0
+        for batch in batches:
+            counted = ~((batch["labels"] == IGNORE) & (batch["input_ids"] == self.shards.eod_id))
+            on_device = {k: v.to(self.place.device, non_blocking=True) for k, v in batch.items()}
+            # FSDP divides gradients by the number of ranks.
+            self.balance.begin(counted.to(self.place.device), t.balance.sequence_loss * world / sequences)
+            with self.autocast():
+                total, _ = self.model(**on_device)
+            self.balance.end()
+            (total * (world / max(1, targets))).backward()
+            part += float(total.detach())
+        loss = self.sum(part)[0] / max(1, targets)
+        norm_of = torch.nn.utils.clip_grad_norm_(self.model.parameters(), t.optimizer.clip)
+        norm = float(norm_of.full_tensor() if isinstance(norm_of, DTensor) else norm_of)
+        load, sequence_loss = self.balance.take()
+        spike = self.spikes.add(loss)
+        finite = bool(np.isfinite(loss) and np.isfinite(norm))
+        skipped = not finite or targets == 0 or (spike and t.spikes.skip)
+        if not skipped:
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+            self.balance.update(load, t.balance.bias_rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.left_out = 0 if finite else self.left_out + 1
+        self.step, self.tokens = self.step + 1, tokens
+        for batch in batches:
+            trained = batch["labels"][:, 1:]
+            self.counts += np.bincount(trained[trained != IGNORE].numpy(), minlength=len(self.counts))
+        violation = worst_violation(load)
+        bias = self.balance.bias()
+        self.load, self.bias = load, bias
+        return {
+            "step": self.step,
+            "tokens": self.tokens,
+            "stage": stage_name(t.stages, tokens),
+            "rate": rate,
+            "sequences": sequences,
+            "targets": targets,
+            "loss": loss,
+            "sequence_loss": float(sequence_loss.mean()) / sequences if len(sequence_loss) else 0.0,
+            "gradient_norm": norm,
+            "max_violation": float(violation.max()) if len(violation) else 0.0,
+            "max_violation_mean": float(violation.mean()) if len(violation) else 0.0,
+            "max_bias": float(bias.abs().max()) if bias.numel() else 0.0,
+            "spike": spike,
+            "skipped": skipped,
+        }
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, Any]:
+        """Losses of the validation split; sequences are dealt to the ranks, each of which has as many batches."""
+        t = self.config.train
+        if self._laid is None:
+            self._laid = evaluate.lay(self.shards, "validation", t.sequence_length, t.evaluation.tokens)
+        laid = self._laid
+        documents = len(laid.columns["language"])
+        sums = np.zeros((2, documents))
+        self.model.train(False)
+        self.balance.forget()
+        step = t.micro_batch * self.place.world
+        for begin in range(0, len(laid.input_ids), step):
+            rows = laid.rows(begin + self.place.rank * t.micro_batch, t.micro_batch)
+            owners = rows.pop("owners")
+            batch = {k: torch.from_numpy(v).to(self.place.device) for k, v in rows.items()}
+            with self.autocast():
+                _, losses = self.model(**batch)
+            valid = rows["labels"] != IGNORE
+            valid[:, 0] = False
+            sums[0] += np.bincount(owners[valid], losses.cpu().numpy()[valid].astype(np.float64), documents)
+            sums[1] += np.bincount(owners[valid], minlength=documents)
+        self.model.train()
+        if self.place.world > 1:
+            shared = torch.from_numpy(sums)
+            dist.all_reduce(shared)
+            sums = shared.numpy()
+        self.last_evaluated = self.tokens
+        return {"step": self.step, "tokens": self.tokens, **evaluate.grouped(laid, sums[0], sums[1])}
+
+    def steps(self) -> Iterator[list[Batch]]:
+        """The micro-batches of each step to come, on this rank."""
+        t = self.config.train
+        batches = iter(self.loader)
+        while self.tokens < t.tokens:
+            wanted = batch_sequences(t.batches, self.tokens) // (t.micro_batch * self.place.world)
+            found = []
+            for batch in batches:
+                found.append(batch)
+                if len(found) == wanted:
+                    break
+            if not found:
+                return
+            yield found
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end, export, and say how it went.
+
+        :raises TrainError: the loss is no longer a number.
+        """
+        t = self.config.train
+        writer = Writer(self.out, self.step, tensorboard=t.tensorboard) if self.first else None
+        progress = Progress(t.tokens, self.tokens, shown=self.first)
+        if self.first:
+            (self.out / "config.yaml").write_text(self.config.dump(), encoding="utf-8")
+            if self.step:
+                progress.say(f"going on after step {self.step:,}, {self.tokens:,} tokens")
+        line: dict[str, Any] | None = None
+        last = time.perf_counter()
+        for batches in self.steps():
+            line = self.train_step(batches)
+            now = time.perf_counter()
+            line["tokens_per_s"] = line["sequences"] * t.sequence_length / (now - last)
+            if t.peak_tflops is not None:
+                line["mfu"] = line["tokens_per_s"] * self.flops / (self.place.world * t.peak_tflops * 1e12)
+            self.seconds += now - last
+            if writer is not None:
+                writer.write("metrics", line)
+                if self.step % EXPERTS_EVERY == 1:
+                    experts = {"layers": self.balance.layers, "load": self.load.tolist(), "bias": self.bias.tolist()}
+                    writer.write("experts", {"step": self.step, "tokens": self.tokens} | experts)
+                progress.show(line, now)
+                if line["spike"] or line["skipped"]:
+                    left = ", left out" if line["skipped"] else ""
+                    progress.say(
+                        f"step {self.step:,}: loss {line['loss']:.3f} is a spike (limit {self.spikes.limit:.3f}){left}"
+                    )
+            if self.left_out >= MAX_LEFT_OUT:
+                raise TrainError(
+                    f"{MAX_LEFT_OUT} steps in a row had no finite loss and gradient; the last is {self.step}"
+                )
+            done = self.tokens >= t.tokens
+            due = t.evaluation.every_tokens
+            if not done and due is not None and self.tokens // due > self.last_evaluated // due:
+                self._evaluated(writer, progress)
+            if (
+                not done
+                and t.checkpoint_tokens
+                and self.tokens // t.checkpoint_tokens > self.last_saved // t.checkpoint_tokens
+            ):
+                self.save()
+            last = time.perf_counter()
+        if line is not None:
+            self._evaluated(writer, progress)
+            self.save()
+        summary = self._finish(line)
+        progress.close()
+        if writer is not None:
+            writer.close()
+        return summary
+
+    def _evaluated(self, writer: Writer | None, progress: Progress) -> None:
+        if not any(s.split == "validation" and s.rows for s in self.shards.shards):
+            return
+        found = self.evaluate()
+        if writer is not None:
+            writer.write("evaluation", found)
+            by = ", ".join(f"{k} {v['loss']:.3f}" for k, v in found["language"].items() if v["loss"] is not None)
+            progress.say(f"step {self.step:,}: validation loss {found['all']['loss']:.3f} ({by})")
+
+    def _finish(self, line: dict[str, Any] | None) -> dict[str, Any]:
+        """Export and summary; also of a run that was over before."""
+        counts = self._all_counts()
+        everything = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        state = cast("dict[str, torch.Tensor]", get_model_state_dict(self.model, options=everything))
+        if self.first and (line is not None or not (self.out / "export").exists()):
+            export(state, self.config.model, self.shards, self.out / "export")
+        summary_file = self.out / "summary.json"
+        if line is None and summary_file.exists():
+            old: dict[str, Any] = json.loads(summary_file.read_text())
+            return old
+        summary = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "loss": None if line is None else line["loss"],
+            "unigram_entropy": evaluate.unigram_entropy(counts),
+            "seconds": self.seconds,
+        }
+        if self.first:
+            summary_file.write_text(json.dumps(summary, indent=1) + "\n")
+        return summary
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m model.train", description="Train a model on shards.")
+    parser.add_argument("--config", required=True, help="a run's YAML, such as configs/model/tiny.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value; YAML")
+    options = parser.parse_args(arguments)
+    try:
+        config = load(options.config, options.set)
+        if config.train.threads is not None:
+            torch.set_num_threads(config.train.threads)
+        with processes() as place:
+            summary = Trainer(config, place).run()
+            if place.rank == 0:
+                loss = "-" if summary["loss"] is None else f"{summary['loss']:.3f}"
+                print(
+                    f"{summary['tokens']:,} tokens in {summary['seconds']:.0f} s: loss {loss}, unigram entropy of the same "
+                    f"tokens {summary['unigram_entropy']:.3f} nats; {config.out}/export"
+                )
+    except (ConfigError, TrainError, StreamError, ShardError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
