@@ -1,7 +1,7 @@
 # Everything here sets itself up first (scripts/setup.sh: .venv, and a Java where none is found).
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format bench wheel clean distclean
+.PHONY: help setup demo demo-model test test-all check format bench wheel clean distclean
 
 ENV := . scripts/env.sh &&
 # Tests and demo stay on this machine: no need that its host name resolves.
@@ -18,6 +18,10 @@ setup: ## the virtual environment, and a Java where none is found
 
 demo: setup ## all stages by spark-submit on data/sample, into out/demo, then the funnel; PROFILE=report for the report's order
 	@PROFILE=$(PROFILE) scripts/demo.sh
+
+demo-model: ## train the model tiny on the shards of make demo, on a CPU, into out/model/tiny
+	@scripts/setup.sh model
+	@scripts/demo_model.sh
 
 test: setup ## the tests that CI runs
 	@$(ENV) python -m pytest -n $(WORKERS) --dist loadgroup -m "not long"

@@ -90,7 +90,7 @@ def prepare(config: RunConfig, place: Place) -> Trained:
     t = config.train
     model = build(config.model.dots1(), attention=t.attention, experts=t.experts, head_tokens=t.head_tokens)
     if t.activation_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     if place.world > 1:
         for layer in model.model.layers:
             fully_shard(layer)

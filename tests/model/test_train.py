@@ -1,0 +1,405 @@
+"""A run: killed and resumed, evaluated, exported; what it refuses; spikes; metrics."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.model.made_shards import EOD, Made, documents, write_shards
+
+REASON = "needs the extra `model`: pip install 'corpusmill[model]'"
+pytest.importorskip("transformers", reason=REASON)
+pytest.importorskip("torchdata", reason=REASON)
+pytest.importorskip("tensorboard", reason=REASON)
+torch = pytest.importorskip("torch", reason=REASON)
+
+import numpy as np  # noqa: E402
+
+from model import checkpoint, evaluate, metrics  # noqa: E402
+from model.config import RunConfig, load  # noqa: E402
+from model.shards import open_shards  # noqa: E402
+from model.train import Place, Trainer, TrainError, main  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+LENGTH = 32
+TIMES = ("tokens_per_s", "mfu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = documents(300, distinct=False)
+    made += documents(6, 5, split="validation", distinct=False, language="en", category="news")
+    made += documents(4, 6, split="validation", distinct=False, language="zh", source="web")
+    return write_shards(tmp_path_factory.mktemp("shards"), made)
+
+
+def values(folder: Path, out: Path) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "model": {
+            **{"vocab_size": 304, "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8, "head_dim": 8},
+            **{"num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 2, "n_routed_experts": 4},
+            **{"num_experts_per_tok": 2, "n_shared_experts": 1, "max_position_embeddings": 64, "eos_token_id": EOD},
+        },
+        "data": {"shards": str(folder), "lanes": 4, "window_tokens": 512},
+        "train": {
+            **{"tokens": 12800, "sequence_length": LENGTH, "micro_batch": 2, "threads": 1, "checkpoint_tokens": 1500},
+            "batches": [{"sequences": 4}, {"from_tokens": 5120, "sequences": 8}],
+            "stages": [
+                {"name": "warm-up", "until_tokens": 1280, "rate": 0.01},
+                {"name": "stable", "until_tokens": 9600, "rate": 0.01},
+                {"name": "anneal-1", "until_tokens": 12800, "rate": 0.001},
+            ],
+            "spikes": {"window": 8},
+            "evaluation": {"every_tokens": 4096},
+            "peak_tflops": 1.0,
+        },
+    }
+
+
+def configured(folder: Path, out: Path, **train: Any) -> RunConfig:
+    data = values(folder, out)
+    data["train"] |= train
+    return RunConfig.model_validate(data)
+
+
+def trainer(config: RunConfig) -> Trainer:
+    torch.set_num_threads(1)
+    return Trainer(config, Place(0, 1, torch.device("cpu")))
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """An uninterrupted run."""
+    run = trainer(configured(folder, tmp_path_factory.mktemp("run") / "whole"))
+    run.run()
+    return run
+
+
+def same_state(a: Trainer, b: Trainer) -> None:
+    """Weights, biases, moments: every bit."""
+    one, two = a.model.state_dict(), b.model.state_dict()
+    assert one.keys() == two.keys()
+    assert [k for k in one if not torch.equal(one[k], two[k])] == []
+    first, second = a.optimizer.state_dict(), b.optimizer.state_dict()
+    assert first["state"].keys() == second["state"].keys()
+    for key, moments in first["state"].items():
+        for name, value in moments.items():
+            assert torch.equal(value, second["state"][key][name]), (key, name)
+    assert first["param_groups"] == second["param_groups"]
+
+
+def lines(out: Path, name: str) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in metrics.read(out, name)]
+
+
+def test_loss_falls_and_everything_is_written(finished: Trainer) -> None:
+    out = finished.out
+    found = metrics.read(out, "metrics")
+    assert [line["step"] for line in found] == list(range(1, len(found) + 1))
+    assert found[0]["loss"] == pytest.approx(math.log(304), abs=0.02), "first weights know nothing"
+    assert found[-1]["loss"] < found[0]["loss"] - 0.1
+    assert found[-1]["tokens"] == 12800
+    assert {line["sequences"] for line in found} == {4, 8}
+    assert [line["stage"] for line in found][:: len(found) - 1] == ["warm-up", "anneal-1"]
+    assert all(line["mfu"] > 0 and line["gradient_norm"] > 0 for line in found)
+    experts = metrics.read(out, "experts")
+    assert [len(experts[0][k]) for k in ("layers", "load", "bias")] == [2, 2, 2]
+    assert sum(experts[0]["load"][0]) == pytest.approx(4 * LENGTH * 2, abs=2 * LENGTH), "top 2 of each place, but padding"
+    assert found[-1]["max_bias"] > 0
+    assert list((out / "tensorboard").iterdir())
+    assert RunConfig.model_validate(yaml.safe_load((out / "config.yaml").read_text())) == finished.config
+
+
+def test_evaluation_by_language_and_category(finished: Trainer) -> None:
+    last = metrics.read(finished.out, "evaluation")[-1]
+    assert {k: v["documents"] for k, v in last["language"].items()} == {"en": 6, "zh": 4}
+    assert {k: v["documents"] for k, v in last["category"].items()} == {"news": 6, "unknown": 4}
+    assert sum(v["targets"] for v in last["language"].values()) == last["all"]["targets"]
+    total = sum(v["loss"] * v["targets"] for v in last["language"].values())
+    assert last["all"]["loss"] == pytest.approx(total / last["all"]["targets"])
+
+
+def test_evaluation_equals_each_document_alone(finished: Trainer) -> None:
+    shards = open_shards(finished.config.data.shards)
+    laid = evaluate.lay(shards, "validation", LENGTH)
+    with torch.no_grad():
+        total = targets = 0.0
+        for document in range(len(laid.columns["language"])):
+            for row in range(len(laid.input_ids)):
+                ids = torch.from_numpy(laid.input_ids[row][laid.owners[row] == document])[None]
+                if ids.shape[1] > 1:
+                    with finished.autocast():
+                        labels = ids.clone()
+                        total += float(finished.model(ids, labels, torch.arange(ids.shape[1])[None])[0])
+                    targets += ids.shape[1] - 1
+    last = metrics.read(finished.out, "evaluation")[-1]
+    assert targets == last["all"]["targets"]
+    assert total / targets == pytest.approx(last["all"]["loss"], rel=2e-3)
+
+
+def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    config = configured(folder, out)
+    (tmp_path / "run.yaml").write_text(config.dump())
+    command = [sys.executable, "-m", "model.train", "--config", str(tmp_path / "run.yaml")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    try:
+        until = time.monotonic() + 120
+        while len(metrics_lines(out)) < 16:  # at step 12 the first checkpoint is there
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < until
+            time.sleep(0.002)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    found = checkpoint.folders(out)
+    assert found, "killed after a checkpoint"
+    assert not (out / "export").exists()
+    resumed = trainer(config)
+    assert 0 < resumed.step < finished.step
+    resumed.run()
+    same_state(resumed, finished)
+    for name in metrics.FILES:
+        assert lines(out, name) == lines(finished.out, name)
+    a, b = (json.loads((o / "summary.json").read_text()) for o in (out, finished.out))
+    assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
+
+
+def metrics_lines(out: Path) -> list[str]:
+    path = out / "metrics.jsonl"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_any_checkpoint_leads_to_the_same_end(finished: Trainer, folder: Path, tmp_path: Path) -> None:
+    """As if killed after each of them."""
+    import shutil
+
+    places = checkpoint.folders(finished.out)
+    assert len(places) > 4
+    for number in (0, len(places) // 2):
+        out = tmp_path / str(number)
+        shutil.copytree(finished.out, out)
+        for late in checkpoint.folders(out)[number + 1 :]:
+            shutil.rmtree(late)
+        resumed = trainer(configured(folder, out))
+        resumed.run()
+        same_state(resumed, finished)
+        assert lines(out, "metrics") == lines(finished.out, "metrics")
+
+
+def test_a_finished_run_is_not_trained_again(finished: Trainer, folder: Path) -> None:
+    again = trainer(configured(folder, finished.out))
+    assert again.run()["loss"] is not None
+    same_state(again, finished)
+
+
+def test_stock_transformers_loads_the_export_in_a_fresh_process(finished: Trainer, tmp_path: Path) -> None:
+    """Equal logits in FP32, to 1e-5."""
+    ids = torch.randint(0, 300, (2, 24), generator=torch.Generator().manual_seed(3))
+    finished.balance.forget()
+    with torch.no_grad():
+        hidden = finished.model.model(input_ids=ids, use_cache=False).last_hidden_state
+        expected = finished.model.lm_head(hidden)
+    torch.save(ids, tmp_path / "ids.pt")
+    code = (
+        "import sys, torch; from transformers import AutoModelForCausalLM, AutoTokenizer, Dots1ForCausalLM\n"
+        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)\n"
+        "assert type(model) is Dots1ForCausalLM, type(model)\n"
+        "ids = torch.load(sys.argv[2] + '/ids.pt')\n"
+        "torch.save(model(ids).logits.detach(), sys.argv[2] + '/logits.pt')\n"
+        "assert 'model' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(finished.out / "export"), str(tmp_path)], cwd=tmp_path, check=True)
+    torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), expected, rtol=0, atol=1e-5)
+    names = (finished.out / "export" / "config.json").read_text()
+    assert json.loads(names)["architectures"] == ["Dots1ForCausalLM"]
+    assert (finished.out / "export" / "tokenizer.json").read_bytes() == (
+        Path(finished.config.data.shards) / "tokenizer.json"
+    ).read_bytes()
+
+
+def test_accumulation_does_not_change_the_step(folder: Path, tmp_path: Path) -> None:
+    found = []
+    for micro in (1, 2, 4):
+        run = trainer(configured(folder, tmp_path / str(micro), micro_batch=micro, precision="fp32", tokens=512))
+        steps = run.steps()
+        found.append([run.train_step(next(steps)) for _ in range(3)])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            assert (a["targets"], a["tokens"]) == (b["targets"], b["tokens"])
+            assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+            assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-4)
+            assert a["sequence_loss"] == pytest.approx(b["sequence_loss"], rel=1e-5)
+
+
+def test_activation_checkpointing_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    found = []
+    for on in (False, True):
+        run = trainer(configured(folder, tmp_path / str(on), activation_checkpointing=on))
+        steps = run.steps()
+        found.append([run.train_step(next(steps)) for _ in range(3)] + [run.load.tolist()])
+    assert found[0] == found[1]
+
+
+def test_a_bad_step_is_left_out(folder: Path, tmp_path: Path) -> None:
+    run = trainer(configured(folder, tmp_path / "run"))
+    steps = run.steps()
+    run.train_step(next(steps))
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    with torch.no_grad():
+        run.model.lm_head.weight[0, 0] = float("nan")
+    line = run.train_step(next(steps))
+    assert (line["skipped"], run.left_out) == (True, 1)
+    assert torch.equal(run.model.model.embed_tokens.weight, before["model.embed_tokens.weight"])
+    with torch.no_grad():
+        run.model.lm_head.weight[0, 0] = 0.0
+    assert not run.train_step(next(steps))["skipped"]
+    assert run.left_out == 0
+
+
+def test_a_spike_is_skipped_by_option(folder: Path, tmp_path: Path) -> None:
+    run = trainer(configured(folder, tmp_path / "run", spikes={"window": 4, "deviations": 3, "skip": True}))
+    run.spikes.history = [1.0, 1.0, 1.1, 0.9]
+    steps = run.steps()
+    before = run.model.lm_head.weight.detach().clone()
+    line = run.train_step(next(steps))
+    assert (line["spike"], line["skipped"], line["step"]) == (True, True, 1)
+    assert torch.equal(run.model.lm_head.weight, before)
+    assert run.spikes.history == [1.0, 1.0, 1.1, 0.9]
+
+
+def test_spikes_by_hand() -> None:
+    s = metrics.Spikes(window=4, deviations=5)
+    assert [s.add(x) for x in (3.0, 9.0, 3.2, 2.8)] == [False] * 4, "not before the window is full"
+    s = metrics.Spikes(window=4, deviations=5, history=[3.0, 3.1, 2.9, 3.0])  # median 3, MAD 0.05
+    assert s.limit == pytest.approx(3.25)
+    assert [s.add(x) for x in (3.2, 3.6, float("nan"))] == [False, True, True]
+    assert s.history == [3.1, 2.9, 3.0, 3.2]
+
+
+def test_refusals(finished: Trainer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TrainError, match="no multiple of 1 ranks x micro_batch 3"):
+        trainer(configured(folder, tmp_path / "a", micro_batch=3))
+    with pytest.raises(TrainError, match="another train.seed"):
+        trainer(configured(folder, finished.out, seed=5))
+    data = values(folder, tmp_path / "b")
+    data["model"] |= {"vocab_size": 300, "eos_token_id": 0}
+    with pytest.raises(TrainError, match="ids up to 300"):
+        trainer(RunConfig.model_validate(data))
+    assert main(["--config", "configs/model/tiny.yaml", "--set", f"data.shards={tmp_path}/none"]) == 2
+    assert "no manifest.json" in capsys.readouterr().err
+
+
+def test_old_checkpoints_are_removed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints" / "tokens-000000000000001.part").mkdir(parents=True)
+    run = trainer(configured(folder, tmp_path / "run", keep_checkpoints=2, tokens=6400, evaluation={}))
+    run.run()
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
+
+
+def test_a_stream_that_ends_ends_the_run(folder: Path, tmp_path: Path) -> None:
+    data = values(folder, tmp_path / "run")
+    data["data"]["epochs"] = 1
+    data["train"] |= {"tokens": 1e9, "evaluation": {}, "checkpoint_tokens": None}
+    run = trainer(RunConfig.model_validate(data))
+    run.run()
+    assert run.tokens >= sum(s.tokens for s in run.shards.split("train"))
+    assert all(math.isfinite(line["loss"]) for line in metrics.read(run.out, "metrics"))
+
+
+def test_unigram_entropy_is_of_the_targets(finished: Trainer) -> None:
+    summary = json.loads((finished.out / "summary.json").read_text())
+    assert finished.counts.sum() == sum(line["targets"] for line in metrics.read(finished.out, "metrics"))
+    assert summary["unigram_entropy"] == pytest.approx(evaluate.unigram_entropy(finished.counts))
+    assert evaluate.unigram_entropy(np.array([1, 1, 0, 2])) == pytest.approx(1.5 * math.log(2))
+
+
+def test_comparison_prints(finished: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert metrics.main([str(finished.out), str(finished.out)]) == 0
+    assert "unigram entropy" in capsys.readouterr().out
+    assert metrics.main(["none"]) == 2
+
+
+def test_lay_keeps_every_token(folder: Path) -> None:
+    shards = open_shards(str(folder))
+    laid = evaluate.lay(shards, "validation", LENGTH)
+    assert (laid.owners >= 0).sum() == sum(s.tokens for s in shards.split("validation"))
+    assert set(np.unique(laid.owners[laid.owners >= 0])) == set(range(10))
+    assert (laid.position_ids[:, 0] == 0).all()
+    few = evaluate.lay(shards, "validation", LENGTH, tokens=1)
+    assert len(few.columns["language"]) == 1
+
+
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "model.train"]
+
+
+@pytest.mark.long
+def test_two_ranks_equal_one_and_resume_bit_for_bit(finished: Trainer, folder: Path, tmp_path: Path) -> None:
+    """FSDP2 on gloo: the same course as one process but for rounding; killed and resumed without any difference; then one
+    process goes on from a checkpoint of two."""
+    from safetensors.torch import load_file
+
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def start(name: str, **train: Any) -> subprocess.Popen[bytes]:
+        config = configured(folder, tmp_path / name, activation_checkpointing=True, precision="fp32", **train)
+        (tmp_path / f"{name}.yaml").write_text(config.dump())
+        command = [*TWO, "--config", str(tmp_path / f"{name}.yaml")]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+
+    assert start("two").wait(300) == 0
+    alone = trainer(configured(folder, tmp_path / "one", precision="fp32"))
+    alone.run()
+    one, two = metrics.read(alone.out, "metrics"), metrics.read(tmp_path / "two", "metrics")
+    assert len(one) == len(two)
+    for a, b in zip(one[:10], two[:10], strict=True):
+        assert (a["targets"], a["tokens"]) == (b["targets"], b["tokens"])
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+        assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-2)
+    assert one[-1]["loss"] == pytest.approx(two[-1]["loss"], rel=0.02)
+    evaluations = [metrics.read(o, "evaluation")[-1]["all"] for o in (alone.out, tmp_path / "two")]
+    assert evaluations[0]["targets"] == evaluations[1]["targets"]
+
+    process = start("cut")
+    until = time.monotonic() + 200
+    while len(metrics_lines(tmp_path / "cut")) < 16:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert checkpoint.folders(tmp_path / "cut")
+    assert start("cut").wait(300) == 0
+    assert lines(tmp_path / "cut", "metrics") == lines(tmp_path / "two", "metrics")
+    assert lines(tmp_path / "cut", "experts") == lines(tmp_path / "two", "experts")
+    a, b = (load_file(tmp_path / name / "export" / "model.safetensors") for name in ("cut", "two"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+    import shutil
+
+    shutil.copytree(tmp_path / "two", tmp_path / "fewer")
+    for late in checkpoint.folders(tmp_path / "fewer")[3:]:
+        shutil.rmtree(late)
+    fewer = trainer(configured(folder, tmp_path / "fewer", activation_checkpointing=True, precision="fp32"))
+    assert fewer.step > 0
+    fewer.run()
+    last = metrics.read(tmp_path / "fewer", "metrics")
+    assert [x["targets"] for x in last] == [x["targets"] for x in two]
+    assert last[-1]["loss"] == pytest.approx(two[-1]["loss"], rel=0.02)
+
+
+def test_the_demo_config_is_the_recipe_in_small() -> None:
+    config = load(ROOT / "configs" / "model" / "tiny.yaml")
+    assert [s.name for s in config.train.stages] == ["warm-up", "stable", "anneal-1", "anneal-2"]
