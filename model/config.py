@@ -117,11 +117,12 @@ class ModelOptions(Options):
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # For a CPU: embedding and head hold nine tenths of the parameters, so the width is as small as still learns.
+    # For a CPU: embedding and head hold 98 % of the parameters, so the width is as small as still learns.
     "tiny": {
         **{"vocab_size": 151_936, "hidden_size": 64, "intermediate_size": 256, "moe_intermediate_size": 32},
         **{"num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 16},
         **{"n_routed_experts": 16, "num_experts_per_tok": 2, "n_shared_experts": 1, "max_position_embeddings": 4096},
+        "initializer_range": 0.03,  # 0.006 is for a width of 4,096; by the root of the width this would be 0.048
     },
     # About 1B parameters: with Adam in FP32 16 GB, beside activations, on one GPU.
     "one-gpu": {
@@ -159,6 +160,9 @@ class Batch(Options):
     sequences: int = Field(ge=1)
 
 
+Kind = Literal["embedding", "head", "router", "experts", "others"]
+
+
 class OptimizerOptions(Options):
     """AdamW (report, 2.4)."""
 
@@ -166,6 +170,10 @@ class OptimizerOptions(Options):
     eps: float = Field(1e-8, gt=0, description="the report does not say")
     weight_decay: float = Field(0.1, ge=0, description="of matrices: embedding, head and router too; norms have none")
     clip: float = Field(1.0, gt=0, description="of the gradient's norm over all parameters")
+    rates: dict[Kind, float] = Field(
+        default_factory=dict,
+        description="kind of parameters -> factor of the learning rate, else 1; Hunyuan-Large has 0.31 for experts",
+    )
 
 
 class SpikeOptions(Options):

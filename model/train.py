@@ -43,7 +43,7 @@ from torch.distributed.tensor import DTensor
 
 from model import checkpoint, evaluate
 from model.calculator import training_flops
-from model.config import ConfigError, RunConfig, batch_sequences, learning_rate, load, stage_name
+from model.config import ConfigError, Kind, RunConfig, batch_sequences, learning_rate, load, stage_name
 from model.data import Batch, StreamError, loader, merge
 from model.export import export
 from model.metrics import EXPERTS_EVERY, Progress, Spikes, Writer
@@ -90,7 +90,7 @@ def prepare(config: RunConfig, place: Place) -> Trained:
     t = config.train
     model = build(config.model.dots1(), attention=t.attention, experts=t.experts, head_tokens=t.head_tokens)
     if t.activation_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        model.activation_checkpointing_enable({"use_reentrant": False})
     if place.world > 1:
         for layer in model.model.layers:
             fully_shard(layer)
@@ -101,13 +101,29 @@ def prepare(config: RunConfig, place: Place) -> Trained:
     return model
 
 
-def optimizer_for(model: nn.Module, config: RunConfig, place: Place) -> torch.optim.AdamW:
-    """AdamW; matrices decay (embedding, head and routers too), norms do not."""
+def kind_of(name: str) -> Kind:
+    """What a parameter is, by its name."""
+    if name == "model.embed_tokens.weight":
+        return "embedding"
+    if name == "lm_head.weight":
+        return "head"
+    if name.endswith(".mlp.gate.weight"):
+        return "router"
+    return "experts" if ".mlp.experts." in name else "others"
+
+
+def optimizer_for(model: nn.Module, config: RunConfig) -> tuple[torch.optim.AdamW, list[float]]:
+    """AdamW; matrices decay (embedding, head and routers too), norms do not.
+
+    :returns: the optimizer, and the factor of the learning rate of each of its groups.
+    """
     o = config.train.optimizer
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    norms = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": norms, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True)
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decay = o.weight_decay if parameter.dim() > 1 else 0.0
+        found.setdefault((decay, o.rates.get(kind_of(name), 1.0)), []).append(parameter)
+    groups = [{"params": parameters, "weight_decay": decay} for (decay, _), parameters in found.items()]
+    return torch.optim.AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True), [factor for _, factor in found]
 
 
 class Trainer:
@@ -123,7 +139,7 @@ class Trainer:
         self._check()
         self.model = prepare(config, place)
         self.balance = Balance(self.model)
-        self.optimizer = optimizer_for(self.model, config, place)
+        self.optimizer, self.factors = optimizer_for(self.model, config)
         self.step, self.tokens, self.seconds, self.left_out = 0, 0, 0.0, 0
         self.counts = np.zeros(config.model.vocab_size, dtype=np.int64)
         t = config.train
@@ -267,8 +283,8 @@ class Trainer:
         finite = bool(np.isfinite(loss) and np.isfinite(norm))
         skipped = not finite or targets == 0 or (spike and t.spikes.skip)
         if not skipped:
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            for group, factor in zip(self.optimizer.param_groups, self.factors, strict=True):
+                group["lr"] = rate * factor
             self.optimizer.step()
             self.balance.update(load, t.balance.bias_rate)
         self.optimizer.zero_grad(set_to_none=True)

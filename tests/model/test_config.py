@@ -64,7 +64,12 @@ def test_every_field_of_the_architecture_is_said() -> None:
         **{"hidden_size": 4096, "num_hidden_layers": 62, "num_attention_heads": 32, "num_key_value_heads": 32},
         **{"intermediate_size": 10944, "moe_intermediate_size": 1408, "n_routed_experts": 128, "n_shared_experts": 2},
         **{"num_experts_per_tok": 6, "first_k_dense_replace": 1, "norm_topk_prob": True, "routed_scaling_factor": 2.5},
-        **{"max_position_embeddings": 32768, "rms_norm_eps": 1e-5, "sliding_window": None, "tie_word_embeddings": False},
+        **{
+            "max_position_embeddings": 32768,
+            "rms_norm_eps": 1e-5,
+            "sliding_window": None,
+            "tie_word_embeddings": False,
+        },
         **{"vocab_size": 152064, "eos_token_id": 151643, "initializer_range": 0.006, "attention_bias": False},
         **{"scoring_func": "noaux_tc", "topk_method": "noaux_tc", "moe_layer_freq": 1, "n_group": 1, "topk_group": 1},
     }

@@ -23,8 +23,20 @@ from model.moe import (  # noqa: E402
 )
 
 SMALL = {
-    **{"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8, "num_hidden_layers": 3},
-    **{"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2},
+    **{
+        "vocab_size": 40,
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "moe_intermediate_size": 8,
+        "num_hidden_layers": 3,
+    },
+    **{
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+    },
     **{"n_shared_experts": 1, "max_position_embeddings": 64, "eos_token_id": 0},
 }
 
@@ -73,7 +85,9 @@ def test_bias_moves_by_the_sign_of_what_is_missing() -> None:
 
 
 def test_worst_violation_by_hand() -> None:
-    assert worst_violation(torch.tensor([[10, 2, 6, 6], [6, 6, 6, 6], [0, 0, 0, 0]])).tolist() == pytest.approx([2 / 3, 0, 0])
+    assert worst_violation(torch.tensor([[10, 2, 6, 6], [6, 6, 6, 6], [0, 0, 0, 0]])).tolist() == pytest.approx(
+        [2 / 3, 0, 0]
+    )
 
 
 def test_the_bias_chooses_but_does_not_weigh() -> None:

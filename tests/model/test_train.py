@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.model.made_shards import EOD, Made, documents, write_shards
+from tests.model.made_shards import EOD, documents, write_shards
 
 REASON = "needs the extra `model`: pip install 'corpusmill[model]'"
 pytest.importorskip("transformers", reason=REASON)
@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 from model import checkpoint, evaluate, metrics  # noqa: E402
 from model.config import RunConfig, load  # noqa: E402
 from model.shards import open_shards  # noqa: E402
-from model.train import Place, Trainer, TrainError, main  # noqa: E402
+from model.train import Place, Trainer, TrainError, kind_of, main  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTH = 32
@@ -47,7 +47,13 @@ def values(folder: Path, out: Path) -> dict[str, Any]:
     return {
         "out": str(out),
         "model": {
-            **{"vocab_size": 304, "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8, "head_dim": 8},
+            **{
+                "vocab_size": 304,
+                "hidden_size": 16,
+                "intermediate_size": 24,
+                "moe_intermediate_size": 8,
+                "head_dim": 8,
+            },
             **{"num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 2, "n_routed_experts": 4},
             **{"num_experts_per_tok": 2, "n_shared_experts": 1, "max_position_embeddings": 64, "eos_token_id": EOD},
         },
@@ -115,7 +121,9 @@ def test_loss_falls_and_everything_is_written(finished: Trainer) -> None:
     assert all(line["mfu"] > 0 and line["gradient_norm"] > 0 for line in found)
     experts = metrics.read(out, "experts")
     assert [len(experts[0][k]) for k in ("layers", "load", "bias")] == [2, 2, 2]
-    assert sum(experts[0]["load"][0]) == pytest.approx(4 * LENGTH * 2, abs=2 * LENGTH), "top 2 of each place, but padding"
+    assert sum(experts[0]["load"][0]) == pytest.approx(4 * LENGTH * 2, abs=2 * LENGTH), (
+        "top 2 of each place, but padding"
+    )
     assert found[-1]["max_bias"] > 0
     assert list((out / "tensorboard").iterdir())
     assert RunConfig.model_validate(yaml.safe_load((out / "config.yaml").read_text())) == finished.config
@@ -252,6 +260,18 @@ def test_activation_checkpointing_changes_nothing(folder: Path, tmp_path: Path) 
     assert found[0] == found[1]
 
 
+def test_rates_by_kind_of_parameter(folder: Path, tmp_path: Path) -> None:
+    """A factor of 0 leaves experts and routers as they were."""
+    rates = {"rates": {"experts": 0.0, "router": 0.0}}
+    run = trainer(configured(folder, tmp_path / "run", optimizer=rates))
+    before = {k: v.clone() for k, v in run.model.named_parameters()}
+    run.train_step(next(run.steps()))
+    kept = {k for k, v in run.model.named_parameters() if torch.equal(v, before[k])}
+    assert kept == {k for k in before if kind_of(k) in ("experts", "router")}
+    assert len(kept) == 2 * 3
+    assert {kind_of(k) for k in before} == {"embedding", "head", "router", "experts", "others"}
+
+
 def test_a_bad_step_is_left_out(folder: Path, tmp_path: Path) -> None:
     run = trainer(configured(folder, tmp_path / "run"))
     steps = run.steps()
@@ -291,7 +311,7 @@ def test_spikes_by_hand() -> None:
 def test_refusals(finished: Trainer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(TrainError, match="no multiple of 1 ranks x micro_batch 3"):
         trainer(configured(folder, tmp_path / "a", micro_batch=3))
-    with pytest.raises(TrainError, match="another train.seed"):
+    with pytest.raises(TrainError, match=r"another train\.seed"):
         trainer(configured(folder, finished.out, seed=5))
     data = values(folder, tmp_path / "b")
     data["model"] |= {"vocab_size": 300, "eos_token_id": 0}
