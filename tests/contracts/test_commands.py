@@ -47,6 +47,9 @@ FILE = re.compile(r"<!-- file: (\S+) -->")
 """Stands before a fenced block that is a file in full: it is written before the page's commands are run."""
 
 NOT_RUN = {
+    "make demo-model": "installs packages; scripts/demo_model.sh is what it runs",
+    "python -m model.train": "trains for minutes; run by scripts/demo_model.sh",
+    "python -m model.metrics": "of runs that scripts/demo_model.sh makes, which ends with it",
     "make demo": "run once before the others, by scripts/demo.sh, or a finished one is copied",
     "make test": "the tests themselves",
     "make test-all": "the tests themselves",
