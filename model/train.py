@@ -41,7 +41,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from model import checkpoint, evaluate
+from model import checkpoint, evaluate, metrics
 from model.calculator import training_flops
 from model.config import ConfigError, Kind, RunConfig, batch_sequences, learning_rate, load, stage_name
 from model.data import Batch, StreamError, loader, merge
@@ -370,7 +370,7 @@ class Trainer:
             (self.out / "config.yaml").write_text(self.config.dump(), encoding="utf-8")
             if self.step:
                 progress.say(f"going on after step {self.step:,}, {self.tokens:,} tokens")
-        line: dict[str, Any] | None = None
+        began = self.step
         last = time.perf_counter()
         for batches in self.steps():
             line = self.train_step(batches)
@@ -405,10 +405,10 @@ class Trainer:
             ):
                 self.save()
             last = time.perf_counter()
-        if line is not None:
+        if self.step > began:
             self._evaluated(writer, progress)
             self.save()
-        summary = self._finish(line)
+        summary = self._finish()
         progress.close()
         if writer is not None:
             writer.close()
@@ -423,26 +423,30 @@ class Trainer:
             by = ", ".join(f"{k} {v['loss']:.3f}" for k, v in found["language"].items() if v["loss"] is not None)
             progress.say(f"step {self.step:,}: validation loss {found['all']['loss']:.3f} ({by})")
 
-    def _finish(self, line: dict[str, Any] | None) -> dict[str, Any]:
-        """Export and summary; also of a run that was over before."""
+    def _finish(self) -> dict[str, Any]:
+        """Export and summary, unless both are there already, of this very moment."""
+        summary_file, folder = self.out / "summary.json", self.out / "export"
+        found: dict[str, Any] = json.loads(summary_file.read_text()) if summary_file.exists() else {}
+        done = [found.get("step") == self.step and folder.exists()]
+        if self.place.world > 1:
+            dist.broadcast_object_list(done)  # what the first rank sees
+        if done[0]:
+            return found
         counts = self._all_counts()
         everything = StateDictOptions(full_state_dict=True, cpu_offload=True)
         state = cast("dict[str, torch.Tensor]", get_model_state_dict(self.model, options=everything))
-        if self.first and (line is not None or not (self.out / "export").exists()):
-            export(state, self.config.model, self.shards, self.out / "export")
-        summary_file = self.out / "summary.json"
-        if line is None and summary_file.exists():
-            old: dict[str, Any] = json.loads(summary_file.read_text())
-            return old
+        if not self.first:
+            return {}
+        export(state, self.config.model, self.shards, folder)
+        last = metrics.read(self.out, "metrics")
         summary = {
             "step": self.step,
             "tokens": self.tokens,
-            "loss": None if line is None else line["loss"],
+            "loss": last[-1]["loss"] if last else None,
             "unigram_entropy": evaluate.unigram_entropy(counts),
             "seconds": self.seconds,
         }
-        if self.first:
-            summary_file.write_text(json.dumps(summary, indent=1) + "\n")
+        summary_file.write_text(json.dumps(summary, indent=1) + "\n")
         return summary
 
 

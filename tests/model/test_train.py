@@ -205,9 +205,16 @@ def test_an_earlier_checkpoint_leads_to_the_same_end(finished: Trainer, folder: 
 
 
 def test_a_finished_run_is_not_trained_again(finished: Trainer, folder: Path) -> None:
+    weights = finished.out / "export" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
     again = trainer(configured(folder, finished.out))
-    assert again.run()["loss"] is not None
+    summary = again.run()
     same_state(again, finished)
+    assert weights.stat().st_mtime_ns == before
+    (finished.out / "summary.json").unlink()  # as if killed before it was written
+    repeated = trainer(configured(folder, finished.out)).run()
+    assert repeated == summary
+    assert weights.stat().st_mtime_ns > before
 
 
 def test_stock_transformers_loads_the_export_in_a_fresh_process(finished: Trainer, tmp_path: Path) -> None:
