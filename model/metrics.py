@@ -150,6 +150,13 @@ def read(run: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def last_tenth(lines: Sequence[dict[str, Any]]) -> float | None:
+    """Mean loss, by target, of the last tenth of the steps: of one step alone it depends on which documents it had."""
+    part = lines[-max(1, len(lines) // 10) :]
+    targets = sum(x["targets"] for x in part)
+    return sum(x["loss"] * x["targets"] for x in part) / targets if targets else None
+
+
 def compare(runs: Sequence[Path]) -> str:
     """Loss and expert load of runs, side by side."""
     rows: list[list[str]] = [["run", *(str(r) for r in runs)]]
@@ -163,19 +170,17 @@ def compare(runs: Sequence[Path]) -> str:
 
     row("tokens", [m[-1]["tokens"] for m in metrics], ",")
     row("unigram entropy of the same tokens", [s.get("unigram_entropy") for s in summaries], ".3f")
-    tenth = [m[-max(1, len(m) // 10) :] for m in metrics]
-    losses = [sum(x["loss"] * x["targets"] for x in t) / max(1, sum(x["targets"] for x in t)) for t in tenth]
-    row("training loss, last tenth of the steps", losses, ".3f")
+    row("training loss, last tenth of the steps", [last_tenth(m) for m in metrics], ".3f")
     row("validation loss", [e[-1]["all"]["loss"] if e else None for e in evaluations], ".3f")
     row("seconds", [s.get("seconds") for s in summaries], ".0f")
-    for name, at in (("first", 0), ("last", -1)):
-        step = [e[at]["step"] if e else None for e in experts]
-        row(f"-- {name} recorded step", step, ",")
-        spread = [_spread(e[at]["load"]) if e else None for e in experts]
-        row("worst MaxVio of the layers", [None if s is None else s[0] for s in spread], ".2f")
-        row("busiest expert, share of its layer", [None if s is None else s[1] for s in spread], ".1%")
-        row("idlest expert, share of its layer", [None if s is None else s[2] for s in spread], ".1%")
-        row("experts below a tenth of the mean", [None if s is None else s[3] for s in spread], ".1%")
+    common = min(m[-1]["step"] for m in metrics)
+    rows.append([f"-- to step {common:,}, which all have", *("" for _ in runs)])
+    lately = [[x["max_violation"] for x in m if common * 0.9 < x["step"] <= common] for m in metrics]
+    row("worst MaxVio of the layers, last tenth", [statistics.mean(x) for x in lately], ".2f")
+    spread = [_spread([e["load"] for e in es if e["step"] <= common][-10:]) if es else None for es in experts]
+    row("busiest expert, share of its layer", [None if s is None else s[0] for s in spread], ".1%")
+    row("idlest expert, share of its layer", [None if s is None else s[1] for s in spread], ".2%")
+    row("experts below a tenth of the mean", [None if s is None else s[2] for s in spread], ".1%")
     widths = [max(len(r[i]) for r in rows) for i in range(len(runs) + 1)]
     return "\n".join(
         "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
@@ -183,17 +188,19 @@ def compare(runs: Sequence[Path]) -> str:
     )
 
 
-def _spread(load_LE: list[list[int]]) -> tuple[float, float, float, float]:
-    """Worst MaxVio, largest and smallest share, and the share of experts with less than a tenth of the mean."""
-    worst, most, least, idle, experts = 0.0, 0.0, 1.0, 0, 0
-    for load in load_LE:
+def _spread(loads: Sequence[list[list[int]]]) -> tuple[float, float, float]:
+    """Largest and smallest share of a layer's choices, and the share of experts with less than a tenth of the mean.
+
+    :param loads: of the last ten recorded steps, by layer and expert; summed.
+    """
+    most, least, idle, experts = 0.0, 1.0, 0, 0
+    for layer in zip(*loads, strict=True):
+        load = [sum(step) for step in zip(*layer, strict=True)]
         total = max(1, sum(load))
-        mean = total / len(load)
-        worst = max(worst, (max(load) - mean) / mean)
         most, least = max(most, max(load) / total), min(least, min(load) / total)
-        idle += sum(x < mean / 10 for x in load)
+        idle += sum(x < total / len(load) / 10 for x in load)
         experts += len(load)
-    return worst, most, least, idle / max(1, experts)
+    return most, least, idle / max(1, experts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

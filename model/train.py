@@ -35,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
+import transformers
 import yaml
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -438,11 +439,10 @@ class Trainer:
         if not self.first:
             return {}
         export(state, self.config.model, self.shards, folder)
-        last = metrics.read(self.out, "metrics")
         summary = {
             "step": self.step,
             "tokens": self.tokens,
-            "loss": last[-1]["loss"] if last else None,
+            "loss": metrics.last_tenth(metrics.read(self.out, "metrics")),
             "unigram_entropy": evaluate.unigram_entropy(counts),
             "seconds": self.seconds,
         }
@@ -459,13 +459,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load(options.config, options.set)
         if config.train.threads is not None:
             torch.set_num_threads(config.train.threads)
+        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         with processes() as place:
             summary = Trainer(config, place).run()
             if place.rank == 0:
                 loss = "-" if summary["loss"] is None else f"{summary['loss']:.3f}"
                 print(
-                    f"{summary['tokens']:,} tokens in {summary['seconds']:.0f} s: loss {loss}, unigram entropy of the same "
-                    f"tokens {summary['unigram_entropy']:.3f} nats; {config.out}/export"
+                    f"{summary['tokens']:,} tokens in {summary['seconds']:.0f} s: loss of the last tenth {loss}, unigram entropy "
+                    f"of the same tokens {summary['unigram_entropy']:.3f} nats; {config.out}/export"
                 )
     except (ConfigError, TrainError, StreamError, ShardError) as error:
         print(f"error: {error}", file=sys.stderr)

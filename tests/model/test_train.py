@@ -348,6 +348,13 @@ def test_a_stream_that_ends_ends_the_run(folder: Path, tmp_path: Path) -> None:
 def test_unigram_entropy_is_of_the_targets(finished: Trainer) -> None:
     summary = json.loads((finished.out / "summary.json").read_text())
     assert finished.counts.sum() == sum(line["targets"] for line in metrics.read(finished.out, "metrics"))
+    assert (
+        metrics.last_tenth(
+            [{"loss": 9.0, "targets": 1}] * 18 + [{"loss": 1.0, "targets": 3}, {"loss": 5.0, "targets": 1}]
+        )
+        == 2.0
+    )
+    assert summary["loss"] == metrics.last_tenth(metrics.read(finished.out, "metrics"))
     assert summary["unigram_entropy"] == pytest.approx(evaluate.unigram_entropy(finished.counts))
     assert evaluate.unigram_entropy(np.array([1, 1, 0, 2])) == pytest.approx(1.5 * math.log(2))
 
