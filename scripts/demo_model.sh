@@ -6,6 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/env.sh
 # Where other work keeps the cores busy, threads that wait by spinning take most of what is left.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+# Logits are large and made anew each step: memory that is kept rather than given back saves nearly all time in the kernel (of 16 steps
+# 0.4 s instead of 6.1 s, beside 7 s of computing; glibc).
+export MALLOC_MMAP_MAX_=${MALLOC_MMAP_MAX_:-0} MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-8589934592}
 
 if [ ! -f out/demo/tokenization/manifest.json ]; then
     echo "demo-model: no shards in out/demo/tokenization; run make demo first" >&2
