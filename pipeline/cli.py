@@ -150,7 +150,7 @@ def status(path: Output) -> None:
     table = Table("stage", "state", "pages in", "kept", "generations", "finished (UTC)", box=None, header_style="bold")
     for column in table.columns:
         column.no_wrap = True
-    colours = {"finished": "green", "running": "cyan", "stopped": "yellow", "not begun": "dim"}
+    colours = {"finished": "green", "stale": "red", "running": "cyan", "stopped": "yellow", "not begun": "dim"}
     found = statuses(path)
     for s in found:
         numbers = [f"{s.rows_in:,}", f"{s.kept:,}", str(s.generations)] if s.generations else ["", "", ""]

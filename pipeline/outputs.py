@@ -14,11 +14,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from pipeline.schema import DOCUMENT, SCHEMA_VERSION
 from pipeline.strict import UserError
 
 MANIFEST = "_manifest.json"
+_REMOVED = re.compile(r"(-removed-[kd]?[0-9a-f]+)+(?=\.parquet$)")
 RUN = "_run.json"
 SUCCESS = "_SUCCESS"
 LEASE = "_lease.json"
@@ -109,6 +111,24 @@ def require_manifest(output: str) -> Manifest:
     if manifest is None:
         raise UserError(f"{output!r} is not a finished stage output: it has no {MANIFEST}; run the stage first")
     return manifest
+
+
+def as_first_named(path: str) -> str:
+    """The name that a published file had before take-downs rewrote it (`pipeline/spark/removal.py` marks the new ones)."""
+    return _REMOVED.sub("", path)
+
+
+def gone_inputs(manifest: Manifest, inputs: Sequence[str]) -> list[str]:
+    """Files that an output was made of and that its inputs, outputs of the stage before, do not publish any more: that stage was
+    made again. Of inputs that are not named, or not there, nothing is said."""
+    gone: list[str] = []
+    for path in inputs:
+        before = read_manifest(path)
+        if before is not None:
+            now = {as_first_named(storage.join(path, f.path)) for f in before.files}
+            own = (f.path for f in manifest.inputs if f.path.startswith(path.rstrip("/") + "/"))
+            gone += [p for p in own if as_first_named(p) not in now]
+    return gone
 
 
 def published_files(output: str, verdict: Verdict | None = None) -> list[PublishedFile]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline import storage
-from pipeline.outputs import RUN, SUCCESS, holder, read_manifest
+from pipeline.outputs import RUN, SUCCESS, gone_inputs, holder, read_manifest
 from pipeline.steps import STAGES
 from pipeline.strict import UserError
 
-State = Literal["finished", "running", "stopped", "not begun"]
+State = Literal["finished", "stale", "running", "stopped", "not begun"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ def status(output: str, stage: str | None) -> Status:
         )
     else:
         state, told = ("finished", "") if manifest is not None else ("not begun", "")
+        if manifest is not None and manifest.stage != STAGES[0]:
+            gone = gone_inputs(manifest, record["config"]["input"]["paths"])
+            if gone:
+                state = "stale"
+                told = f"{len(gone)} files that it was made of were made again since; run it with run.overwrite=true"
     return Status(name, output, state, rows_in, kept, generations, finished, told)
 
 

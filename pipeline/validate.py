@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.config import StageConfig, load
-from pipeline.outputs import RUN, PublishedFile, require_manifest
+from pipeline.outputs import RUN, PublishedFile, gone_inputs, require_manifest
 from pipeline.schema import DOCUMENT
+from pipeline.steps import STAGES
 from pipeline.strict import UserError
 from pipeline.tokenization import shards
 
@@ -58,6 +59,11 @@ def validate_output(output: str, say: Report = lambda _: None) -> list[str]:
             say(f.path)
             problems += found
     record: dict[str, Any] = storage.read_json(storage.join(output, RUN))
+    if manifest.stage != STAGES[0]:
+        gone = gone_inputs(manifest, record["config"]["input"]["paths"])
+        problems += [
+            f"it was made of {path}, which its input does not publish any more: make it again" for path in gone
+        ]
     rows_in = sum(p["rows_in"] for p in record["passes"])
     kept, dropped = manifest.rows("kept"), manifest.rows("dropped")
     if rows_in != kept + dropped:

@@ -45,7 +45,9 @@ from pipeline.outputs import (
     Lease,
     LeaseLost,
     Manifest,
+    as_first_named,
     difference,
+    gone_inputs,
     read_manifest,
     require_manifest,
 )
@@ -193,7 +195,15 @@ def _plan(config: StageConfig, found: dict[str, dict[str, Any]], progress: Progr
     before = {f.path: f for f in (manifest.inputs if manifest else unfinished.files if unfinished else [])}
     if manifest is not None and not discard:
         _check_unchanged(manifest.inputs, found, only_known=True)
-        new = sorted(p for p in found if p not in before)
+        gone = gone_inputs(manifest, config.input.paths) if config.stage != STAGES[0] else []
+        if gone:
+            raise UserError(
+                f"{output!r} was made of {len(gone)} files that its input does not publish any more, such as {gone[0]!r}: "
+                "the stage before was made again. Make this output again too (--set run.overwrite=true), or choose another "
+                "output.path"
+            )
+        taken = {as_first_named(p) for p in before}  # a file that a take-down rewrote is not a new one
+        new = sorted(p for p in found if as_first_named(p) not in taken)
         generation, file_no = manifest.generations, 1 + max((f.file_no for f in manifest.inputs), default=-1)
         files = [InputFile(p, found[p], generation, file_no + i) for i, p in enumerate(new)]
     else:

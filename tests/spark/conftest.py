@@ -10,6 +10,7 @@ import pytest
 from tests.spark.helpers import run_chain
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes share the tests, those that look at the chain go to one: it is made once."""
     for item in items:

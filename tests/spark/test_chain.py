@@ -121,6 +121,7 @@ def test_same_shards_for_any_partitioning(chain: Path, spark: Any, tmp_path: Pat
         ]
 
 
+@pytest.mark.long
 def test_new_files_reach_the_shards_as_a_generation(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
     pages = Path(sample_inputs[0])
     a = [str(pages / "wcxb-article-1.warc.gz"), str(pages / "zh-cwce.warc.gz")]
@@ -208,6 +209,7 @@ def test_explain_says_what_to_do(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_removal_list_is_honoured_by_every_stage(
     chain: Path, spark: Any, sample_inputs: list[str], tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def test_least_id_of_each_component() -> None:
     assert on_driver(edges) == by_search(edges)
 
 
+@pytest.mark.long
 def test_spark_and_driver_agree_on_100k_nodes_with_a_10k_chain(spark: Any) -> None:
     """Components that were wrong or never ended: graphframes#159, #872, splink#466."""
     edges = graph(100_000, 10_000, 3)

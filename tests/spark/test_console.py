@@ -186,11 +186,10 @@ def test_mistakes_are_told(arguments: tuple[str, ...], told: str, monkeypatch: p
 
 
 def test_run_goes_through_the_stages_and_resumes(tmp_path: Path) -> None:
-    """The installed command, from another folder: two stages; again, with nothing to do; a mistake is one line, exit code 2."""
+    """The installed command, from another folder; again, with nothing to do; a mistake is one line, exit code 2."""
     command = [str(Path(sys.executable).with_name("corpusmill")), "run"]
     page = str(SAMPLE / "pages" / "zh-cwce.warc.gz")
-    options = ["--out", "out", "--to", "rule_based", "--set", "preparation.spark.master=local[1]"]
-    options += ["--set", "rule_based.spark.master=local[1]"]
+    options = ["--out", "out", "--to", "preparation", "--set", "preparation.spark.master=local[1]"]
 
     def start(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -202,12 +201,11 @@ def test_run_goes_through_the_stages_and_resumes(tmp_path: Path) -> None:
     assert "[preparation]" in done.stderr
     assert "pages" in done.stdout
     assert (tmp_path / "out" / "report.html").exists()
-    for stage in ("preparation", "rule_based"):
-        assert (tmp_path / "out" / stage / "_SUCCESS").exists()
-        assert (tmp_path / "out" / stage / "README.md").exists()
+    for name in ("_SUCCESS", "README.md", "report.html"):
+        assert (tmp_path / "out" / "preparation" / name).exists()
     again = start(page, *options)
     assert again.returncode == 0
-    assert again.stderr.count("nothing new") == 2
+    assert again.stderr.count("nothing new") == 1
     wrong = start("missing.warc.gz", *options)
     assert wrong.returncode == 2
     assert re.search(r"^error: input 'missing.warc.gz' does not exist", wrong.stderr, re.M)

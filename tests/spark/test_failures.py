@@ -15,7 +15,11 @@ import yaml
 from pipeline.config import dump
 from pipeline.outputs import read_manifest
 from pipeline.spark.progress import Progress
+from pipeline.spark.removal import remove_from_output
 from pipeline.spark.stages import main, run_stage
+from pipeline.status import status
+from pipeline.strict import UserError
+from pipeline.validate import validate_output
 from tests.spark.helpers import ROOT, prepared, rows, run, stage_config
 
 
@@ -109,3 +113,36 @@ def test_stage_before_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     arguments = ["--config", str(ROOT / "configs/rule_based.yaml"), "--set", f"input.paths=[{tmp_path}]"]
     assert main("rule_based", [*arguments, "--set", f"output.path={tmp_path}/out"]) == 2
     assert "is not a finished stage output: it has no _manifest.json; run the stage first" in capsys.readouterr().err
+
+
+def test_a_stage_whose_input_was_made_again_stops_until_it_is_made_again_too(spark: Any, tmp_path: Path) -> None:
+    """Else its old rows would stay beside the new ones of the same documents."""
+    rows_of = [{"url": f"http://example.org/{i}", "text": f"River {i} rises in the hills. " * i} for i in range(1, 6)]
+    first = tmp_path / "rule_based"
+    source = prepared(spark, tmp_path, {"a": rows_of})
+    run(stage_config("rule_based", [source], first, steps=[]), spark)
+    later = stage_config("model_based", [str(first)], tmp_path / "model_based", steps=[])
+    run(later, spark)
+    few = [{"step": "word_count", "min": {"default": 12}}]
+    run(stage_config("rule_based", [source], first, steps=few, run={"overwrite": True}), spark)
+    with pytest.raises(UserError, match=r"the stage before was made again\. Make this output again too"):
+        run(later, spark)
+    assert status(str(tmp_path / "model_based"), None).state == "stale"
+    assert "which its input does not publish any more" in validate_output(str(tmp_path / "model_based"))[0]
+    again = stage_config("model_based", [str(first)], tmp_path / "model_based", steps=[], run={"overwrite": True})
+    assert run(again, spark)["passes"][0]["rows_in"] == rows(first, "kept").num_rows == 4
+    assert status(str(tmp_path / "model_based"), None).state == "finished"
+    assert validate_output(str(tmp_path / "model_based")) == []
+
+
+def test_a_file_that_a_take_down_rewrote_is_not_a_new_one(spark: Any, tmp_path: Path) -> None:
+    rows_of = [{"url": f"http://example.org/{i}", "text": f"River {i} rises in the hills."} for i in range(3)]
+    source = prepared(spark, tmp_path, {"a": rows_of})
+    config = stage_config("rule_based", [source], tmp_path / "rule_based", steps=[])
+    run(config, spark)
+    (tmp_path / "gone.txt").write_text("http://example.org/1\n")
+    assert remove_from_output(spark, source, [str(tmp_path / "gone.txt")])["kept"] == 1
+    stream = io.StringIO()
+    record = run_stage(config, spark, Progress("rule_based", stream))
+    assert "nothing new" in stream.getvalue()
+    assert len(record["passes"]) == 1

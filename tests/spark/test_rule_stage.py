@@ -178,6 +178,7 @@ def test_explain_replays_rules_and_names_cut_lines(
             assert f"{n} lines cut (from the output)" in out
 
 
+@pytest.mark.long
 def test_a_then_b_equals_both_at_once_for_the_whole_stage(spark: Any, source: list[str], tmp_path: Path) -> None:
     path = tmp_path / "out"
     run(stage_config("rule_based", source[:1], path), spark)
