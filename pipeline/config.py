@@ -256,10 +256,17 @@ def apply_override(data: dict[str, Any], override: str) -> None:
                 node[part] = parsed
             else:
                 if node.get(part) is None:
-                    node[part] = {}
+                    node[part] = _default(node, part)
                 node = node[part]
         else:
             raise UserError(f"--set {override!r}: {'.'.join(parts[:i])} is {node!r}, which has no keys")
+
+
+def _default(node: dict[str, Any], part: str) -> dict[str, Any]:
+    """Of a step's parameter that the config does not name: its default, so that one language's bound can be changed alone."""
+    step = discover().get(node["step"]) if isinstance(node.get("step"), str) else None
+    field = step.model_fields.get(part) if step is not None else None
+    return dict(field.default) if field is not None and isinstance(field.default, dict) else {}
 
 
 def _index(items: list[Any], part: str, override: str) -> int:

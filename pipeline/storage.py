@@ -67,7 +67,7 @@ def names(folder: str) -> list[str]:
     if is_local(folder):
         try:
             found = os.listdir(local(folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
     else:
         fs, p = filesystem(folder)

@@ -159,7 +159,8 @@ def outcome(output: str, overrides: Sequence[str], examples: int = 3) -> Outcome
 
 
 NOTE = (
-    "Rules alone were asked again, on the text as it was: what deduplication would do with the changed set is left out."
+    "Rules alone were asked again, on the text as it was: what steps that compare documents (deduplication, pii_domains, "
+    "unsafe_sites) would do with the changed set is left out."
 )
 
 

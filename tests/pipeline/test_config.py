@@ -96,3 +96,12 @@ def test_run_and_spark_settings_do_not_change_the_fingerprint() -> None:
     base = load(PREPARATION).fingerprint()
     assert load(PREPARATION, ["run.batch_documents=1", "spark.partitions=3", "output.path=o"]).fingerprint() == base
     assert load(PREPARATION, ["output.dropped_text=none"]).fingerprint() != base
+
+
+def test_one_language_s_bound_is_changed_alone() -> None:
+    """As `whatif` takes it: the other languages keep their defaults."""
+    path = str(CONFIGS / "rule_based.yaml")
+    before, after = (load(path, o) for o in ([], ["steps.word_count.min.en=200"]))
+    (old,), (new,) = ([s for s in c.steps if s.step == "word_count"] for c in (before, after))
+    assert {**old.min, "en": 200.0} == new.min  # type: ignore[attr-defined]
+    assert len(new.min) > 1  # type: ignore[attr-defined]
