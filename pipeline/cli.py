@@ -18,8 +18,9 @@ from rich.text import Text
 
 import pipeline
 from pipeline import storage
-from pipeline.config import load, parse
+from pipeline.config import StageConfig, load, parse
 from pipeline.funnel import print_funnel, read_records
+from pipeline.outputs import difference, read_manifest
 from pipeline.steps import STAGES
 from pipeline.strict import UserError
 
@@ -115,6 +116,8 @@ def run(
         own = [f"input.paths={json.dumps(paths)}"] if paths else []
         own.append(f"output.path={json.dumps(storage.join(output, stage))}")
         loaded.append(load(config_path(configs, profile, stage), [*own, *overrides[stage]], stage))
+    for config in loaded:  # before anything is published, not when its turn comes
+        _check_same(config)
     _prepare_spark()
     from pipeline.report.page import write_report
     from pipeline.spark.stages import run_and_tell  # Spark is imported by what needs it alone
@@ -124,6 +127,21 @@ def run(
         if code:
             raise typer.Exit(code)
     out.print(f"\nreport: {write_report(output)}", soft_wrap=True)
+
+
+def _check_same(one: StageConfig) -> None:
+    """:raises UserError: if the stage's output is there already, made by another configuration, and may not be made again."""
+    manifest = read_manifest(one.output.path)
+    if manifest is None or one.run.overwrite:
+        return
+    changes = difference(manifest.fingerprint, json.loads(json.dumps(one.fingerprint())))
+    if changes:
+        shown = "".join(f"\n  {change}" for change in changes[:8])
+        more = f"\n  and {len(changes) - 8} more" if len(changes) > 8 else ""
+        raise UserError(
+            f"{one.output.path!r} was made by another configuration; nothing was run.{shown}{more}\n"
+            f"To make it again: --set {one.stage}.run.overwrite=true; to keep it: another --out; a demo's: --profile demo"
+        )
 
 
 def _prepare_spark() -> None:
@@ -344,6 +362,7 @@ def validate(
         corpusmill validate out/demo
     """
     from pipeline.report.page import stage_outputs
+    from pipeline.status import statuses
     from pipeline.validate import validate_config, validate_output
 
     problems: list[str] = []
@@ -359,6 +378,7 @@ def validate(
 
         for output in stage_outputs(path):
             problems += [f"{output}: {p}" for p in validate_output(output, count)]
+        problems += [f"{s.output}: {s.state}; {s.told}" for s in statuses(path) if s.state in ("stopped", "running")]
         checked = f"{files:,} files of {path}"
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)

@@ -78,6 +78,20 @@ def test_status_of_a_stopped_run_says_how_far_it_is(chain: Path, tmp_path: Path)
     assert re.search(r"preparation\s+stopped", shown)
     assert "round 1: 1 of 3 units done; the same command goes on from there" in shown
     assert re.search(r"tokenization\s+not begun", shown)
+    result = CliRunner().invoke(cli.app, ["validate", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "stopped; round 1: 1 of 3 units done" in result.output
+
+
+def test_run_compares_all_stages_before_it_begins(chain: Path, tmp_path: Path) -> None:
+    shutil.copytree(chain / "model_based", tmp_path / "model_based")
+    told = mistake(
+        "run", str(SAMPLE / "odd"), "--out", str(tmp_path), "--configs", str(ROOT / "configs"), "--set",
+        "model_based.steps.quality.min=0.9",
+    )  # fmt: skip
+    assert "was made by another configuration; nothing was run" in told
+    assert "steps.quality.parameters.min" in told
+    assert [p.name for p in tmp_path.iterdir()] == ["model_based"]
 
 
 def test_sample_shows_pages_with_their_cut_lines(chain: Path) -> None:
