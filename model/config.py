@@ -90,12 +90,12 @@ class ModelOptions(Options):
     def dots1(self) -> Dots1Config:
         """The configuration of transformers' model, every field said.
 
-        vLLM and llama.cpp read `topk_method`, `scoring_func` and `moe_layer_freq`, which transformers does not.
+        vLLM (to 0.23) and llama.cpp read `topk_method`, `scoring_func` and `moe_layer_freq`, which transformers does not.
         """
         from transformers import Dots1Config
 
         fields = self.model_dump(exclude={"preset", "rope_theta"})
-        read_elsewhere: dict[str, Any] = {"scoring_func": "noaux_tc", "topk_method": "noaux_tc", "moe_layer_freq": 1}
+        read_elsewhere: dict[str, Any] = {"scoring_func": "sigmoid", "topk_method": "noaux_tc", "moe_layer_freq": 1}
         return Dots1Config(
             **fields,
             hidden_act="silu",

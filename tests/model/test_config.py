@@ -71,7 +71,7 @@ def test_every_field_of_the_architecture_is_said() -> None:
             "tie_word_embeddings": False,
         },
         **{"vocab_size": 152064, "eos_token_id": 151643, "initializer_range": 0.006, "attention_bias": False},
-        **{"scoring_func": "noaux_tc", "topk_method": "noaux_tc", "moe_layer_freq": 1, "n_group": 1, "topk_group": 1},
+        **{"scoring_func": "sigmoid", "topk_method": "noaux_tc", "moe_layer_freq": 1, "n_group": 1, "topk_group": 1},
     }
     assert {k: config[k] for k in expected} == expected
     assert config["rope_parameters"]["rope_theta"] == 1e7
