@@ -1,4 +1,4 @@
-"""What each inference engine reads: config.json in its terms, weights in its precision. Plain JSON and safetensors, no model.
+"""What each inference engine reads, and where a model is. No torch here: `model.serve` starts at once.
 
 | engine | architecture in config.json | why |
 |---|---|---|
@@ -15,13 +15,9 @@ Read at the versions in docs/model_serving.md.
 from __future__ import annotations
 
 import json
-import shutil
+import sys
 from pathlib import Path
 from typing import Any, Literal, get_args
-
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 Engine = Literal["transformers", "vllm", "sglang", "llama.cpp"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -34,27 +30,23 @@ DEFAULT_PRECISION: dict[Engine, Precision] = {
 """vLLM and SGLang compute in two bytes; llama.cpp's converter chooses for itself (`--outtype`)."""
 
 CONFIG = "config.json"
-INDEX = "model.safetensors.index.json"
+PREFIX, STATE = "tokens-", "state.json"
+"""Of model/checkpoint.py, which has torch: a checkpoint's folder, and the file that is in each."""
 DOTS, GLM = "Dots1ForCausalLM", "Glm4MoeForCausalLM"
-ROUTER = (".mlp.gate.weight", ".mlp.gate.e_score_correction_bias")
-"""Ends of names of what stays FP32 in any precision (report, 2.4); transformers casts the first of them as it loads."""
 
 SAME = (
     *("vocab_size", "hidden_size", "intermediate_size", "moe_intermediate_size", "num_hidden_layers", "head_dim"),
     *("num_attention_heads", "num_key_value_heads", "n_shared_experts", "n_routed_experts", "num_experts_per_tok"),
     *("first_k_dense_replace", "routed_scaling_factor", "norm_topk_prob", "n_group", "topk_group", "hidden_act"),
-    *("max_position_embeddings", "initializer_range", "rms_norm_eps", "attention_bias", "attention_dropout"),
-    *(
-        "tie_word_embeddings",
-        "use_cache",
-        "bos_token_id",
-        "eos_token_id",
-        "pad_token_id",
-        "dtype",
-        "transformers_version",
-    ),
+    *("max_position_embeddings", "rms_norm_eps", "attention_bias", "tie_word_embeddings", "eos_token_id"),
 )
-"""Keys of the same meaning in both configurations."""
+"""Keys of the same meaning in both configurations, whose defaults differ: each must be there."""
+
+BESIDE = (
+    *("initializer_range", "attention_dropout", "use_cache", "bos_token_id", "pad_token_id", "dtype"),
+    "transformers_version",
+)
+"""More of them, that no engine computes with."""
 
 
 class ExportError(ValueError):
@@ -95,12 +87,15 @@ def glm4_moe(config: dict[str, Any]) -> dict[str, Any]:
     `rope_theta` and `partial_rotary_factor` stand twice: vLLM and SGLang with transformers 5 read `rope_parameters`, those
     with transformers 4 the top level. No layer is for speculation (`num_nextn_predict_layers`).
 
-    :raises ExportError: layers that look at a window only, which GLM-4.5 has not.
+    :raises ExportError: a key is missing; or layers that look at a window only, which GLM-4.5 has not.
     """
+    missing = [k for k in (*SAME, "rope_parameters") if k not in config]
+    if missing:
+        raise ExportError(f"{CONFIG} lacks {', '.join(missing)}; expected what transformers 5 writes for {DOTS}")
     if "sliding_attention" in (config.get("layer_types") or []):
         raise ExportError("layer_types has sliding_attention, vLLM's and SGLang's model has full attention only")
     rope = config["rope_parameters"]
-    return {k: config[k] for k in SAME if k in config} | {
+    return {k: config[k] for k in (*SAME, *BESIDE) if k in config} | {
         "architectures": [GLM],
         "model_type": "glm4_moe",
         "use_qk_norm": True,
@@ -117,53 +112,44 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def convert(source: Path, out: Path, engine: Engine, precision: Precision) -> Path:
-    """Write a model's folder for an engine: its config.json, weights file by file, all other files as they are.
+def is_model(folder: Path) -> bool:
+    """Whether a folder has a model in Hugging Face's format."""
+    return (folder / CONFIG).is_file() and any(folder.glob("*.safetensors"))
 
-    :param source: a folder of config.json and *.safetensors.
-    :param out: replaced, when the new one is whole.
-    :raises ExportError: see `config_for`; or `out` is the source, or holds something other than a model.
+
+def find(path: Path) -> Path:
+    """The folder to read a model from: one in Hugging Face's format, or a checkpoint.
+
+    :param path: either of them, or a run's folder.
+    :raises ExportError: none of these.
     """
-    config = config_for(engine, read_config(source)) | {"dtype": precision}
-    config.pop("torch_dtype", None)
-    check_out(out)
-    if out.resolve() == source.resolve():
-        raise ExportError(f"{out} is the model itself; choose another --out")
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    total = 0
-    for path in sorted(p for p in source.iterdir() if p.is_file()):
-        if path.suffix == ".safetensors":
-            total += cast(path, part / path.name, getattr(torch, precision))
-        elif path.name not in (CONFIG, INDEX):
-            shutil.copyfile(path, part / path.name)
-    if (source / INDEX).exists():
-        index = json.loads((source / INDEX).read_text())
-        index["metadata"] = index.get("metadata", {}) | {"total_size": total}
-        (part / INDEX).write_text(json.dumps(index, indent=1) + "\n")
-    (part / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    shutil.rmtree(out, ignore_errors=True)
-    part.rename(out)
-    return out
+    if is_model(path) or (path / STATE).is_file():
+        return path
+    exported = path / "export"
+    checkpoints = sorted(state.parent for state in path.glob(f"checkpoints/{PREFIX}*[0-9]/{STATE}"))
+    if is_model(exported) and not (checkpoints and tokens_of(checkpoints[-1]) > exported_tokens(path)):
+        return exported
+    if checkpoints:
+        return checkpoints[-1]
+    if not path.exists():
+        found = "no such folder"
+    elif not path.is_dir():
+        found = "a file"
+    else:
+        names = sorted(p.name for p in path.iterdir())
+        found = "in it " + (", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "nothing")
+    raise ExportError(
+        f"{path}: no model ({found}); expected {CONFIG} with *.safetensors, a run's folder (export/ or "
+        f"checkpoints/{PREFIX}*/), or one checkpoint"
+    )
 
 
-def cast(source: Path, out: Path, dtype: torch.dtype) -> int:
-    """Write the tensors of a file in another precision, the router's in FP32.
-
-    :returns: bytes of the tensors.
-    """
-    with safe_open(source, framework="pt") as f:
-        tensors = {k: f.get_tensor(k).to(torch.float32 if k.endswith(ROUTER) else dtype) for k in f.keys()}  # noqa: SIM118
-        metadata = f.metadata()
-    save_file(tensors, out, metadata=metadata)
-    return sum(t.nbytes for t in tensors.values())
+def tokens_of(place: Path) -> int:
+    """Tokens that a checkpoint has seen, by its name."""
+    return int(place.name.removeprefix(PREFIX))
 
 
-def check_out(out: Path) -> None:
-    """Refuse to replace what is no model.
-
-    :raises ExportError: a file, or a folder with content and no config.json.
-    """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CONFIG).exists())):
-        raise ExportError(f"{out} is there and is no model (no {CONFIG}); choose another --out")
+def exported_tokens(run: Path) -> int:
+    """Tokens that a run's `export/` has seen, by its summary; more than any checkpoint's where there is none."""
+    summary = run / "summary.json"
+    return int(json.loads(summary.read_text())["tokens"]) if summary.exists() else sys.maxsize

@@ -24,12 +24,13 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.distributed.checkpoint import state_dict_loader
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from transformers import Dots1ForCausalLM, GenerationConfig
 
-from model import checkpoint
 from model.config import ConfigError, ModelOptions, load
 from model.engines import (
     CONFIG,
@@ -40,11 +41,16 @@ from model.engines import (
     ExportError,
     Precision,
     architecture,
-    check_out,
-    convert,
+    config_for,
+    find,
+    is_model,
     read_config,
 )
 from model.shards import ShardError, Shards, open_shards
+
+INDEX = "model.safetensors.index.json"
+ROUTER = (".mlp.gate.weight", ".mlp.gate.e_score_correction_bias")
+"""Ends of names of what stays FP32 in any precision (report, 2.4); transformers casts the first of them as it loads."""
 
 
 def export(state: dict[str, torch.Tensor], options: ModelOptions, shards: Shards, folder: Path) -> Path:
@@ -82,46 +88,56 @@ def tokenizer_config(options: ModelOptions, shards: Shards) -> dict[str, Any]:
     }
 
 
-def is_model(folder: Path) -> bool:
-    """Whether a folder has a model in Hugging Face's format."""
-    return (folder / CONFIG).is_file() and any(folder.glob("*.safetensors"))
+def convert(source: Path, out: Path, engine: Engine, precision: Precision) -> Path:
+    """Write a model's folder for an engine: its config.json, weights file by file, all other files as they are.
 
-
-def find(path: Path) -> Path:
-    """The folder to read a model from: one in Hugging Face's format, or a checkpoint.
-
-    :param path: either of them, or a run's folder.
-    :raises ExportError: none of these.
+    :param source: a folder of config.json and *.safetensors.
+    :param out: replaced, when the new one is whole.
+    :raises ExportError: see `config_for`; or `out` is the source, or holds something other than a model.
     """
-    if is_model(path) or (path / checkpoint.STATE).is_file():
-        return path
-    exported, checkpoints = path / "export", checkpoint.folders(path)
-    if is_model(exported) and not (checkpoints and tokens_of(checkpoints[-1]) > exported_tokens(path)):
-        return exported
-    if checkpoints:
-        return checkpoints[-1]
-    if not path.exists():
-        found = "no such folder"
-    elif not path.is_dir():
-        found = "a file"
-    else:
-        names = sorted(p.name for p in path.iterdir())
-        found = "in it " + (", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "nothing")
-    raise ExportError(
-        f"{path}: no model ({found}); expected {CONFIG} with *.safetensors, a run's folder (export/ or "
-        f"checkpoints/{checkpoint.PREFIX}*/), or one checkpoint"
-    )
+    config = config_for(engine, read_config(source)) | {"dtype": precision}
+    config.pop("torch_dtype", None)
+    check_out(out)
+    if out.resolve() == source.resolve():
+        raise ExportError(f"{out} is the model itself; choose another --out")
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    total = 0
+    for path in sorted(p for p in source.iterdir() if p.is_file()):
+        if path.suffix == ".safetensors":
+            total += cast(path, part / path.name, getattr(torch, precision))
+        elif path.name not in (CONFIG, INDEX):
+            shutil.copyfile(path, part / path.name)
+    if (source / INDEX).exists():
+        index = json.loads((source / INDEX).read_text())
+        index["metadata"] = index.get("metadata", {}) | {"total_size": total}
+        (part / INDEX).write_text(json.dumps(index, indent=1) + "\n")
+    (part / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    shutil.rmtree(out, ignore_errors=True)
+    part.rename(out)
+    return out
 
 
-def tokens_of(place: Path) -> int:
-    """Tokens that a checkpoint has seen, by its name."""
-    return int(place.name.removeprefix(checkpoint.PREFIX))
+def cast(source: Path, out: Path, dtype: torch.dtype) -> int:
+    """Write the tensors of a file in another precision, the router's in FP32.
+
+    :returns: bytes of the tensors.
+    """
+    with safe_open(source, framework="pt") as f:
+        tensors = {k: f.get_tensor(k).to(torch.float32 if k.endswith(ROUTER) else dtype) for k in f.keys()}  # noqa: SIM118
+        metadata = f.metadata()
+    save_file(tensors, out, metadata=metadata)
+    return sum(t.nbytes for t in tensors.values())
 
 
-def exported_tokens(run: Path) -> int:
-    """Tokens that a run's `export/` has seen, by its summary; more than any checkpoint's where there is none."""
-    summary = run / "summary.json"
-    return int(json.loads(summary.read_text())["tokens"]) if summary.exists() else sys.maxsize
+def check_out(out: Path) -> None:
+    """Refuse to replace what is no model.
+
+    :raises ExportError: a file, or a folder with content and no config.json.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CONFIG).exists())):
+        raise ExportError(f"{out} is there and is no model (no {CONFIG}); choose another --out")
 
 
 def weights_of(place: Path) -> dict[str, torch.Tensor]:

@@ -37,7 +37,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from model.engines import CONFIG, ENGINES, PRECISIONS, Engine, ExportError, config_for, read_config
+from model.engines import CONFIG, ENGINES, PRECISIONS, Engine, ExportError, config_for, find, is_model, read_config
 
 TEMPLATE = "chat_template.jinja"
 GENERATION = "generation_config.json"
@@ -100,8 +100,6 @@ def locate(path: Path) -> tuple[Path, str]:
     """
     if path.is_file() and path.suffix == ".gguf":
         return path, path.stem
-    from model.export import find, is_model
-
     found = find(path)
     if not is_model(found) and is_model(path / "export"):
         print(f"note: {path}/export is of an earlier moment than {found.name}", file=sys.stderr)

@@ -26,9 +26,11 @@ from safetensors import safe_open  # noqa: E402
 from torch.distributed.checkpoint import state_dict_saver  # noqa: E402
 from torch.nn.functional import linear, silu  # noqa: E402
 
+from model import checkpoint  # noqa: E402
 from model import export as exporting  # noqa: E402
 from model.config import RunConfig  # noqa: E402
-from model.engines import ExportError, config_for, convert, read_config  # noqa: E402
+from model.engines import ExportError, config_for, find, read_config  # noqa: E402
+from model.export import convert  # noqa: E402
 from tests.model.made_model import VOCABULARY, options, weights, write_model  # noqa: E402
 from tests.model.made_shards import EOD, documents, write_shards  # noqa: E402
 
@@ -308,14 +310,17 @@ def test_a_checkpoint_of_any_ranks(
 def test_the_later_of_export_and_checkpoint(made: Path, shards: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     place = write_run(run, shards, 1)
-    assert exporting.find(run) == place
+    assert find(run) == place
     shutil.copytree(made, run / "export")
-    assert exporting.find(run) == run / "export", "nothing says that it is older"
+    assert find(run) == run / "export", "nothing says that it is older"
     for tokens, expected in ((64, run / "export"), (63, place)):
         (run / "summary.json").write_text(json.dumps({"tokens": tokens}))
-        assert exporting.find(run) == expected
-    assert exporting.find(place) == place
-    assert exporting.find(run / "export") == run / "export"
+        assert find(run) == expected
+    assert find(place) == place
+    (run / "checkpoints" / "tokens-000000000000128.part").mkdir()
+    (run / "checkpoints" / "tokens-000000000000128.part" / "state.json").touch()
+    assert find(run) == place == checkpoint.folders(run)[-1], "what is half written is no checkpoint"
+    assert find(run / "export") == run / "export"
 
 
 def test_refusals(made: Path, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -341,5 +346,7 @@ def test_refusals(made: Path, shards: Path, tmp_path: Path, capsys: pytest.Captu
     (place.parents[1] / "config.yaml").unlink()
     assert exporting.main([str(place), "--out", str(out)]) == 2
     assert "config.yaml: no such file" in capsys.readouterr().err
+    with pytest.raises(ExportError, match="lacks n_group; expected what transformers 5 writes"):
+        config_for("sglang", {k: v for k, v in read_config(made).items() if k != "n_group"})
     with pytest.raises(ExportError, match="sliding_attention"):
         config_for("vllm", read_config(made) | {"layer_types": ["sliding_attention"]})
