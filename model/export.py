@@ -163,10 +163,14 @@ def export_checkpoint(place: Path, folder: Path, shards: str | None = None) -> P
     """Write a checkpoint's model.
 
     :param shards: folder of the tokenizer, if not the one of the run's config.yaml.
-    :raises ConfigError, ShardError: no config.yaml beside `checkpoints/`; no shards where it says.
+    :raises ConfigError, ExportError: no config.yaml beside `checkpoints/`; no shards where it says.
     """
     config = load(place.resolve().parents[1] / "config.yaml")
-    return export(weights_of(place), config.model, open_shards(shards or config.data.shards), folder)
+    try:
+        tokenizer = open_shards(shards or config.data.shards)
+    except ShardError as error:
+        raise ExportError(f"the tokenizer is that of the shards, and {error} (--shards)") from None
+    return export(weights_of(place), config.model, tokenizer, folder)
 
 
 def write(source: Path, out: Path, engine: Engine, precision: Precision, shards: str | None = None) -> Path:
@@ -200,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         source = find(options.source)
         out = write(source, options.out, options.engine, precision, options.shards)
-    except (ExportError, ConfigError, ShardError) as error:
+    except (ExportError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{source} -> {out}: {architecture(read_config(out))}, {precision}, for {options.engine}")

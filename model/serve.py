@@ -190,7 +190,7 @@ def command_for(
     chat = ["--chat-template-file", str(template)] if template else []
     if (server := program("llama-server")) is not None:
         return [server, "--model", str(model), "--alias", name, *at, *chat]
-    if installed("llama_cpp"):
+    if installed("llama_cpp") and installed("sse_starlette"):
         if template:
             raise ServeError("llama-cpp-python's server takes no template file; install llama.cpp's llama-server")
         return [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--model_alias", name, *at]
@@ -243,11 +243,11 @@ def stopping() -> Iterator[None]:
 
 
 def answers(plan: Plan) -> bool:
-    """Whether the server lists its model."""
+    """Whether the server lists its model, or would for a key that an engine's own option asks for."""
     connection = http.client.HTTPConnection(plan.asked, plan.port, timeout=5)
     try:
         connection.request("GET", "/v1/models")
-        return connection.getresponse().status == 200
+        return connection.getresponse().status in (200, 401)
     except (OSError, http.client.HTTPException):
         return False
     finally:

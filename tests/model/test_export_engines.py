@@ -334,7 +334,7 @@ def test_refusals(made: Path, shards: Path, tmp_path: Path, capsys: pytest.Captu
         ([few, "--engine", "llama.cpp"], "as many KV heads as heads, found 2 KV heads for 4 heads"),
         ([glm, "--engine", "llama.cpp"], "config.json is of Glm4MoeForCausalLM, llama.cpp needs Dots1ForCausalLM"),
         ([tmp_path / "full"], "no model (in it thesis.txt)"),
-        ([place, "--shards", str(tmp_path)], "no manifest.json"),
+        ([place, "--shards", str(tmp_path)], f"the tokenizer is that of the shards, and {tmp_path}: no manifest.json"),
     ]:
         assert exporting.main([*map(str, arguments), "--out", str(out)]) == 2
         assert message in capsys.readouterr().err
