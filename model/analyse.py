@@ -64,8 +64,8 @@ UNITS = 2048
 PERMUTATIONS = 200
 TOP = 12
 """Groups that are told apart: those of most tokens."""
-BINS = 96
-"""Columns of a picture over training: more recorded steps are summed."""
+BINS = 48
+"""Columns of a picture over training, at most: the steps of one are summed."""
 PICTURED_LAYERS = 6
 
 
@@ -377,7 +377,7 @@ def table(model: Loaded, found: Found, shown: int = 6, top: int = 10) -> str:
     if best:
         text += [
             "",
-            "experts with most load of one group beyond that of all documents, where the group is above chance",
+            "experts with most of one group's load beyond that of all, where the group is above chance",
             aligned(experts, left=3),
         ]
     return "\n".join(text)
@@ -447,9 +447,9 @@ def picture(model: Loaded, found: Found) -> str:
 
 @dataclass(frozen=True)
 class Course:
-    """Load over a run, of its recorded steps (each tenth), summed into bins of tokens.
+    """Load over a run, of its recorded steps (each tenth), summed into bins of as many tokens.
 
-    :ivar share_BLE: choices of an expert / even, by bin; NaN for a bin without a recorded step.
+    :ivar share_BLE: choices of an expert / even, by bin; NaN where nothing was counted.
     """
 
     name: str
@@ -469,8 +469,10 @@ def course(run: Path, until: float, bins: int = BINS) -> Course:
     if not lines or not lines[0]["layers"]:
         raise AnalysisError(f"{run}: no loads in experts.jsonl; expected a run of model.train with experts")
     load_SLE = np.array([x["load"] for x in lines], dtype=np.float64)
-    bins = min(bins, len(lines))
-    place_S = np.minimum((np.array([x["tokens"] for x in lines]) / until * bins).astype(np.int64), bins - 1)
+    tokens_S = np.array([x["tokens"] for x in lines], dtype=np.float64)
+    # A batch that grows puts fewer recorded steps into as many tokens: no bin narrower than the widest gap, so none is empty.
+    bins = max(1, min(bins, int(until / np.diff(tokens_S, prepend=0.0).max())))
+    place_S = np.minimum((tokens_S / until * bins).astype(np.int64), bins - 1)
     sums_BLE = np.zeros((bins, *load_SLE.shape[1:]))
     np.add.at(sums_BLE, place_S, load_SLE)
     total = sums_BLE.sum(-1, keepdims=True)
@@ -498,7 +500,7 @@ def course_table(courses: Sequence[Course]) -> str:
         for place, layer in enumerate(c.layers):
             row = [c.name, str(layer)]
             for begin in begins:
-                share = np.nanmean(c.share_BLE[begin : begin + tenth, place], axis=0)
+                share = c.share_BLE[begin : begin + tenth, place].mean(0)
                 row += [f"{share.min():.2f}", f"{share.max():.2f}", str(int((share < 0.1).sum()))]
             rows.append(row)
     return aligned(rows, left=2)

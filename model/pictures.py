@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import vl_convert
 
-MAX_CELLS = 6_000
+MAX_CELLS = 2_500
 LIMITS = (1.25, 1.5, 2.0, 4.0, 8.0)
 """Ratios at which the colours may end."""
 COLOURS = ("#1f5a8c", "#7fb0d3", "#efebe3", "#f0a35e", "#a33d08")
