@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 PEAKS = {
-    # Dense bf16 with tensor cores, TFLOP/s; NVIDIA's data sheets of each product, halved where they print figures "with sparsity".
+    # Dense bf16 with tensor cores, TFLOP/s, by NVIDIA's data sheet of each; half of what they print "with sparsity".
     "B200": 2250.0,
     "GH200": 989.4,
     "H200": 989.4,
@@ -29,7 +29,7 @@ PEAKS = {
 
 
 def peak_tflops(name: str) -> float | None:
-    """Of a GPU by its name as torch gives it; None if it is not in `PEAKS`. The longest that fits: an H100 PCIe is no H100 SXM."""
+    """Of a GPU by its name as torch gives it, the longest that fits (an H100 PCIe is no H100 SXM); None if there is none."""
     words = name.replace("-", " ")
     padded = f" {words} "
     fitting = [known for known in PEAKS if f" {known} " in padded]
@@ -53,15 +53,16 @@ def synchronise(device: torch.device) -> None:
 
 
 def measured_tflops(device: torch.device, dtype: torch.dtype, side: int | None = None, repeats: int = 4) -> float:
-    """A square product, the fastest of `repeats`."""
+    """A square product, the fastest of `repeats`: by the clock on a GPU; without one of CPU time, so of one core."""
     side = side or (8192 if device.type == "cuda" else 1024)
     a = torch.randn(side, side, device=device, dtype=dtype)
     b = torch.randn(side, side, device=device, dtype=dtype)
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     best = float("inf")
     for _ in range(repeats + 1):
         synchronise(device)
-        begin = time.perf_counter()
+        begin = clock()
         a @ b
         synchronise(device)
-        best = min(best, time.perf_counter() - begin)
+        best = min(best, clock() - begin)
     return 2 * side**3 / best / 1e12

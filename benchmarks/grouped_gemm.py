@@ -1,17 +1,19 @@
 """The products of experts: torch's grouped GEMM beside a loop over the experts, padded batches, Triton and TransformerEngine.
 
-    python benchmarks/grouped_gemm.py [--threads 1] [--loads out/model/tiny/experts.jsonl]
+    python benchmarks/grouped_gemm.py [--loads out/model/tiny/experts.jsonl]
 
-dots.llm1's report (arXiv:2506.05767, Table 1) has forward 638 to 745 TFLOP/s on an H800 with 4 or 8 groups. Its rows and sides are
-inferred here, not read from it: an expert of the published model multiplies (rows, 4096) by (4096, 2 x 1408), gate and up at once,
-and (rows, 1408) by (1408, 4096); a rank that trains on 8,192 tokens a step has 8,192 x 6 rows wherever experts are dealt to ranks
-evenly, 4 experts of 128 to each of 32 ranks or 8 to each of 16. On a CPU there are fewer rows, and the experts of `tiny` besides.
+dots.llm1's report (arXiv:2506.05767, Table 1) has forward 638 to 745 TFLOP/s on an H800 with 4 or 8 groups. Its rows and sides
+are inferred here, not read from it: an expert of the published model multiplies (rows, 4096) by (4096, 2 x 1408), gate and up at
+once, and (rows, 1408) by (1408, 4096); a rank that trains on 8,192 tokens a step has 8,192 x 6 rows wherever experts are dealt to
+ranks evenly, 4 experts of 128 to each of 32 ranks or 8 to each of 16.
 
 Groups are even; uneven after Zipf, 1/rank, the last one empty; or, with `--loads`, as a run had them at its last recorded step.
 Every way is held to the loop in FP32, result and gradients, before it is timed. FLOPs are those of the rows that there are, so
 padding counts as time alone. Weights lie as the model keeps them, (groups, columns, inner). Time is the fastest of `REPEATS`.
-Without a GPU it says so and measures the CPU: nothing in that says anything of a GPU. Triton (benchmarks/triton_gemm.py) and
-TransformerEngine are tried on a GPU where they are installed; neither has been run there yet.
+
+Without a GPU it says so and measures one core by its CPU time, with fewer rows, and the experts of `tiny` besides: nothing in that
+says anything of a GPU. Triton (benchmarks/triton_gemm.py) and TransformerEngine are tried on a GPU where they are installed;
+neither has been run there yet.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +33,23 @@ import devices
 import machine
 import torch
 
-REPEATS = 3
+REPEATS = 2
 REPORT_TFLOPS = (638, 745)
 """Forward, H800 (the report's Table 1)."""
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
-"""Of the norm of a difference to the FP32 loop, over the norm."""
+"""Norm of the difference to the FP32 loop, over the norm."""
 
+Given = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""x (N, H), w (G, F, H), where groups end (G,) int32 on the device, and a gradient of the result (N, F)."""
 Way = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Sequence[int]], torch.Tensor]
+"""(x, w, ends, sizes) -> (N, F)."""
 
 
 @dataclass(frozen=True)
 class Case:
     """Rows of each group, and the sides of the product."""
 
-    name: str
+    product: str
     groups: str
     sizes: tuple[int, ...]
     inner: int
@@ -57,7 +62,6 @@ class Case:
 
 
 # --- ways -------------------------------------------------------------------------------------------------------------
-# (x (N, H), w (G, F, H), ends (G,) int32 on the device, sizes) -> (N, F)
 
 
 def loop(x: torch.Tensor, w: torch.Tensor, ends: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
@@ -91,39 +95,42 @@ def triton_way() -> Way | None:
     return lambda x, w, ends, sizes: grouped(x, w.transpose(1, 2), ends)
 
 
-def transformer_engine_way() -> Way | None:
-    """TransformerEngine's GroupedLinear, the report's peer, on a GPU that has it. Its weights are its own: gradients go to them."""
-    if not torch.cuda.is_available() or importlib.util.find_spec("transformer_engine") is None:
-        return None
-    import transformer_engine.pytorch as te
+class TransformerEngine:
+    """TransformerEngine's GroupedLinear. Its weights are its own, so gradients go to them."""
 
-    made: dict[int, Any] = {}
+    def __init__(self) -> None:
+        self.key: torch.Tensor | None = None
+        self.layer: Any = None
 
-    def way(x: torch.Tensor, w: torch.Tensor, ends: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
-        if id(w) not in made:
-            made.clear()
-            layer = te.GroupedLinear(
-                len(sizes), w.shape[2], w.shape[1], bias=False, params_dtype=w.dtype, device=w.device
+    def own(self, w: torch.Tensor) -> list[torch.Tensor]:
+        """The layer's weights, those of `w`."""
+        if self.key is not w:
+            import transformer_engine.pytorch as te
+
+            self.layer = te.GroupedLinear(
+                len(w), w.shape[2], w.shape[1], bias=False, params_dtype=w.dtype, device=w.device
             )
             with torch.no_grad():
-                for g in range(len(sizes)):
-                    getattr(layer, f"weight{g}").copy_(w[g])
-            made[id(w)] = layer
-        out: torch.Tensor = made[id(w)](x, list(sizes))
-        return out
+                for g, weight in enumerate(w):
+                    getattr(self.layer, f"weight{g}").copy_(weight)
+            self.key = w
+        return [getattr(self.layer, f"weight{g}") for g in range(len(w))]
 
-    way.layer = lambda w: made[id(w)]  # type: ignore[attr-defined]
-    return way
+    def __call__(self, x: torch.Tensor, w: torch.Tensor, ends: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+        self.own(w)
+        y: torch.Tensor = self.layer(x, list(sizes))
+        return y
 
 
 def ways() -> dict[str, Way]:
     """What there is here; `loop` first."""
+    engine = torch.cuda.is_available() and importlib.util.find_spec("transformer_engine") is not None
     found: dict[str, Way | None] = {
         "loop": loop,
         "torch grouped_mm": grouped_mm,
         "padded bmm": padded,
         "triton (ours)": triton_way(),
-        "TransformerEngine": transformer_engine_way(),
+        "TransformerEngine": TransformerEngine() if engine else None,
     }
     return {name: way for name, way in found.items() if way is not None}
 
@@ -133,54 +140,58 @@ def ways() -> dict[str, Way]:
 
 def gradients(
     way: Way, y: torch.Tensor, x: torch.Tensor, w: torch.Tensor, dy: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Of x and w; `y` may be differentiated again."""
-    layer = getattr(way, "layer", None)
-    if layer is None:
-        return torch.autograd.grad(y, (x, w), dy, retain_graph=True)
-    own = [getattr(layer(w), f"weight{g}") for g in range(len(w))]
-    dx, *dws = torch.autograd.grad(y, (x, *own), dy, retain_graph=True)
-    return dx, torch.stack(dws)
+    if isinstance(way, TransformerEngine):
+        dx, *parts = torch.autograd.grad(y, (x, *way.own(w)), dy, retain_graph=True)
+        return dx, torch.stack(parts)
+    dx, dw = torch.autograd.grad(y, (x, w), dy, retain_graph=True)
+    return dx, dw
 
 
-def inputs(case: Case, dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, ...]:
-    """x, w, ends, and a gradient of the result."""
+def given(case: Case, dtype: torch.dtype, device: torch.device) -> Given:
     generator = torch.Generator(device).manual_seed(0)
 
     def drawn(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator, device=device).to(dtype)
+        return torch.randn(*shape, generator=generator, device=device)
 
     rows = sum(case.sizes)
-    x = drawn(rows, case.inner).requires_grad_()
-    w = (drawn(len(case.sizes), case.columns, case.inner) / case.inner**0.5).detach().requires_grad_()
+    x = drawn(rows, case.inner).to(dtype).requires_grad_()
+    w = (drawn(len(case.sizes), case.columns, case.inner) / case.inner**0.5).to(dtype).requires_grad_()
     ends = torch.tensor(case.sizes, device=device).cumsum(0).int()
-    return x, w, ends, drawn(rows, case.columns)
+    return x, w, ends, drawn(rows, case.columns).to(dtype)
 
 
-def errors(way: Way, case: Case, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
-    """Norm of the difference to the loop in FP32 on the same numbers, over its norm: of the result, and of both gradients."""
-    x, w, ends, dy = inputs(case, dtype, device)
+def computed(way: Way, case: Case, what: Given) -> tuple[torch.Tensor, ...]:
+    """Result, and gradients of x and w."""
+    x, w, ends, dy = what
     y = way(x, w, ends, case.sizes)
-    found = (y, *gradients(way, y, x, w, dy))
-    exact_x, exact_w = (t.detach().float().requires_grad_() for t in (x, w))
-    exact_y = loop(exact_x, exact_w, ends, case.sizes)
-    expected = (exact_y, *gradients(loop, exact_y, exact_x, exact_w, dy.float()))
-    return {
-        name: float((a.float() - b).norm() / b.norm())
-        for name, a, b in zip(("result", "gradient of x", "gradient of w"), found, expected, strict=True)
-    }
+    return tuple(t.detach() for t in (y, *gradients(way, y, x, w, dy)))
+
+
+def exact(case: Case, what: Given) -> tuple[torch.Tensor, ...]:
+    """The loop in FP32 on the same numbers."""
+    x, w, ends, dy = what
+    full_x, full_w = (t.detach().float().requires_grad_() for t in (x, w))
+    return computed(loop, case, (full_x, full_w, ends, dy.float()))
+
+
+def largest_error(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
+    """Norm of the difference over the norm, of the worst of result and gradients."""
+    return max(float((a.float() - b).norm() / b.norm()) for a, b in zip(found, expected, strict=True))
 
 
 def seconds(call: Callable[[], Any], device: torch.device) -> float:
-    """The fastest of `REPEATS`, after one to warm up."""
+    """The fastest of `REPEATS`, after one to warm up: by the clock on a GPU, of CPU time without one."""
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     best = float("inf")
     for repeat in range(REPEATS + 1):
         devices.synchronise(device)
-        begin = time.perf_counter()
+        begin = clock()
         call()
         devices.synchronise(device)
         if repeat:
-            best = min(best, time.perf_counter() - begin)
+            best = min(best, clock() - begin)
     return best
 
 
@@ -190,21 +201,23 @@ def measure(case: Case, dtype: torch.dtype, device: torch.device) -> dict[str, A
     :raises ArithmeticError: a way's result is not the loop's.
     """
     out: dict[str, Any] = {}
+    what = given(case, dtype, device)
+    expected = exact(case, what)
+    x, w, ends, dy = what
     for name, way in ways().items():
-        found = errors(way, case, dtype, device)
-        if max(found.values()) > TOLERANCE[dtype]:
-            raise ArithmeticError(f"{case.name}, {name}, {dtype}: differs from the FP32 loop by {found}")
-        x, w, ends, dy = inputs(case, dtype, device)
+        error = largest_error(computed(way, case, what), expected)
+        if not error <= TOLERANCE[dtype]:
+            raise ArithmeticError(f"{case.product}, {name}, {dtype}: differs from the FP32 loop by {error:.1e}")
         with torch.no_grad():
-            forward = seconds(lambda way=way, x=x, w=w, ends=ends: way(x, w, ends, case.sizes), device)  # type: ignore[misc]
+            forward = seconds(lambda way=way: way(x, w, ends, case.sizes), device)  # type: ignore[misc]
         y = way(x, w, ends, case.sizes)
-        backward = seconds(lambda way=way, y=y, x=x, w=w, dy=dy: gradients(way, y, x, w, dy), device)  # type: ignore[misc]
+        backward = seconds(lambda way=way, y=y: gradients(way, y, x, w, dy), device)  # type: ignore[misc]
+        del y
         out[name] = {
-            "forward_tflops": case.flops / forward / 1e12,
-            "backward_tflops": 2 * case.flops / backward / 1e12,
-            "largest_error": max(found.values()),
+            "forward_tflops": float(f"{case.flops / forward / 1e12:.4g}"),
+            "backward_tflops": float(f"{2 * case.flops / backward / 1e12:.4g}"),
+            "largest_error": float(f"{error:.2g}"),
         }
-        del x, w, y, dy
     return out
 
 
@@ -222,12 +235,11 @@ def last_load(path: Path) -> tuple[int, ...]:
     return tuple(line["load"][0])
 
 
-def cases(device: torch.device, loads: Path | None) -> list[Case]:
-    rows = 8192 * 6 if device.type == "cuda" else 512
+def cases(on_gpu: bool, loads: Path | None) -> list[Case]:
+    rows = 8192 * 6 if on_gpu else 256
     out = []
     for name, inner, columns in (("gate and up", 4096, 2 * 1408), ("down", 1408, 4096)):
-        for groups in (4, 8):
-            out.append(Case(f"dots.llm1, {name}", "even", (rows // groups,) * groups, inner, columns))
+        out += [Case(f"dots.llm1, {name}", "even", (rows // g,) * g, inner, columns) for g in (4, 8)]
         out.append(Case(f"dots.llm1, {name}", "Zipf", zipf(rows, 8), inner, columns))
     small = 1024  # a step of `tiny`: 512 tokens, top 2
     for name, inner, columns in (("gate and up", 64, 64), ("down", 32, 64)):
@@ -240,19 +252,9 @@ def cases(device: torch.device, loads: Path | None) -> list[Case]:
 def show(results: Sequence[dict[str, Any]], peak: dict[str, float | None], on_gpu: bool) -> str:
     """The table on the terminal."""
     unit, scale = ("TFLOP/s", 1.0) if on_gpu else ("GFLOP/s", 1e3)
-    head = [
-        "product",
-        "groups",
-        "rows",
-        "type",
-        "way",
-        f"forward {unit}",
-        "x loop",
-        "of peak",
-        f"backward {unit}",
-        "x loop",
-    ]
-    rows = [head + (["of the report's"] if on_gpu else [])]
+    head = ["product", "groups", "rows", "type", "way", f"forward {unit}", "x loop", "of peak"]
+    head += [f"backward {unit}", "x loop", *(["of the report's forward"] if on_gpu else [])]
+    rows = [head]
     for r in results:
         base = r["ways"]["loop"]
         for name, v in r["ways"].items():
@@ -264,7 +266,7 @@ def show(results: Sequence[dict[str, Any]], peak: dict[str, float | None], on_gp
             if on_gpu:
                 row.append(" to ".join(f"{v['forward_tflops'] / t:.2f}" for t in reversed(REPORT_TFLOPS)))
             rows.append(row)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     return "\n".join(
         "  ".join(
             c.ljust(w) if i < 5 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
@@ -275,31 +277,24 @@ def show(results: Sequence[dict[str, Any]], peak: dict[str, float | None], on_gp
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, help="of torch on a CPU; as many as cores")
     parser.add_argument("--loads", type=Path, help="experts.jsonl of a run of tiny, for uneven groups as measured")
     args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     name = devices.describe(device)
-    print(name if on_gpu else f"No GPU here: {name}. Fewer rows; nothing here says anything of a GPU.", flush=True)
+    print(
+        name if on_gpu else f"no GPU here: {name}; CPU time, fewer rows: nothing below says anything of a GPU",
+        flush=True,
+    )
     types = {"bf16": torch.bfloat16} if on_gpu else {"bf16": torch.bfloat16, "fp32": torch.float32}
     measured = {k: devices.measured_tflops(device, t) for k, t in types.items()}
-    peak: dict[str, float | None] = dict(measured)
-    if on_gpu:
-        peak = {"bf16": devices.peak_tflops(name)}
-    results = []
-    for case in cases(device, args.loads):
-        for dtype, kind in types.items():
-            what = {
-                "product": case.name,
-                "groups": case.groups,
-                "sizes": case.sizes,
-                "inner": case.inner,
-                "columns": case.columns,
-            }
-            results.append(what | {"dtype": dtype, "ways": measure(case, kind, device)})
+    peak: dict[str, float | None] = {"bf16": devices.peak_tflops(name)} if on_gpu else dict(measured)
+    results = [
+        {**asdict(case), "dtype": dtype, "ways": measure(case, kind, device)}
+        for case in cases(on_gpu, args.loads)
+        for dtype, kind in types.items()
+    ]
     print(show(results, peak, on_gpu), flush=True)
     packages = [p for p in ("torch", "triton", "transformer_engine") if importlib.util.find_spec(p)]
     machine.save(
@@ -307,10 +302,10 @@ def main() -> None:
         {
             "device": name,
             "gpu": on_gpu,
-            "load_average": list(os.getloadavg()),
+            "load_average": round(os.getloadavg()[0], 1),
             "versions": {p: importlib.metadata.version(p) for p in packages},
             "peak_tflops": peak,
-            "peak_is": "of the data sheet" if on_gpu else "a product of 1,024 x 1,024 matrices, measured in this run",
+            "peak_is": "of the data sheet" if on_gpu else "a product of 1,024 x 1,024 matrices in this run",
             "measured_square_tflops": measured,
             "report_forward_tflops_h800": REPORT_TFLOPS,
             "shapes": "inferred from the published model; the report's own rows and sides of Table 1 were not at hand",
