@@ -11,9 +11,9 @@ Groups are even; uneven after Zipf, 1/rank, the last one empty; or, with `--load
 Every way is held to the loop in FP32, result and gradients, before it is timed. FLOPs are those of the rows that there are, so
 padding counts as time alone. Weights lie as the model keeps them, (groups, columns, inner). Time is the fastest of `REPEATS`.
 
-Without a GPU it says so and measures one core by its CPU time, with fewer rows, and the experts of `tiny` besides: nothing in that
-says anything of a GPU. Triton (benchmarks/triton_gemm.py) and TransformerEngine are tried on a GPU where they are installed;
-neither has been run there yet.
+Without a GPU it says so and measures one core by its CPU time, with fewer rows, and the experts of `tiny` besides: nothing in
+that says anything of a GPU. Triton (benchmarks/triton_gemm.py) and TransformerEngine are tried on a GPU where they are
+installed; neither has been run there yet.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     y_NF = grouped(x_NH, w_GHF, ends_G)     # rows ends_G[g-1]:ends_G[g] of x by w_GHF[g]
 
-Without a GPU it runs in Triton's interpreter (TRITON_INTERPRET=1, set before the import), which is for checking alone, in FP32 and
-FP16: the interpreter of 3.9 multiplies bf16 as the integers that it keeps them in. No GPU has run it.
+Without a GPU it runs in Triton's interpreter (TRITON_INTERPRET=1, set before the import), which is for checking alone, in FP32
+and FP16: the interpreter of 3.9 multiplies bf16 as the integers that it keeps them in. No GPU has run it.
 
-Programs are as many as tiles could be for any division of the rows, so the sizes of the groups stay on the device; those without a
-tile return.
+Programs are as many as tiles could be for any division of the rows, so the sizes of the groups stay on the device; those
+without a tile return.
 
 Shapes: N rows, H and F the product's sides, G groups. Products in the inputs' type, sums in FP32.
 """
