@@ -65,9 +65,9 @@ class Case:
 
 
 def loop(x: torch.Tensor, w: torch.Tensor, ends: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
-    """An expert after the other; its sizes are known to the host."""
-    parts = x.split(list(sizes))
-    return torch.cat([part @ w[g].T for g, part in enumerate(parts) if len(part)])
+    """An expert after the other; its sizes are known to the host. Not `w[g]`: the gradient of each would be as large as w."""
+    parts = zip(x.split(list(sizes)), w.unbind(), strict=True)
+    return torch.cat([part @ weight.T for part, weight in parts if len(part)])
 
 
 def grouped_mm(x: torch.Tensor, w: torch.Tensor, ends: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
@@ -288,7 +288,7 @@ def main() -> None:
         flush=True,
     )
     types = {"bf16": torch.bfloat16} if on_gpu else {"bf16": torch.bfloat16, "fp32": torch.float32}
-    measured = {k: devices.measured_tflops(device, t) for k, t in types.items()}
+    measured = {k: round(devices.measured_tflops(device, t), 4) for k, t in types.items()}
     peak: dict[str, float | None] = {"bf16": devices.peak_tflops(name)} if on_gpu else dict(measured)
     results = [
         {**asdict(case), "dtype": dtype, "ways": measure(case, kind, device)}
