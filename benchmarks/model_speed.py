@@ -3,10 +3,11 @@
     python benchmarks/model_speed.py                                 # one-gpu on a GPU; without one, tiny on the CPU
     python benchmarks/model_speed.py --config configs/model/one-gpu.yaml --shards out/demo/tokenization --steps 20
 
-It is the real trainer (model/train.py) with the config's shapes and batch, on the shards of `--shards`: without it the demo's on a
-CPU, and on a GPU 20 million tokens made as benchmarks/model_data.py makes them. FLOPs a token are the calculator's (model/calculator.py): recomputation is not counted. MFU is held to the data sheet's
-dense bf16 (benchmarks/devices.py). A CPU has no such number: without a GPU it is held to the fastest square product of this very
-run; all by CPU time on one core, since other work may be there.
+It is the real trainer (model/train.py) with the config's shapes and batch, on the shards of `--shards`; without it on the demo's,
+or on a GPU on 20 million tokens made as benchmarks/model_data.py makes them. FLOPs a token are the calculator's
+(model/calculator.py): recomputation is not counted. MFU is held to the data sheet's dense bf16 (benchmarks/devices.py). A CPU has
+no such number: without a GPU it is held to the fastest square product of this very run; all by CPU time on one core, since other
+work may be there.
 
 Parts are timed in steps of their own, since timing a part on a GPU waits for it. Time is exclusive: of a part's own operations,
 forward, backward and recomputed. The head's loss makes its gradients in the forward pass (model/moe.py). Evaluation, checkpoints

@@ -330,11 +330,11 @@ def test_heat_maps_small_and_large(size: tuple[int, int]) -> None:
     ratios = np.random.default_rng(0).lognormal(0, 0.25, size)
     ratios[0, 0] = np.nan
     names = [f"组 {i} <&>" for i in range(rows)]
-    panels = [Panel(f"层 {n}", ratios, names, [str(i) for i in range(columns)]) for n in range(3)]
+    panels = [Panel(f"层 {n}", ratios, names, [str(i) for i in range(columns)]) for n in range(2)]
     svg = heat_maps(panels, per_row=2, x_title="expert")
     assert len(svg) < 400_000
-    assert svg.count("data:image/png") == (0 if rows == 3 else 3)
-    for text in ("层 2", "组 0 &lt;&amp;&gt;", "expert", "prefers-color-scheme:dark", "≥ 2"):
+    assert svg.count("data:image/png") == (0 if rows == 3 else 2)
+    for text in ("层 1", "组 0 &lt;&amp;&gt;", "expert", "prefers-color-scheme:dark", "≥ 2"):
         assert text in svg
 
 
