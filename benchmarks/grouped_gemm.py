@@ -9,7 +9,8 @@ ranks evenly, 4 experts of 128 to each of 32 ranks or 8 to each of 16.
 
 Groups are even; uneven after Zipf, 1/rank, the last one empty; or, with `--loads`, as a run had them at its last recorded step.
 Every way is held to the loop in FP32, result and gradients, before it is timed. FLOPs are those of the rows that there are, so
-padding counts as time alone. Weights lie as the model keeps them, (groups, columns, inner). Time is the fastest of `REPEATS`.
+padding counts as time alone. Weights lie as the model keeps them, (groups, columns, inner). Time is that of the
+fastest call.
 
 Without a GPU it says so and measures one core by its CPU time, with fewer rows, and the experts of `tiny` besides: nothing in
 that says anything of a GPU. Triton (benchmarks/triton_gemm.py) and TransformerEngine are tried on a GPU where they are
@@ -33,7 +34,7 @@ import devices
 import machine
 import torch
 
-REPEATS = 2
+REPEATS, AT_LEAST = 2, 0.1
 REPORT_TFLOPS = (638, 745)
 """Forward, H800 (the report's Table 1)."""
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -182,16 +183,22 @@ def largest_error(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor
 
 
 def seconds(call: Callable[[], Any], device: torch.device) -> float:
-    """The fastest of `REPEATS`, after one to warm up: by the clock on a GPU, of CPU time without one."""
+    """The fastest call, after one to warm up: by the clock on a GPU, of CPU time without one.
+
+    `REPEATS` calls, and more, up to 100, until they have taken `AT_LEAST` seconds: short calls vary more.
+    """
     clock = time.perf_counter if device.type == "cuda" else time.process_time
-    best = float("inf")
-    for repeat in range(REPEATS + 1):
+    call()
+    best, total = float("inf"), 0.0
+    for repeat in range(100):
+        if repeat >= REPEATS and total >= AT_LEAST:
+            break
         devices.synchronise(device)
         begin = clock()
         call()
         devices.synchronise(device)
-        if repeat:
-            best = min(best, clock() - begin)
+        spent = clock() - begin
+        best, total = min(best, spent), total + spent
     return best
 
 

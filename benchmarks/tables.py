@@ -784,6 +784,61 @@ def model_data(r: dict[str, Any]) -> str:
     return table(["way", "Mtok/CPU s"], speed) + "\n\n" + table(header, kinds) + "\n" + text + taken_on(r, "model_data")
 
 
+def _device(r: dict[str, Any], script: str) -> str:
+    """Where a benchmark of the model ran: a GPU, or one core."""
+    return taken_on(r, script).replace("CPU time, one core", r["device"] if r["gpu"] else "no GPU: CPU time, one core")
+
+
+def grouped_gemm(r: dict[str, Any]) -> str:
+    unit, scale = ("TFLOP/s", 1.0) if r["gpu"] else ("GFLOP/s", 1e3)
+    found = list(r["results"][0]["ways"])
+    rows = []
+    for case in r["results"]:
+        loop = case["ways"]["loop"]
+        row = [case["product"], f"{len(case['sizes'])}, {case['groups']}", f"{sum(case['sizes']):,}", case["dtype"]]
+        for name in found:
+            way = case["ways"][name]
+            for part in ("forward_tflops", "backward_tflops"):
+                ratio = "" if name == "loop" else f" ({way[part] / loop[part]:.2f})"
+                row.append(f"{way[part] * scale:,.0f}{ratio}")
+        rows.append(row)
+    header = ["product", "groups", "rows", "type", *(f"{n}, {p}" for n in found for p in ("forward", "backward"))]
+    peaks = ", ".join(f"{k} {v * scale:,.0f}" for k, v in r["peak_tflops"].items() if v)
+    return (
+        table(header, rows)
+        + f"\n\n{unit}, in brackets to the loop's. Peak, {r['peak_is']}: {peaks} {unit}. "
+        + f"Load of the machine {r['load_average']}.\n"
+        + _device(r, "grouped_gemm")
+    )
+
+
+def model_speed(r: dict[str, Any]) -> str:
+    unit, scale = ("TFLOP/s", 1.0) if r["gpu"] else ("GFLOP/s", 1e3)
+    second, speed = "s" if r["gpu"] else "CPU s", r["speed"]
+    rows = [
+        [f"tokens/{second}, steps of {speed['tokens_a_step']:,}", f"{speed['tokens_per_s']:,.0f}"],
+        [f"{unit}, {r['flops_per_token']:.4g} FLOPs a token", f"{r['tflops'] * scale:,.1f}"],
+        *(
+            [f"MFU, of {peak * scale:,.0f} {unit}, {kind}, {r['peak_is']}", f"{r['tflops'] / peak:.1%}"]
+            for kind, peak in r["peak_tflops"].items()
+            if peak
+        ),
+        ["peak memory, GiB", f"{speed['peak_memory_gib']:.1f}"],
+    ]
+    total = sum(r["parts_seconds"].values())
+    parts = [
+        [part, f"{spent / total:.1%}", f"{spent / r['parts_steps'] * 1e3:,.1f}"]
+        for part, spent in sorted(r["parts_seconds"].items(), key=lambda x: -x[1])
+    ]
+    return (
+        "\n\n".join(
+            [table([f"`{r['model']}`, {r['precision']}", ""], rows), table(["part of a step", "share", "ms"], parts)]
+        )
+        + f"\n\nLoad of the machine {r['load_average']}.\n"
+        + _device(r, "model_speed")
+    )
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
@@ -806,6 +861,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
             category,
             semantic_dedup,
             model_data,
+            grouped_gemm,
+            model_speed,
         ),
     )
 }

@@ -488,19 +488,19 @@ def last_tokens(run: Path) -> float:
 
 
 def course_table(courses: Sequence[Course]) -> str:
-    """Each run and layer at the beginning, in the middle and at the end: tenths of the bins, their mean."""
+    """Each run and layer at the beginning, in the middle and at the end: the mean of a fifth of the bins."""
     rows = [["run", "layer"]]
-    for part in ("first tenth", "middle", "last tenth"):
+    for part in ("first fifth", "middle", "last fifth"):
         rows[0] += [f"{part}: least", "most", "below 0.1"]
     for c in courses:
         bins = len(c.share_BLE)
-        tenth = max(1, bins // 10)
-        middle = (bins - tenth) // 2
-        begins = [0, middle, bins - tenth]
+        fifth = max(1, bins // 5)
+        middle = (bins - fifth) // 2
+        begins = [0, middle, bins - fifth]
         for place, layer in enumerate(c.layers):
             row = [c.name, str(layer)]
             for begin in begins:
-                share = c.share_BLE[begin : begin + tenth, place].mean(0)
+                share = c.share_BLE[begin : begin + fifth, place].mean(0)
                 row += [f"{share.min():.2f}", f"{share.max():.2f}", str(int((share < 0.1).sum()))]
             rows.append(row)
     return aligned(rows, left=2)

@@ -55,6 +55,7 @@ NOT_RUN = {
     "curl http://127.0.0.1:8000/v1/": "asks the server of the line before it; made by tests/model/test_serve.py",
     "python -m model.export": "of a run that scripts/demo_model.sh makes; tests/model/test_export_engines.py",
     "python llama.cpp/convert_hf_to_gguf.py": "needs llama.cpp's source; tests/model/test_llama_cpp.py",
+    "python -m model.analyse": "of runs that scripts/demo_model.sh makes",
     "make demo": "run once before the others, by scripts/demo.sh, or a finished one is copied",
     "make test": "the tests themselves",
     "make test-all": "the tests themselves",
