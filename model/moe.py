@@ -147,10 +147,13 @@ class _Head(torch.autograd.Function):
             losses[part] = p.gather(1, safe)[:, 0].float().clamp_(min=1e-38).log_().neg_().masked_fill_(~valid, 0.0)
             if grad_hidden is None or grad_head is None:
                 continue
-            p.scatter_add_(1, safe, torch.full_like(safe, -1, dtype=dtype))
-            p[~valid] = 0.0
-            grad_hidden[part] = p @ head
-            grad_head += p.T @ hidden
+            # The gradient of the logits is p less 1 at the target, and none where there is no target. One place a row is
+            # touched, and rows without a target fall out of the products: nothing goes over all of p again, as
+            # `scatter_add_` does on a CPU.
+            p[torch.arange(len(p), device=p.device), safe[:, 0]] -= 1
+            none = ~valid[:, None]
+            grad_hidden[part] = (p @ head).masked_fill_(none, 0.0)
+            grad_head += p.T @ hidden.masked_fill(none, 0.0)
         if need:
             ctx.save_for_backward(grad_hidden, grad_head)
         ctx.dtypes = hidden_NH.dtype, head_VH.dtype
