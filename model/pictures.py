@@ -82,12 +82,15 @@ def heat_maps(
             )
     end = limit([p.ratios for p in panels])
     cells = sum(p.ratios.size for p in panels)
+    # Labels are measured by a font of vl-convert's; a reader's may be wider by a fifth.
+    spare = 5 + int(1.5 * max(len(row) for p in panels for row in p.rows))
     spec = {
         "$schema": f"https://vega.github.io/schema/vega-lite/v{_VERSION.split('.')[0]}.json",
         "config": _CONFIG,
         "concat": [_panel(p, end, cells > MAX_CELLS, x_title, y_title, legend, width) for p in panels],
         "columns": per_row,
-        "spacing": 18,
+        "spacing": {"row": 18, "column": 18 + spare},
+        "padding": {"left": spare, "top": 5, "right": 5, "bottom": 5},
         "resolve": {"scale": {"color": "shared"}, "legend": {"color": "shared"}},
     }
     svg = str(vl_convert.vegalite_to_svg(spec, vl_version=_VERSION))
