@@ -242,15 +242,15 @@ def configured(path: str, shards: str, out: str, overrides: list[str], on_gpu: b
 def show(result: dict[str, Any], on_gpu: bool) -> str:
     """The table on the terminal."""
     speed, unit, scale = result["speed"], *(("TFLOP/s", 1.0) if on_gpu else ("GFLOP/s", 1e3))
-    second = "s" if on_gpu else "CPU s"
+    second, peak = "s" if on_gpu else "CPU s", result["peak_tflops"].get(result["precision"])
     lines = [
         f"tokens/{second:<10} {speed['tokens_per_s']:>12,.0f}   {speed['tokens_a_step']:,} tokens a step",
         f"FLOPs/token      {result['flops_per_token']:>12.4g}   training, recomputation not counted",
         f"{unit:<16} {result['tflops'] * scale:>12,.1f}",
         *(
-            f"MFU, {kind:<11} {result['tflops'] / peak:>12.1%}   of {peak * scale:,.0f} {unit}, {result['peak_is']}"
-            for kind, peak in result["peak_tflops"].items()
+            [f"MFU {result['tflops'] / peak:>25.1%}   of {peak * scale:,.0f} {unit}, {result['peak_is']}"]
             if peak
+            else []
         ),
         f"peak memory, GiB {speed['peak_memory_gib']:>12.1f}",
         "",

@@ -814,15 +814,11 @@ def grouped_gemm(r: dict[str, Any]) -> str:
 
 def model_speed(r: dict[str, Any]) -> str:
     unit, scale = ("TFLOP/s", 1.0) if r["gpu"] else ("GFLOP/s", 1e3)
-    second, speed = "s" if r["gpu"] else "CPU s", r["speed"]
+    second, speed, peak = "s" if r["gpu"] else "CPU s", r["speed"], r["peak_tflops"].get(r["precision"])
     rows = [
         [f"tokens/{second}, steps of {speed['tokens_a_step']:,}", f"{speed['tokens_per_s']:,.0f}"],
         [f"{unit}, {r['flops_per_token']:.4g} FLOPs a token", f"{r['tflops'] * scale:,.1f}"],
-        *(
-            [f"MFU, of {peak * scale:,.0f} {unit}, {kind}, {r['peak_is']}", f"{r['tflops'] / peak:.1%}"]
-            for kind, peak in r["peak_tflops"].items()
-            if peak
-        ),
+        *([[f"MFU, of {peak * scale:,.0f} {unit}, {r['peak_is']}", f"{r['tflops'] / peak:.1%}"]] if peak else []),
         ["peak memory, GiB", f"{speed['peak_memory_gib']:.1f}"],
     ]
     total = sum(r["parts_seconds"].values())
