@@ -26,9 +26,10 @@ LIMITS = (1.25, 1.5, 2.0, 4.0, 8.0)
 """Ratios at which the colours may end."""
 COLOURS = ("#1f5a8c", "#7fb0d3", "#efebe3", "#f0a35e", "#a33d08")
 _VERSION = "6.4"
+# A background of its own: a page may be light where the reader's scheme is dark, and a picture opened by itself always is.
 _STYLE = (
-    "<style>svg{--ink:#1b2126;--soft:#5a656f;--rule:#c9d0d6}"
-    "@media(prefers-color-scheme:dark){svg{--ink:#e4e7ea;--soft:#9aa5b0;--rule:#4a545e}}</style>"
+    "<style>svg{background:#fff;--ink:#1b2126;--soft:#5a656f}"
+    "@media(prefers-color-scheme:dark){svg{background:#0d1117;--ink:#e4e7ea;--soft:#9aa5b0}}</style>"
 )
 _CONFIG: dict[str, Any] = {
     "background": None,
