@@ -641,9 +641,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("model", nargs="+", type=Path, help="a run, one of its checkpoints, or an export")
     parser.add_argument("--shards", help="folder of manifest.json, or a URI")
-    parser.add_argument("--split", choices=("train", "validation"), default="validation")
+    parser.add_argument("--split", choices=("train", "validation"), default="validation", help="validation")
     parser.add_argument("--by", action="append", choices=GROUPS, help="column; may be given several times; language")
-    parser.add_argument("--tokens", type=int, default=2_000_000, help="documents that begin within the first so many")
+    parser.add_argument(
+        "--tokens", type=int, default=2_000_000, help="documents that begin within the first so many; 2,000,000"
+    )
     parser.add_argument("--top", type=int, default=TOP, help=f"groups of most tokens; the rest is {OTHERS}; {TOP}")
     parser.add_argument("--permutations", type=int, default=PERMUTATIONS, help=f"for chance; {PERMUTATIONS}")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="fp32 on a CPU, bf16 on a GPU")

@@ -235,6 +235,17 @@ def test_command_writes_table_json_and_pictures(
     assert "nothing to compare" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("layers", "titles"), [(2, ["layer 1", "layer 2"]), (9, ["all", "en", "zh"])])
+def test_pictures_by_layer_or_of_many_layers_by_group(layers: int, titles: list[str]) -> None:
+    groups = Groups("language", ["en", "zh"], np.array([0, 1]), np.array([0, 1]))
+    counts = np.random.default_rng(0).integers(1, 9, (2, layers, 4))
+    found = summarise(groups, counts, np.array([5, 5]), 5)
+    svg = analyse.picture(by_token(4, layers), found)
+    for title in titles:
+        assert f">{title}</text>" in svg
+    assert (">layer</text>" in svg) == (layers == 9)
+
+
 def test_what_it_refuses(folder: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shards = ["--shards", str(folder)]
 
