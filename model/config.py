@@ -216,6 +216,9 @@ class TrainOptions(Options):
     experts: Literal["grouped_mm", "batched_mm", "eager"] = Field(
         "grouped_mm", description="transformers' implementation"
     )
+    expert_parallel: int = Field(
+        1, ge=1, description="ranks that share the experts of a layer; divides the ranks and the experts"
+    )
     head_tokens: int = Field(1024, ge=1, description="places whose logits exist at one time")
     checkpoint_tokens: float | None = Field(None, gt=0, description="between checkpoints; null: at the end only")
     keep_checkpoints: int | None = Field(None, ge=1, description="the last so many; null: all")

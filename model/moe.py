@@ -27,16 +27,17 @@ Shapes: B sequences, T places, N = B x T, H hidden, E experts, K chosen ones, L 
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 from transformers import Dots1Config, Dots1ForCausalLM
 from transformers.models.dots1.modeling_dots1 import Dots1MoE, Dots1RotaryEmbedding, Dots1TopkRouter
+
+from model.parallel import Experts, box, draw
 
 IGNORE = -100
 
@@ -201,7 +202,7 @@ class Trained(Dots1ForCausalLM):  # type: ignore[no-untyped-call]
 
 
 def build(config: Dots1Config, *, attention: str, experts: str, head_tokens: int = 1024) -> Trained:
-    """The model on the meta device, with this module's routers."""
+    """The model on the meta device, with this module's routers and model/parallel.py's experts."""
     config = Dots1Config.from_dict(config.to_dict())
     config._attn_implementation = attention
     config._experts_implementation = experts
@@ -210,6 +211,7 @@ def build(config: Dots1Config, *, attention: str, experts: str, head_tokens: int
         for layer in model.model.layers:
             if isinstance(layer.mlp, Dots1MoE):
                 layer.mlp.gate = Router(config)
+                layer.mlp.experts = Experts(config)
     model.head_tokens = head_tokens
     return model
 
@@ -218,22 +220,14 @@ def build(config: Dots1Config, *, attention: str, experts: str, head_tokens: int
 def initialise(model: nn.Module, seed: int, std: float) -> None:
     """Matrices N(0, std), norms 1, biases 0, and rotary frequencies, which `to_empty` loses.
 
-    Each parameter has a generator of its own, seeded by (seed, name): the weights do not depend on the number of ranks.
+    A rank draws what it holds; the weights do not depend on the number of ranks (model/parallel.py).
     """
     for name, parameter in model.named_parameters():
+        local = parameter.to_local() if isinstance(parameter, DTensor) else parameter
         if parameter.dim() == 1:
-            parameter.fill_(1.0)
-            continue
-        digest = hashlib.sha256(f"init/{seed}/{name}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-        full = torch.empty(parameter.shape, dtype=torch.float32).normal_(0.0, std, generator=generator)
-        if isinstance(parameter, DTensor):
-            placed = distribute_tensor(
-                full.to(parameter.device), parameter.device_mesh, parameter.placements, src_data_rank=None
-            )
-            parameter.to_local().copy_(placed.to_local())
+            local.fill_(1.0)
         else:
-            parameter.copy_(full)
+            draw(local, f"init/{seed}/{name}", parameter.shape, *box(parameter), std)
     for module in model.modules():
         if isinstance(module, Dots1RotaryEmbedding):
             fresh = Dots1RotaryEmbedding(module.config)

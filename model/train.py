@@ -14,8 +14,9 @@ changes one for a run.
       summary.json                losses, unigram entropy of the tokens trained on, seconds
       export/                     model/export.py
 
-More than one rank: each layer's parameters are sharded over all ranks (FSDP2), gradients reduced in FP32, experts included. A
-step is the same batch for any number of ranks; its loss is the mean over its targets, whatever the micro-batches.
+More than one rank: each layer's parameters are sharded over all ranks (FSDP2), gradients reduced in FP32; experts too, or shared
+among `train.expert_parallel` ranks, to which tokens travel (model/parallel.py). A step is the same batch for any number of ranks;
+its loss is the mean over its targets, whatever the micro-batches.
 """
 
 from __future__ import annotations
@@ -39,8 +40,6 @@ import transformers
 import yaml
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
 
 from model import checkpoint, evaluate, metrics
 from model.calculator import training_flops
@@ -49,6 +48,7 @@ from model.data import Batch, StreamError, loader, merge
 from model.export import export
 from model.metrics import EXPERTS_EVERY, Progress, Spikes, Writer
 from model.moe import IGNORE, Balance, Trained, build, initialise, worst_violation
+from model.parallel import AdamW, clip, shard
 from model.shards import ShardError, Shards, open_shards
 
 MAX_LEFT_OUT = 10
@@ -93,9 +93,7 @@ def prepare(config: RunConfig, place: Place) -> Trained:
     if t.activation_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     if place.world > 1:
-        for layer in model.model.layers:
-            fully_shard(layer)
-        fully_shard(model)
+        shard(model, place.device, place.world, t.expert_parallel)
     model.to_empty(device=place.device)
     initialise(model, t.seed, config.model.initializer_range)
     model.train()
@@ -113,7 +111,7 @@ def kind_of(name: str) -> Kind:
     return "experts" if ".mlp.experts." in name else "others"
 
 
-def optimizer_for(model: nn.Module, config: RunConfig) -> tuple[torch.optim.AdamW, list[float]]:
+def optimizer_for(model: nn.Module, config: RunConfig) -> tuple[AdamW, list[float]]:
     """AdamW; matrices decay (embedding, head and routers too), norms do not.
 
     :returns: the optimizer, and the factor of the learning rate of each of its groups.
@@ -124,7 +122,7 @@ def optimizer_for(model: nn.Module, config: RunConfig) -> tuple[torch.optim.Adam
         decay = o.weight_decay if parameter.dim() > 1 else 0.0
         found.setdefault((decay, o.rates.get(kind_of(name), 1.0)), []).append(parameter)
     groups = [{"params": parameters, "weight_decay": decay} for (decay, _), parameters in found.items()]
-    return torch.optim.AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True), [factor for _, factor in found]
+    return AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True), [factor for _, factor in found]
 
 
 class Trainer:
@@ -173,6 +171,11 @@ class Trainer:
 
     def _check(self) -> None:
         t = self.config.train
+        if self.place.world % t.expert_parallel:
+            raise TrainError(f"{self.place.world} ranks are no multiple of train.expert_parallel {t.expert_parallel}")
+        experts = self.config.model.n_routed_experts
+        if experts % t.expert_parallel:
+            raise TrainError(f"{experts} experts are no multiple of train.expert_parallel {t.expert_parallel}")
         unit = self.place.world * t.micro_batch
         for batch in t.batches:
             if batch.sequences % unit:
@@ -277,8 +280,7 @@ class Trainer:
             (total * (world / max(1, targets))).backward()
             part += float(total.detach())
         loss = self.sum(part)[0] / max(1, targets)
-        norm_of = torch.nn.utils.clip_grad_norm_(self.model.parameters(), t.optimizer.clip)
-        norm = float(norm_of.full_tensor() if isinstance(norm_of, DTensor) else norm_of)
+        norm = clip(self.model.parameters(), t.optimizer.clip)
         load, sequence_loss = self.balance.take()
         spike = self.spikes.add(loss)
         finite = bool(np.isfinite(loss) and np.isfinite(norm))
