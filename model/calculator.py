@@ -2,6 +2,7 @@
 
     python -m model.calculator                                      # configs/model/dots.llm1.yaml: the 11.2T recipe
     python -m model.calculator --config configs/model/tiny.yaml
+    python -m model.calculator --ranks 256 --expert-parallel 8      # and what each of 256 devices holds, gathers and exchanges
 
 FLOPs: a product of (m, k) and (k, n) is 2mkn; training is three times the forward pass; attention is counted over the places that
 a token sees, half a sequence on average; the embedding is a look-up and costs none; recomputation is not counted.
@@ -80,6 +81,72 @@ def hunyuan_flops(active: float, tokens: float) -> float:
 
 
 @dataclass(frozen=True)
+class Devices:
+    """What training asks of each device, in bytes; activations are not counted.
+
+    :ivar state: its share of weights, gradients and two moments in FP32.
+    :ivar root: embedding and head, gathered in FP32 from the first layer of forward to the last of backward.
+    :ivar layer: one layer of experts, gathered in FP32 while it computes; its gradients take as much once more.
+    :ivar alone: `layer` without expert parallelism.
+    :ivar exchanged: rows of one token in one layer that leave the device on the way to the experts, in bf16, if experts are
+        chosen evenly; as much comes back, and backward again both ways.
+    """
+
+    state: float
+    root: int
+    layer: int
+    alone: int
+    exchanged: float
+
+
+def devices(m: ModelOptions, ranks: int, expert_parallel: int) -> Devices:
+    """What a device holds, when so many train a model together.
+
+    :raises ConfigError: the numbers do not divide one another.
+    """
+    if ranks < 1 or expert_parallel < 1:
+        raise ConfigError(f"expected 1 rank or more, found {ranks} ranks, {expert_parallel} of them sharing experts")
+    for what, number in (("ranks", ranks), ("experts", m.n_routed_experts)):
+        if number % expert_parallel:
+            raise ConfigError(f"{number} {what} are no multiple of expert_parallel {expert_parallel}")
+    p = parameters(m)
+    layer = parameters(m.model_copy(update={"num_hidden_layers": m.num_hidden_layers + 1})).total - p.total
+    elsewhere = (m.n_routed_experts - m.n_routed_experts // expert_parallel) * p.expert
+    return Devices(
+        state=16 * p.total / ranks,
+        root=4 * (p.embedding + p.head),
+        layer=4 * (layer - elsewhere),
+        alone=4 * layer,
+        exchanged=2 * m.num_experts_per_tok * m.hidden_size * (1 - 1 / expert_parallel),
+    )
+
+
+def devices_report(config: RunConfig, ranks: int, expert_parallel: int) -> str:
+    """The lines that `--ranks` adds."""
+    m, t = config.model, config.train
+    d = devices(m, ranks, expert_parallel)
+    ways = 6 if t.activation_checkpointing else 4  # there and back, forward, once more to recompute, and backward
+    tokens = t.micro_batch * t.sequence_length
+    # FSDP2 gathers a layer in forward and again in backward and sends its gradients.
+    rows = [
+        (d.state, f"weights, gradients, moments in FP32: a share of 1 / {ranks}"),
+        (d.root, "embedding and head, gathered through a step"),
+        (d.alone, "a layer of experts, gathered, without expert parallelism"),
+        (d.layer, f"  with {m.n_routed_experts // expert_parallel} of its {m.n_routed_experts} experts"),
+        (3 * d.alone * m.moe_layers, "gathered and reduced in a micro-batch, layers of experts, without"),
+        (3 * d.layer * m.moe_layers, "  with"),
+        (ways * d.exchanged * tokens * m.moe_layers, f"sent with {tokens:,} tokens to other ranks' experts and back"),
+    ]
+    return "\n".join(
+        [
+            f"{ranks:,} devices, {expert_parallel} share the experts; activations are not counted",
+            *(f"{size / 2**30:>14,.2f} GiB  {what}" for size, what in rows),
+            f"{d.exchanged:>14,.0f} B    of one token in one layer, in bf16, one way; {ways} ways",
+        ]
+    )
+
+
+@dataclass(frozen=True)
 class Segment:
     """Part of a run with one stage and one batch."""
 
@@ -142,9 +209,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value, as in model.train"
     )
+    parser.add_argument("--ranks", type=int, metavar="N", help="tell what each of N devices holds and exchanges")
+    parser.add_argument(
+        "--expert-parallel",
+        type=int,
+        metavar="P",
+        help="ranks that share the experts of a layer; train.expert_parallel",
+    )
     options = parser.parse_args(arguments)
     try:
-        print(report(load(options.config, options.set)))
+        config = load(options.config, options.set)
+        shared = options.expert_parallel or config.train.expert_parallel
+        told = [] if options.ranks is None else [devices_report(config, options.ranks, shared)]
+        print("\n\n".join([report(config), *told]))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -104,7 +104,7 @@ class Experts(Dots1Experts):  # type: ignore[misc]
                 local, expert, [Shard(0)], run_check=False, shape=whole.shape, stride=whole.stride()
             )
             setattr(self, name, nn.Parameter(placed))
-        sharded = fully_shard(self, mesh=data, shard_placement_fn=placement(data.size()))
+        sharded = fully_shard(self, mesh=data, shard_placement_fn=placement(data.size(), rows_first=True))
         sharded.set_gradient_divide_factor(mesh.size())
         # Division is left to NCCL otherwise, which gloo cannot; with one rank FSDP2 divides by itself, with both twice.
         sharded.set_force_sum_reduction_for_comms(data.size() > 1)
@@ -160,17 +160,19 @@ def _local(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def placement(ranks: int) -> Callable[[nn.Parameter], Shard | None]:
-    """How FSDP2 cuts a parameter: experts whole if they can be dealt evenly, else by rows if those can; all else by rows.
+def placement(ranks: int, *, rows_first: bool = False) -> Callable[[nn.Parameter], Shard | None]:
+    """How FSDP2 cuts experts: into whole ones, or each by its rows, as can be dealt evenly; all else by rows.
 
-    With 128 experts on 256 ranks half of the ranks would hold two times their part.
+    128 experts on 256 ranks, dealt whole, would give half of the ranks twice their part. Experts that are shared among ranks
+    already are cut by rows first: cut twice by one dimension, their parts would not lie in the order of the ranks.
     """
 
     def of(parameter: nn.Parameter) -> Shard | None:
         if parameter.dim() != 3:
             return None
         experts, rows, _ = _local(parameter).shape
-        return Shard(1) if experts % ranks and rows % ranks == 0 else Shard(0)
+        possible = [dimension for dimension, n in ((0, experts), (1, rows)) if n % ranks == 0] or [0]
+        return Shard(possible[-1 if rows_first else 0])
 
     return of
 

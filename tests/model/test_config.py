@@ -183,8 +183,41 @@ def test_flops_by_hand() -> None:
     assert calculator.hunyuan_flops(52e9, 7e12) == pytest.approx(9.59 * 52e9 * 7e12 + 2.3e8 * 7e12)
 
 
+def test_memory_and_traffic_of_a_device_by_hand() -> None:
+    values: dict[str, Any] = {
+        **{"vocab_size": 10, "hidden_size": 8, "intermediate_size": 16, "moe_intermediate_size": 8, "eos_token_id": 0},
+        **{"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4},
+        **{"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
+    }
+    m = ModelOptions.model_validate(values)
+    base = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 2 * 4 + 2 * 8 + 4 * 8 + 192  # attention, norms, router, shared expert
+    total = 2 * 80 + 8 + (base - 4 * 8 - 192 + 384) + (base + 4 * 192)
+    found = calculator.devices(m, 8, 2)
+    assert found.state == 16 * total / 8
+    assert found.root == 4 * 2 * 80
+    assert found.alone == 4 * (base + 4 * 192)
+    assert found.layer == 4 * (base + 2 * 192)
+    assert found.exchanged == 2 * 8 * 2 / 2, "two rows of 8 in bf16, half of them to the other rank"
+    assert calculator.devices(m, 8, 1).exchanged == 0
+    # dots.llm1, 16 of 128 experts here: 16 x 3 x 4096 x 1408, attention 4 x 4096^2 + 2 x 128, two norms, router, two shared
+    m = preset("dots.llm1")
+    assert calculator.devices(m, 256, 8).layer == 4 * (18 * 3 * 4096 * 1408 + 4 * 4096**2 + 256 + 2 * 4096 + 128 * 4096)
+    assert calculator.devices(m, 256, 8).exchanged == 6 * 4096 * 2 * 7 / 8
+    with pytest.raises(ConfigError, match="12 ranks are no multiple of expert_parallel 8"):
+        calculator.devices(m, 12, 8)
+    with pytest.raises(ConfigError, match="128 experts are no multiple of expert_parallel 3"):
+        calculator.devices(m, 12, 3)
+
+
 def test_the_command_prints_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert calculator.main(["--config", str(next(p for p in CONFIGS if p.stem == "dots.llm1"))]) == 0
     assert "142,774,373,888" in capsys.readouterr().out
+    shared = ["--ranks", "256", "--expert-parallel"]
+    assert calculator.main([*shared, "8"]) == 0
+    page = capsys.readouterr().out
+    assert "43,008 B" in page
+    assert "1.41 GiB    with 16 of its 128 experts" in page
+    assert calculator.main([*shared, "3"]) == 2
+    assert "256 ranks are no multiple of expert_parallel 3" in capsys.readouterr().err
     assert calculator.main(["--config", "none.yaml"]) == 2
     assert "none.yaml: no such file" in capsys.readouterr().err
