@@ -2,10 +2,10 @@
 
 python benchmarks/expert_parallel.py [--steps 8]
 
-Two processes under torchrun, gloo, FP32, one thread each; made ids. With P = 1 each layer's experts are gathered on both ranks, with
-P = 2 each has half of them and tokens travel. Memory of one machine is no network, and a CPU computes too slowly for any to
-matter: this shows that both work and what they send, not what a GPU would gain. CPU time of both ranks beside wall time, which other
-work on the machine changes.
+Two processes under torchrun, gloo, FP32, one thread each; made ids. With P = 1 each layer's experts are gathered on both ranks,
+with P = 2 each has half of them and tokens travel. Memory of one machine is no network, and a CPU computes too slowly for any to
+matter: this shows that both work and what they send, not what GPUs would gain. CPU time of both ranks stands beside wall time,
+which other work on the machine changes.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def two_ranks(steps: int) -> dict[str, Any]:
             "fastest": round(min(t[0] for t in taken), 3),
             "cpu_seconds_a_step": round(statistics.median(t[1] for t in taken), 3),
             "loss": round(taken[-1][2], 5),
-            "gathered_and_reduced_megabytes": round(3 * d.layer * MODEL.moe_layers / 1e6, 1),
+            "gathered_and_reduced_megabytes": round(3 * d.moved * MODEL.moe_layers / 1e6, 1),
             "exchanged_megabytes": round(4 * 2 * d.exchanged * tokens * MODEL.moe_layers / 1e6, 1),  # FP32 here
         }
     parameters = calculator.parameters(MODEL).total

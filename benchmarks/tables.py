@@ -835,6 +835,30 @@ def model_speed(r: dict[str, Any]) -> str:
     )
 
 
+def expert_parallel(r: dict[str, Any]) -> str:
+    two, first = r["two_ranks"], r["first_weights"]
+    rows = [
+        [
+            way,
+            f"{row['seconds_a_step']:.2f} ({row['fastest']:.2f})",
+            f"{row['cpu_seconds_a_step']:.2f}",
+            f"{row['gathered_and_reduced_megabytes']:,.0f} MB",
+            f"{row['exchanged_megabytes']:,.0f} MB",
+            f"{row['loss']:.4f}",
+        ]
+        for way, row in two["ways"].items()
+    ]
+    text = (
+        f"\nTwo ranks, {two['parameters']:,} parameters, {two['tokens_of_a_rank']:,} tokens a rank and step, FP32; medians of "
+        f"{two['steps']} steps of each way, in turn.\n\n"
+        f"First weights, one rank's share of one layer's experts of dots.llm1 (256 ranks, P = 8): "
+        f"{first['cpu_seconds_of_a_layer']:.2f} CPU seconds for {first['values_held_of_a_layer']:,} of "
+        f"{first['values_of_the_layer']:,} values; there are {first['layers']} such layers.\n"
+    )
+    header = ["", "s a step (fastest)", "CPU s, both", "weights gathered, gradients reduced", "rows sent", "loss"]
+    return table(header, rows) + "\n" + text + taken_on(r, "expert_parallel").replace("; CPU time, one core", "")
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
@@ -859,6 +883,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
             model_data,
             grouped_gemm,
             model_speed,
+            expert_parallel,
         ),
     )
 }

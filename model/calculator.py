@@ -87,7 +87,7 @@ class Devices:
     :ivar state: its share of weights, gradients and two moments in FP32.
     :ivar root: embedding and head, gathered in FP32 from the first layer of forward to the last of backward.
     :ivar layer: one layer of experts, gathered in FP32 while it computes; its gradients take as much once more.
-    :ivar alone: `layer` without expert parallelism.
+    :ivar moved: the part of `layer` that other ranks hold shares of: it is gathered twice, and its gradients reduced.
     :ivar exchanged: rows of one token in one layer that leave the device on the way to the experts, in bf16, if experts are
         chosen evenly; as much comes back, and backward again both ways.
     """
@@ -95,7 +95,7 @@ class Devices:
     state: float
     root: int
     layer: int
-    alone: int
+    moved: int
     exchanged: float
 
 
@@ -111,12 +111,13 @@ def devices(m: ModelOptions, ranks: int, expert_parallel: int) -> Devices:
             raise ConfigError(f"{number} {what} are no multiple of expert_parallel {expert_parallel}")
     p = parameters(m)
     layer = parameters(m.model_copy(update={"num_hidden_layers": m.num_hidden_layers + 1})).total - p.total
-    elsewhere = (m.n_routed_experts - m.n_routed_experts // expert_parallel) * p.expert
+    base = layer - m.n_routed_experts * p.expert
+    here = m.n_routed_experts // expert_parallel * p.expert
     return Devices(
         state=16 * p.total / ranks,
         root=4 * (p.embedding + p.head),
-        layer=4 * (layer - elsewhere),
-        alone=4 * layer,
+        layer=4 * (base + here),
+        moved=4 * (base * (ranks > 1) + here * (ranks > expert_parallel)),
         exchanged=2 * m.num_experts_per_tok * m.hidden_size * (1 - 1 / expert_parallel),
     )
 
@@ -124,17 +125,17 @@ def devices(m: ModelOptions, ranks: int, expert_parallel: int) -> Devices:
 def devices_report(config: RunConfig, ranks: int, expert_parallel: int) -> str:
     """The lines that `--ranks` adds."""
     m, t = config.model, config.train
-    d = devices(m, ranks, expert_parallel)
+    d, without = devices(m, ranks, expert_parallel), devices(m, ranks, 1)
     ways = 6 if t.activation_checkpointing else 4  # there and back, forward, once more to recompute, and backward
     tokens = t.micro_batch * t.sequence_length
     # FSDP2 gathers a layer in forward and again in backward and sends its gradients.
     rows = [
         (d.state, f"weights, gradients, moments in FP32: a share of 1 / {ranks}"),
         (d.root, "embedding and head, gathered through a step"),
-        (d.alone, "a layer of experts, gathered, without expert parallelism"),
+        (without.layer, "a layer of experts, gathered, without expert parallelism"),
         (d.layer, f"  with {m.n_routed_experts // expert_parallel} of its {m.n_routed_experts} experts"),
-        (3 * d.alone * m.moe_layers, "gathered and reduced in a micro-batch, layers of experts, without"),
-        (3 * d.layer * m.moe_layers, "  with"),
+        (3 * without.moved * m.moe_layers, "gathered and reduced in a micro-batch, layers of experts, without"),
+        (3 * d.moved * m.moe_layers, "  with"),
         (ways * d.exchanged * tokens * m.moe_layers, f"sent with {tokens:,} tokens to other ranks' experts and back"),
     ]
     return "\n".join(
@@ -219,7 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load(options.config, options.set)
-        shared = options.expert_parallel or config.train.expert_parallel
+        given = options.expert_parallel
+        shared = config.train.expert_parallel if given is None else given
         told = [] if options.ranks is None else [devices_report(config, options.ranks, shared)]
         print("\n\n".join([report(config), *told]))
     except ConfigError as error:

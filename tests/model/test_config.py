@@ -195,8 +195,10 @@ def test_memory_and_traffic_of_a_device_by_hand() -> None:
     found = calculator.devices(m, 8, 2)
     assert found.state == 16 * total / 8
     assert found.root == 4 * 2 * 80
-    assert found.alone == 4 * (base + 4 * 192)
-    assert found.layer == 4 * (base + 2 * 192)
+    assert found.layer == found.moved == 4 * (base + 2 * 192)
+    assert calculator.devices(m, 8, 1).layer == 4 * (base + 4 * 192)
+    assert calculator.devices(m, 2, 2).moved == 4 * base, "each has its experts whole"
+    assert calculator.devices(m, 1, 1).moved == 0
     assert found.exchanged == 2 * 8 * 2 / 2, "two rows of 8 in bf16, half of them to the other rank"
     assert calculator.devices(m, 8, 1).exchanged == 0
     # dots.llm1, 16 of 128 experts here: 16 x 3 x 4096 x 1408, attention 4 x 4096^2 + 2 x 128, two norms, router, two shared
