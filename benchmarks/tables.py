@@ -850,7 +850,7 @@ def expert_parallel(r: dict[str, Any]) -> str:
     ]
     text = (
         f"\nTwo ranks, {two['parameters']:,} parameters, {two['tokens_of_a_rank']:,} tokens a rank and step, FP32; medians of "
-        f"{two['steps']} steps of each way, in turn.\n\n"
+        f"{two['steps']} steps of each way, in turn. What is gathered and sent is counted, not measured.\n\n"
         f"First weights, one rank's share of one layer's experts of dots.llm1 (256 ranks, P = 8): "
         f"{first['cpu_seconds_of_a_layer']:.2f} CPU seconds for {first['values_held_of_a_layer']:,} of "
         f"{first['values_of_the_layer']:,} values; there are {first['layers']} such layers.\n"

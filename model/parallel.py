@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -138,22 +137,20 @@ class Experts(Dots1Experts):  # type: ignore[misc]
         self, dtype: torch.dtype, rows: torch.Tensor, chosen: torch.Tensor, weights: torch.Tensor
     ) -> torch.Tensor:
         """The stock function of `train.experts` on the experts that are here."""
-        gate_up, down = (_local(w).to(dtype) for w in (self.gate_up_proj, self.down_proj))
-        held = SimpleNamespace(
-            num_experts=self.here,
-            gate_up_proj=gate_up,
-            down_proj=down,
-            act_fn=self.act_fn,
-            _apply_gate=self._apply_gate,
-        )
-        for name in (
-            *("has_gate", "has_bias", "has_post_expert_norm", "is_transposed", "is_concatenated"),
-            *("_is_expert_parallel", "config"),
-        ):
-            setattr(held, name, getattr(self, name))
+        held = _Held(self, *(_local(w).to(dtype) for w in (self.gate_up_proj, self.down_proj)))
         eager = cast(Any, Dots1Experts.forward).__wrapped__
         function = ALL_EXPERTS_FUNCTIONS.get_interface(cast(Any, self.config)._experts_implementation, eager)
         return cast(torch.Tensor, function(held, rows, chosen, weights))
+
+
+class _Held:
+    """What the stock functions take for the module: its settings, with the experts that are here."""
+
+    def __init__(self, module: Experts, gate_up: torch.Tensor, down: torch.Tensor) -> None:
+        self.module, self.num_experts, self.gate_up_proj, self.down_proj = module, module.here, gate_up, down
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.module, name)
 
 
 def _local(tensor: torch.Tensor) -> torch.Tensor:
