@@ -126,8 +126,8 @@ class Experts(Dots1Experts):  # type: ignore[misc]
         rows_RH = all_to_all(hidden_NH[order // choices].to(dtype), sent, received, self.group)
         expert_R = torch.arange(self.here, device=hidden_NH.device).repeat(ranks)
         expert_R = expert_R.repeat_interleave(received_PE.flatten(), output_size=sum(received))
-        rows_RH = self._compute(dtype, rows_RH, expert_R[:, None], rows_RH.new_ones(len(rows_RH), 1))
-        back = all_to_all(rows_RH, received, sent, self.group)
+        made_RH = self._compute(dtype, *_one_at_least(rows_RH, expert_R))[: len(rows_RH)]
+        back = all_to_all(made_RH, received, sent, self.group)
         place = torch.empty_like(order)
         place[order] = torch.arange(len(order), device=order.device)
         weighted = back[place].view(tokens, choices, hidden) * weights_NK[..., None]
@@ -141,6 +141,18 @@ class Experts(Dots1Experts):  # type: ignore[misc]
         eager = cast(Any, Dots1Experts.forward).__wrapped__
         function = ALL_EXPERTS_FUNCTIONS.get_interface(cast(Any, self.config)._experts_implementation, eager)
         return cast(torch.Tensor, function(held, rows, chosen, weights))
+
+
+def _one_at_least(rows_RH: torch.Tensor, expert_R: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A row of zeros for a rank that got none: without a product the way back would not be recorded, nor the weights have a
+    gradient, and the other ranks would wait for both in backward.
+
+    :returns: rows, experts `(R, 1)`, weights `(R, 1)` of 1.
+    """
+    if not len(rows_RH):
+        rows_RH = torch.cat([rows_RH, rows_RH.new_zeros(1, rows_RH.shape[1])])
+        expert_R = expert_R.new_zeros(1)
+    return rows_RH, expert_R[:, None], rows_RH.new_ones(len(rows_RH), 1)
 
 
 class _Held:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.model.launched import kill
 from tests.model.made_shards import EOD, documents, write_shards
 
 REASON = "needs the extra `model`: pip install 'corpusmill[model]'"
@@ -83,8 +83,14 @@ def together(ranks: int, cases: dict[str, dict[str, Any]], folder: Path, place: 
         listed.append({"folder": str(place / name), "config": config, "steps": 4} | case)
     (place / "cases.json").write_text(json.dumps(listed))
     command = torchrun(ranks, "tests.model.parallel_worker", str(place / "cases.json"))
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    with (place / "log.txt").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log)
+        try:
+            code = process.wait(400)
+        except subprocess.TimeoutExpired:  # ranks that wait for one another
+            kill(process)
+            raise
+    assert code == 0, (place / "log.txt").read_text()[-3000:]
 
 
 def alone(case: dict[str, Any], folder: Path, out: Path) -> tuple[Lines, dict[str, Any]]:
@@ -243,7 +249,7 @@ def test_killed_and_resumed_bit_for_bit_and_on_other_ranks(folder: Path, tmp_pat
     def start(name: str) -> subprocess.Popen[bytes]:
         (tmp_path / f"{name}.yaml").write_text(config(name, **SHARED).dump())
         command = torchrun(2, "model.train", "--config", str(tmp_path / f"{name}.yaml"))
-        return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True)
+        return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT)
 
     def exported(name: str) -> dict[str, Any]:
         return load_file(tmp_path / name / "export" / "model.safetensors")
@@ -270,8 +276,8 @@ def test_killed_and_resumed_bit_for_bit_and_on_other_ranks(folder: Path, tmp_pat
         assert process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
+    assert len(path.read_text().splitlines()) < len(lines("whole"))
     assert checkpoint.folders(tmp_path / "cut")
     assert not (tmp_path / "cut" / "export").exists()
     assert start("cut").wait(300) == 0

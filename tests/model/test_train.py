@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.model.launched import kill
 from tests.model.made_shards import EOD, documents, write_shards
 
 REASON = "needs the extra `model`: pip install 'corpusmill[model]'"
@@ -390,7 +391,7 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(finished: Trainer, folder: P
         config = configured(folder, tmp_path / name, activation_checkpointing=True, precision="fp32", **train)
         (tmp_path / f"{name}.yaml").write_text(config.dump())
         command = [*TWO, "--config", str(tmp_path / f"{name}.yaml")]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+        return subprocess.Popen(command, cwd=ROOT, env=environment)
 
     assert start("two").wait(300) == 0
     alone = trainer(configured(folder, tmp_path / "one", precision="fp32"))
@@ -411,8 +412,8 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(finished: Trainer, folder: P
         assert process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
+    assert len(metrics_lines(tmp_path / "cut")) < len(two)
     assert checkpoint.folders(tmp_path / "cut")
     assert start("cut").wait(300) == 0
     assert lines(tmp_path / "cut", "metrics") == lines(tmp_path / "two", "metrics")
