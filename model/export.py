@@ -1,6 +1,7 @@
 """A trained model in Hugging Face's format, for `transformers`, vLLM, SGLang and others.
 
-config.json, generation_config.json, model*.safetensors     one tensor an expert, as the published model has them
+config.json, generation_config.json, model*.safetensors     one tensor an expert, as the published model has them; with
+                                                            `cross_layer` fused, and of a type of our own (model/layers.py)
 tokenizer.json, tokenizer_config.json                       the shards' own
 """
 
@@ -12,20 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Dots1ForCausalLM, GenerationConfig
+from transformers import GenerationConfig
 
+from model import layers
 from model.config import ModelOptions
 from model.shards import Shards
 
 
 def export(state: dict[str, torch.Tensor], options: ModelOptions, shards: Shards, folder: Path) -> Path:
-    """Write a model that stock `Dots1ForCausalLM.from_pretrained` reads, in the precision of `state`.
+    """Write a model that stock `Dots1ForCausalLM.from_pretrained` reads, or with `cross_layer` `model.layers.load` alone, in
+    the precision of `state`.
 
     :param state: full tensors on the CPU by the stock model's names.
     :param folder: replaced, when the new one is whole.
     """
     with torch.device("meta"):
-        model = Dots1ForCausalLM(options.dots1())
+        model = layers.causal(options.dots1())
     model.load_state_dict(state, assign=True)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=options.eos_token_id, pad_token_id=options.eos_token_id
