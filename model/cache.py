@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 import torch
+from torch import nn
 
 from model.calculator import cache_bytes
 from model.config import PRESETS, ModelOptions
@@ -42,8 +44,8 @@ def measured(options: ModelOptions, prompt: int, new: int, dtype: torch.dtype = 
     """
     config = narrow(options).dots1()
     config._attn_implementation, config._experts_implementation = "sdpa", "eager"
-    model = causal(config).eval()
-    model.to(dtype)
+    model = cast(nn.Module, causal(config)).to(dtype)
+    model.train(False)
     ids = torch.arange(prompt)[None] % config.vocab_size
     out = model(ids, use_cache=True)
     for _ in range(new):
