@@ -415,7 +415,8 @@ def test_a_run_learns_and_says_what_was_recycled(finished: Trainer) -> None:
     rates = [g["lr"] for g in finished.optimizer.param_groups]
     assert finished.of_experts.count(True) == 1
     assert rates[finished.of_experts.index(True)] == pytest.approx(0.001 * 0.5 * found[-1]["expert_rate"], rel=1e-6)
-    assert {r for r, own in zip(rates, finished.of_experts, strict=True) if not own} == {pytest.approx(0.001, rel=1e-6)}
+    others = [r for r, own in zip(rates, finished.of_experts, strict=True) if not own]
+    assert others == pytest.approx([0.001] * len(others), rel=1e-6)
 
 
 def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: Path, tmp_path: Path) -> None:
@@ -545,7 +546,7 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(folder: Path, tmp_path: Path
         config = hunyuan(folder, tmp_path / name, precision="fp32", **train)
         (tmp_path / f"{name}.yaml").write_text(config.dump())
         command = [*TWO, "--config", str(tmp_path / f"{name}.yaml")]
-        subprocess.run(command, cwd=ROOT, env=environment, timeout=300, check=True)
+        subprocess.run(command, cwd=ROOT, env=environment, timeout=600, check=True)
 
     start("two")
     start("checkpointed", activation_checkpointing=True)
