@@ -338,6 +338,21 @@ def test_hunyuan_large_has_about_the_published_sizes() -> None:
     )
 
 
+@pytest.mark.parametrize("changed", [{}, {"cross_layer": 3}, {"cross_layer": 1, "num_key_value_heads": 4}])
+def test_flops_are_those_that_torch_counts(changed: dict[str, Any]) -> None:
+    """Forward: products of all weights that a token meets, and of attention over all places, which eager computes."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    m, length = options(**changed), 20
+    model = generating(small(**changed))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(batch(rows=1, length=length)["input_ids"], use_cache=False)
+    norms = sum(p.numel() for p in model.parameters() if p.dim() == 1)
+    multiplied = calculator.parameters(m).multiplied - norms
+    assert counter.get_total_flops() == 2 * length * multiplied + 4 * 3 * 4 * 8 * length * length
+    assert calculator.training_flops(m, length) == 3 * (2 * (multiplied + norms) + 4 * 3 * 4 * 8 * length / 2)
+
+
 @pytest.mark.parametrize("preset", ["tiny", "one-gpu", "dots.llm1"])
 def test_other_presets_are_stock(preset: str) -> None:
     from transformers import Dots1Config
