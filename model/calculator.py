@@ -51,12 +51,14 @@ def parameters(m: ModelOptions) -> Parameters:
     """Counts of a model's parameters; the router's biases are buffers."""
     table = m.vocab_size * m.hidden_size
     heads, kv = m.num_attention_heads * m.head_dim, m.num_key_value_heads * m.head_dim
-    attention = m.hidden_size * (2 * heads + 2 * kv) + 2 * m.head_dim
+    attention = m.hidden_size * 2 * heads + m.head_dim
+    keys_and_values = m.hidden_size * 2 * kv + m.head_dim
     norms = 2 * m.hidden_size
     dense = 3 * m.hidden_size * m.intermediate_size
     expert = 3 * m.hidden_size * m.moe_intermediate_size
     router = m.n_routed_experts * m.hidden_size
-    rest = 2 * table + m.hidden_size + m.num_hidden_layers * (attention + norms) + m.first_k_dense_replace * dense
+    rest = 2 * table + m.hidden_size + m.num_hidden_layers * (attention + norms) + m.kv_layers * keys_and_values
+    rest += m.first_k_dense_replace * dense
     shared = m.moe_layers * (router + m.n_shared_experts * expert)
     return Parameters(
         total=rest + shared + m.moe_layers * m.n_routed_experts * expert,
@@ -73,6 +75,14 @@ def training_flops(m: ModelOptions, sequence_length: int) -> float:
     seen = sequence_length / 2
     attention = 4 * m.num_hidden_layers * m.num_attention_heads * m.head_dim * seen
     return 3 * (2 * parameters(m).multiplied + attention)
+
+
+def cache_bytes(m: ModelOptions, places: int = 1, width: int = 2) -> int:
+    """Keys and values of a sequence in a cache.
+
+    :param width: bytes of a number; 2 in bf16.
+    """
+    return 2 * m.kv_layers * m.num_key_value_heads * m.head_dim * places * width
 
 
 def hunyuan_flops(active: float, tokens: float) -> float:
@@ -110,7 +120,9 @@ def devices(m: ModelOptions, ranks: int, expert_parallel: int) -> Devices:
         if number % expert_parallel:
             raise ConfigError(f"{number} {what} are no multiple of expert_parallel {expert_parallel}")
     p = parameters(m)
-    layer = parameters(m.model_copy(update={"num_hidden_layers": m.num_hidden_layers + 1})).total - p.total
+    before = m.cross_layer * m.num_hidden_layers  # the next layer makes keys and values
+    sizes = [parameters(m.model_copy(update={"num_hidden_layers": n})).total for n in (before, before + 1)]
+    layer = sizes[1] - sizes[0]
     base = layer - m.n_routed_experts * p.expert
     here = m.n_routed_experts // expert_parallel * p.expert
     return Devices(
@@ -176,6 +188,7 @@ def report(config: RunConfig) -> str:
     """The page that the command prints."""
     m, t = config.model, config.train
     p, per_token = parameters(m), training_flops(m, t.sequence_length)
+    whole = 2 * 2 * m.num_hidden_layers * m.num_attention_heads * m.head_dim
     simple, hunyuan = 6 * p.active * t.tokens, hunyuan_flops(p.active, t.tokens)
     lines = [
         f"parameters          {p.total:>18,}",
@@ -184,6 +197,7 @@ def report(config: RunConfig) -> str:
         f"experts             {p.experts:>18,}   of {p.expert:,}; {m.num_experts_per_tok} of {m.n_routed_experts} a layer",
         f"weights in bf16     {2 * p.total / 2**30:>18,.1f}   GiB",
         f"training state      {16 * p.total / 2**30:>18,.1f}   GiB: weights, gradients and two moments in FP32",
+        f"KV cache a token    {cache_bytes(m):>18,}   bytes in bf16; {cache_bytes(m) / whole:.1%} of all heads and layers",
         "",
         f"FLOPs a token       {per_token:>18.4g}   training, sequences of {t.sequence_length:,}",
         f"FLOPs of the run    {per_token * t.tokens:>18.4g}   {t.tokens:.4g} tokens",

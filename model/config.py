@@ -59,6 +59,15 @@ class ModelOptions(Options):
     rms_norm_eps: float = Field(1e-5, gt=0)
     initializer_range: float = Field(0.006, gt=0, description="standard deviation of all matrices (report, 2.4)")
     eos_token_id: int = Field(151_643, ge=0)
+    # Hunyuan-Large's (model/layers.py); off in dots.llm1
+    cross_layer: int = Field(
+        1, ge=1, description="layers in a row that have the keys and values of the first of them; 1: each its own"
+    )
+    capacity_factor: float | None = Field(
+        None,
+        ge=1,
+        description="in training an expert takes this x tokens / experts of a sequence, the rest goes to others; null: all",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -81,22 +90,43 @@ class ModelOptions(Options):
             raise ValueError(f"{self.first_k_dense_replace} dense layers of {self.num_hidden_layers}")
         if self.eos_token_id >= self.vocab_size:
             raise ValueError(f"eos_token_id {self.eos_token_id} is not among {self.vocab_size} ids")
+        if self.cross_layer > self.num_hidden_layers:
+            raise ValueError(f"cross_layer {self.cross_layer} of {self.num_hidden_layers} layers")
+        if self.capacity_factor is not None and self.num_experts_per_tok != 1:
+            raise ValueError(f"capacity_factor is for num_experts_per_tok 1, found {self.num_experts_per_tok}")
+        if self.capacity_factor is not None and self.norm_topk_prob:
+            raise ValueError(
+                "norm_topk_prob gives the one expert weight 1, which teaches a router nothing: false expected"
+            )
         return self
 
     @property
     def moe_layers(self) -> int:
         return self.num_hidden_layers - self.first_k_dense_replace
 
+    @property
+    def kv_layers(self) -> int:
+        """Layers that make keys and values, and have them in a cache."""
+        return -(-self.num_hidden_layers // self.cross_layer)
+
     def dots1(self) -> Dots1Config:
         """The configuration of transformers' model, every field said.
 
-        vLLM (to 0.23) and llama.cpp read `topk_method`, `scoring_func` and `moe_layer_freq`, which transformers does not.
+        vLLM (to 0.23) and llama.cpp read `topk_method`, `scoring_func` and `moe_layer_freq`, which transformers does not. With
+        `cross_layer` the type is our own: stock code would load such weights and invent what they lack.
         """
         from transformers import Dots1Config
 
-        fields = self.model_dump(exclude={"preset", "rope_theta"})
+        fields = self.model_dump(exclude={"preset", "rope_theta", "cross_layer", "capacity_factor"})
         read_elsewhere: dict[str, Any] = {"scoring_func": "sigmoid", "topk_method": "noaux_tc", "moe_layer_freq": 1}
-        return Dots1Config(
+        kind = Dots1Config
+        if self.capacity_factor is not None:
+            read_elsewhere["capacity_factor"] = self.capacity_factor
+        if self.cross_layer > 1:
+            from model.layers import CrossLayerConfig
+
+            kind, read_elsewhere["cross_layer"] = CrossLayerConfig, self.cross_layer
+        return kind(
             **fields,
             hidden_act="silu",
             n_group=1,
@@ -132,6 +162,22 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # The published model: the defaults above.
     "dots.llm1": {},
+    # `tiny` with Hunyuan-Large's features. Neither paper nor code give a capacity factor that was trained with.
+    "hunyuan-tiny": {
+        **{"vocab_size": 151_936, "hidden_size": 64, "intermediate_size": 256, "moe_intermediate_size": 64},
+        **{"num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 8},
+        **{"n_routed_experts": 16, "num_experts_per_tok": 1, "n_shared_experts": 1, "max_position_embeddings": 4096},
+        **{"first_k_dense_replace": 0, "norm_topk_prob": False, "routed_scaling_factor": 1.0},
+        **{"cross_layer": 2, "capacity_factor": 1.25, "initializer_range": 0.03},
+    },
+    # Hunyuan-Large's shape (arXiv:2411.02265, table 1); docs/model_layers.md says what of it is another there.
+    "hunyuan-large": {
+        **{"vocab_size": 129_024, "hidden_size": 6400, "intermediate_size": 18_304, "moe_intermediate_size": 18_304},
+        **{"num_hidden_layers": 64, "num_attention_heads": 80, "num_key_value_heads": 8, "head_dim": 80},
+        **{"n_routed_experts": 16, "num_experts_per_tok": 1, "n_shared_experts": 1, "max_position_embeddings": 32_768},
+        **{"first_k_dense_replace": 0, "norm_topk_prob": False, "routed_scaling_factor": 1.0, "rope_theta": 1e4},
+        **{"cross_layer": 2, "capacity_factor": 1.25, "eos_token_id": 0},
+    },
 }
 
 
@@ -173,6 +219,11 @@ class OptimizerOptions(Options):
     rates: dict[Kind, float] = Field(
         default_factory=dict,
         description="kind of parameters -> factor of the learning rate, else 1; Hunyuan-Large has 0.31 for experts",
+    )
+    expert_noise_tokens: float | None = Field(
+        None,
+        gt=0,
+        description="B_noise in tokens: the rate of routed experts is lowered once more by `expert_rate`; null: it is not",
     )
 
 
@@ -321,6 +372,24 @@ def learning_rate(stages: Sequence[Stage], tokens: float) -> float:
             return rate + (stage.rate - rate) * part
         begin, rate = stage.until_tokens, stage.rate
     return rate
+
+
+def expert_rate(batch_tokens: float, seen: float, noise_tokens: float) -> float:
+    """Rate of an expert that sees a part of the batch, as a factor of the rate of those that see all of it.
+
+    Adam's best rate for a batch of B is 2 e / (sqrt(N / B) + sqrt(B / N)) with e its highest, at B = N (Li et al.,
+    arXiv:2405.14578, which Hunyuan-Large, arXiv:2411.02265, 2.2.3, applies to the tokens of one expert). The factor goes
+    from sqrt(seen), for batches far below N, to 1 / sqrt(seen), far above.
+
+    :param batch_tokens: B, places of a step.
+    :param seen: share of them that one expert sees on average: chosen / experts.
+    :param noise_tokens: N, B_noise; a property of model and data, which nobody has measured here.
+    """
+
+    def best(tokens: float) -> float:
+        return 2 / (math.sqrt(noise_tokens / tokens) + math.sqrt(tokens / noise_tokens))
+
+    return best(batch_tokens * seen) / best(batch_tokens)
 
 
 def stage_name(stages: Sequence[Stage], tokens: float) -> str:

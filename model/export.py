@@ -3,7 +3,8 @@
     python -m model.export out/model/tiny --out out/model/tiny-vllm --engine vllm
     python -m model.export out/model/tiny/checkpoints/tokens-000000000065536 --out out/model/tiny-65536
 
-    config.json, generation_config.json, model*.safetensors     one tensor an expert, as the published model has them
+    config.json, generation_config.json, model*.safetensors     one tensor an expert, as the published model has them; with
+                                                                `cross_layer` fused, and of a type of our own (model/layers.py)
     tokenizer.json, tokenizer_config.json                       the shards' own
 
 What is exported: a folder in this format; a run's folder, for its `export/`, or its last checkpoint where that is later; or one
@@ -29,8 +30,9 @@ from safetensors.torch import save_file
 from torch.distributed.checkpoint import state_dict_loader
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from transformers import Dots1ForCausalLM, GenerationConfig
+from transformers import GenerationConfig
 
+from model import layers
 from model.config import ConfigError, ModelOptions, load
 from model.engines import (
     CONFIG,
@@ -54,13 +56,14 @@ ROUTER = (".mlp.gate.weight", ".mlp.gate.e_score_correction_bias")
 
 
 def export(state: dict[str, torch.Tensor], options: ModelOptions, shards: Shards, folder: Path) -> Path:
-    """Write a model that stock `Dots1ForCausalLM.from_pretrained` reads, in the precision of `state`.
+    """Write a model that stock `Dots1ForCausalLM.from_pretrained` reads, or with `cross_layer` `model.layers.load` alone, in
+    the precision of `state`.
 
     :param state: full tensors on the CPU by the stock model's names.
     :param folder: replaced, when the new one is whole.
     """
     with torch.device("meta"):
-        model = Dots1ForCausalLM(options.dots1())
+        model = layers.causal(options.dots1())
     model.load_state_dict(state, assign=True)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=options.eos_token_id, pad_token_id=options.eos_token_id

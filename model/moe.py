@@ -92,6 +92,7 @@ class Router(Dots1TopkRouter):
         self.loss = nn.Buffer(torch.zeros((), dtype=torch.float32), persistent=False)
         self.counting = False
         self.counted: torch.Tensor | None = None
+        self.keys: torch.Tensor | None = None  # of the sequences, for model/layers.py
         self.scale = 0.0
 
     def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -202,15 +203,21 @@ class Trained(Dots1ForCausalLM):  # type: ignore[no-untyped-call]
 
 
 def build(config: Dots1Config, *, attention: str, experts: str, head_tokens: int = 1024) -> Trained:
-    """The model on the meta device, with this module's routers and model/parallel.py's experts."""
-    config = Dots1Config.from_dict(config.to_dict())
+    """The model on the meta device, with this module's routers, or the routers and attention of model/layers.py.
+
+    The experts are model/parallel.py's.
+    """
+    from model import layers  # which builds on this module
+
+    config = type(config).from_dict(config.to_dict())
     config._attn_implementation = attention
     config._experts_implementation = experts
     with torch.device("meta"):
         model = Trained(config)
-        for layer in model.model.layers:
+        layers.share(model)
+        for number, layer in enumerate(model.model.layers):
             if isinstance(layer.mlp, Dots1MoE):
-                layer.mlp.gate = Router(config)
+                layer.mlp.gate = layers.router(config, number)
                 layer.mlp.experts = Experts(config)
     model.head_tokens = head_tokens
     return model
@@ -250,14 +257,15 @@ class Balance:
         self.layers = [i for i, _ in found]
         self.routers = [cast(Router, router) for _, router in found]
 
-    def begin(self, counted_BT: torch.Tensor, scale: float = 0.0) -> None:
+    def begin(self, counted_BT: torch.Tensor, scale: float = 0.0, keys_B: torch.Tensor | None = None) -> None:
         """Before a forward pass.
 
         :param counted_BT: False for padding.
         :param scale: gradient of the sequence-wise loss of one sequence: alpha over sequences of the step.
+        :param keys_B: `layers.keys`, for routers that recycle; None: they do not.
         """
         for router in self.routers:
-            router.counting, router.counted, router.scale = True, counted_BT, scale
+            router.counting, router.counted, router.scale, router.keys = True, counted_BT, scale, keys_B
 
     def end(self) -> None:
         """After a forward pass, before backward, which may run routers again."""
@@ -267,7 +275,7 @@ class Balance:
     def forget(self) -> None:
         """Leave balancing out of what follows (evaluation)."""
         for router in self.routers:
-            router.counting, router.counted = False, None
+            router.counting, router.counted, router.keys = False, None, None
 
     @torch.no_grad()
     def take(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -41,9 +41,9 @@ import yaml
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from model import checkpoint, evaluate, metrics
+from model import checkpoint, evaluate, layers, metrics
 from model.calculator import training_flops
-from model.config import ConfigError, Kind, RunConfig, batch_sequences, learning_rate, load, stage_name
+from model.config import ConfigError, Kind, RunConfig, batch_sequences, expert_rate, learning_rate, load, stage_name
 from model.data import Batch, StreamError, loader, merge
 from model.export import export
 from model.metrics import EXPERTS_EVERY, Progress, Spikes, Writer
@@ -117,12 +117,19 @@ def optimizer_for(model: nn.Module, config: RunConfig) -> tuple[AdamW, list[floa
     :returns: the optimizer, and the factor of the learning rate of each of its groups.
     """
     o = config.train.optimizer
-    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    found: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        decay = o.weight_decay if parameter.dim() > 1 else 0.0
-        found.setdefault((decay, o.rates.get(kind_of(name), 1.0)), []).append(parameter)
-    groups = [{"params": parameters, "weight_decay": decay} for (decay, _), parameters in found.items()]
-    return AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True), [factor for _, factor in found]
+        decay, kind = o.weight_decay if parameter.dim() > 1 else 0.0, kind_of(name)
+        apart = o.expert_noise_tokens is not None and kind == "experts"
+        found.setdefault((decay, o.rates.get(kind, 1.0), apart), []).append(parameter)
+    groups = [{"params": parameters, "weight_decay": decay} for (decay, _, _), parameters in found.items()]
+    return AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True), [factor for _, factor, _ in found]
+
+
+def of_experts(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[bool]:
+    """Which of the optimizer's groups begin with routed experts."""
+    experts = {id(p) for name, p in model.named_parameters() if kind_of(name) == "experts"}
+    return [id(group["params"][0]) in experts for group in optimizer.param_groups]
 
 
 class Trainer:
@@ -139,6 +146,7 @@ class Trainer:
         self.model = prepare(config, place)
         self.balance = Balance(self.model)
         self.optimizer, self.factors = optimizer_for(self.model, config)
+        self.of_experts = of_experts(self.model, self.optimizer)
         self.step, self.tokens, self.seconds, self.left_out = 0, 0, 0.0, 0
         self.counts = np.zeros(config.model.vocab_size, dtype=np.int64)
         t = config.train
@@ -186,7 +194,8 @@ class Trainer:
         saved = self.out / "config.yaml"
         if not saved.exists():
             return
-        old, new = yaml.safe_load(saved.read_text()), yaml.safe_load(self.config.dump())
+        written = RunConfig.model_validate(yaml.safe_load(saved.read_text()))  # older ones lack newer options
+        old, new = yaml.safe_load(written.dump()), yaml.safe_load(self.config.dump())
         for key in ("model", "train.seed", "train.sequence_length", "train.optimizer"):
             before, now = old, new
             for name in key.split("."):
@@ -269,11 +278,17 @@ class Trainer:
         own = sum(int((b["labels"][:, 1:] != IGNORE).sum()) for b in batches)
         targets = int(self.sum(own)[0])
         part = 0.0
-        for batch in batches:
+        first = self.tokens // t.sequence_length + self.place.rank
+        for number, batch in enumerate(batches):
             counted = ~((batch["labels"] == IGNORE) & (batch["input_ids"] == self.shards.eod_id))
             on_device = {k: v.to(self.place.device, non_blocking=True) for k, v in batch.items()}
+            keys = layers.keys(t.seed, first + (number * t.micro_batch + np.arange(t.micro_batch)) * world)
             # FSDP divides gradients by the number of ranks.
-            self.balance.begin(counted.to(self.place.device), t.balance.sequence_loss * world / sequences)
+            self.balance.begin(
+                counted.to(self.place.device),
+                t.balance.sequence_loss * world / sequences,
+                keys.to(self.place.device),
+            )
             with self.autocast():
                 total, _ = self.model(**on_device)
             self.balance.end()
@@ -285,9 +300,12 @@ class Trainer:
         spike = self.spikes.add(loss)
         finite = bool(np.isfinite(loss) and np.isfinite(norm))
         skipped = not finite or targets == 0 or (spike and t.spikes.skip)
+        seen = self.config.model.num_experts_per_tok / self.config.model.n_routed_experts
+        noise = t.optimizer.expert_noise_tokens
+        lowered = None if noise is None else expert_rate(sequences * t.sequence_length, seen, noise)
         if not skipped:
-            for group, factor in zip(self.optimizer.param_groups, self.factors, strict=True):
-                group["lr"] = rate * factor
+            for group, factor, experts in zip(self.optimizer.param_groups, self.factors, self.of_experts, strict=True):
+                group["lr"] = rate * factor * (lowered if experts and lowered is not None else 1.0)
             self.optimizer.step()
             self.balance.update(load, t.balance.bias_rate)
         self.optimizer.zero_grad(set_to_none=True)
@@ -312,6 +330,8 @@ class Trainer:
             "max_violation": float(violation.max()) if len(violation) else 0.0,
             "max_violation_mean": float(violation.mean()) if len(violation) else 0.0,
             "max_bias": float(bias.abs().max()) if bias.numel() else 0.0,
+            **layers.recycled(self.balance, load),
+            **({} if lowered is None else {"expert_rate": lowered}),
             "spike": spike,
             "skipped": skipped,
         }

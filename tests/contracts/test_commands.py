@@ -48,6 +48,7 @@ FILE = re.compile(r"<!-- file: (\S+) -->")
 
 NOT_RUN = {
     "make demo-model": "installs packages; scripts/demo_model.sh is what it runs",
+    "python -m model.train --config configs/model/hunyuan-tiny.yaml": "trains for minutes; a smaller one is trained by tests",
     "python -m model.train": "trains for minutes; run by scripts/demo_model.sh",
     "python -m model.metrics": "of runs that scripts/demo_model.sh makes, which ends with it",
     "python -m model.serve tiny.gguf": "needs llama.cpp; tests/model/test_llama_cpp.py",
