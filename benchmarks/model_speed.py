@@ -32,6 +32,7 @@ import machine
 import torch
 from torch import nn
 
+from model import train
 from model.calculator import parameters, training_flops
 from model.config import RunConfig, load
 from model.train import Place, Trainer
@@ -186,14 +187,14 @@ def breakdown(trainer: Trainer, steps: int) -> dict[str, float]:
     """Seconds of each part in so many steps; the trainer is watched from then on."""
     clock = Clock(trainer.place.device)
     settle = watch(trainer, clock)
-    clip = torch.nn.utils.clip_grad_norm_
+    clip = train.clip
 
     def clipped(*arguments: Any, **named: Any) -> Any:
         settle()
         with clock.within(CLIP):
             return clip(*arguments, **named)
 
-    torch.nn.utils.clip_grad_norm_ = clipped
+    train.clip = clipped
     try:
         with clock.within(REST):
             batches = trainer.steps()
@@ -202,7 +203,7 @@ def breakdown(trainer: Trainer, steps: int) -> dict[str, float]:
                     found = next(batches)
                 trainer.train_step(found)
     finally:
-        torch.nn.utils.clip_grad_norm_ = clip
+        train.clip = clip
     return clock.spent
 
 
