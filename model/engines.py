@@ -68,6 +68,11 @@ def config_for(engine: Engine, config: dict[str, Any]) -> dict[str, Any]:
     found = architecture(config)
     if found == GLM and engine != "llama.cpp":
         return config
+    if config.get("cross_layer", 1) > 1:
+        raise ExportError(
+            f"{CONFIG} has cross_layer {config['cross_layer']}: no engine has layers that share keys and values, "
+            "model.layers.load reads such a model"
+        )
     if found != DOTS:
         expected = DOTS if engine == "llama.cpp" else f"{DOTS} or {GLM}"
         raise ExportError(f"{CONFIG} is of {found}, {engine} needs {expected}; export from the run or its export/")

@@ -29,7 +29,7 @@ from torch.nn.functional import linear, silu  # noqa: E402
 from model import checkpoint  # noqa: E402
 from model import export as exporting  # noqa: E402
 from model.config import RunConfig  # noqa: E402
-from model.engines import ExportError, config_for, find, read_config  # noqa: E402
+from model.engines import ENGINES, ExportError, config_for, find, read_config  # noqa: E402
 from model.export import convert  # noqa: E402
 from tests.model.made_model import VOCABULARY, options, weights, write_model  # noqa: E402
 from tests.model.made_shards import EOD, documents, write_shards  # noqa: E402
@@ -350,3 +350,9 @@ def test_refusals(made: Path, shards: Path, tmp_path: Path, capsys: pytest.Captu
         config_for("sglang", {k: v for k, v in read_config(made).items() if k != "n_group"})
     with pytest.raises(ExportError, match="sliding_attention"):
         config_for("vllm", read_config(made) | {"layer_types": ["sliding_attention"]})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_engine_gets_a_model_that_shares_keys_and_values(engine: Any) -> None:
+    with pytest.raises(ExportError, match="cross_layer 2: no engine has layers that share keys and values"):
+        config_for(engine, {"architectures": ["CrossLayerForCausalLM"], "cross_layer": 2})
