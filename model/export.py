@@ -1,7 +1,7 @@
 """A trained model in Hugging Face's format, for `transformers`, vLLM, SGLang, llama.cpp.
 
     python -m model.export out/model/tiny --out out/model/tiny-vllm --engine vllm
-    python -m model.export out/model/tiny/checkpoints/tokens-000000000065536 --out out/model/tiny-65536
+    python -m model.export out/model/tiny/checkpoints/tokens-000000000393216 --out out/model/tiny-393216
 
     config.json, generation_config.json, model*.safetensors     one tensor an expert, as the published model has them; with
                                                                 `cross_layer` fused, and of a type of our own (model/layers.py)
