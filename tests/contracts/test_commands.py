@@ -50,6 +50,11 @@ NOT_RUN = {
     "make demo-model": "installs packages; scripts/demo_model.sh is what it runs",
     "python -m model.train --config configs/model/hunyuan-tiny.yaml": "trains for minutes; a smaller one is trained by tests",
     "python -m model.train": "trains for minutes; run by scripts/demo_model.sh",
+    "scripts/demo_posttrain.sh": "trains for minutes, on what scripts/demo_model.sh makes",
+    **dict.fromkeys(
+        ("python -m model.sft", "python -m model.rft", "python -m model.dpo", "python -m model.answer"),
+        "needs a trained model; run by scripts/demo_posttrain.sh",
+    ),
     "python -m model.metrics": "of runs that scripts/demo_model.sh makes, which ends with it",
     "python -m model.serve tiny.gguf": "needs llama.cpp; tests/model/test_llama_cpp.py",
     "python -m model.serve": "waits for requests; tests/model/test_serve.py starts it by this line",
