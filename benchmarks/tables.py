@@ -859,6 +859,16 @@ def expert_parallel(r: dict[str, Any]) -> str:
     return table(header, rows) + "\n" + text + taken_on(r, "expert_parallel").replace("; CPU time, one core", "")
 
 
+def ablation(r: dict[str, Any]) -> str:
+    from model.ablation_report import tables
+
+    machine, software = r["machine"], r["software"]
+    return (
+        f"{tables(r)}\n`python -m model.ablate --config configs/model/ablation.yaml`, {machine['processor']} "
+        f"({machine['cores']} cores), Python {software['python']}, torch {software['torch']}, commit {machine['commit'][:10]}.\n"
+    )
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
@@ -884,6 +894,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
             grouped_gemm,
             model_speed,
             expert_parallel,
+            ablation,
         ),
     )
 }
