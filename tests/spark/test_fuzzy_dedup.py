@@ -195,6 +195,7 @@ def test_alarms_tell_of_giant_clusters_and_of_domains_that_vanish(spark: Any, so
     assert calm["alarms"] == []
 
 
+@pytest.mark.long  # test_rule_stage.py has the same of the whole stage
 def test_a_then_b_equals_both_at_once_for_near_duplicates(spark: Any, source: str, tmp_path: Path) -> None:
     """New data needed all of the old ones again, in memory: datatrove#222, #235, Curator#723."""
     (tmp_path / "b").mkdir()

@@ -87,7 +87,9 @@ def dropped(output: Path) -> dict[str, str]:
     "parameters",
     [
         {},
-        {"spark": {"partitions": 7}, "run": {"unit_records": 7}, "driver_edges": 0},
+        pytest.param(
+            {"spark": {"partitions": 7}, "run": {"unit_records": 7}, "driver_edges": 0}, marks=pytest.mark.long
+        ),
         {"spark": {"partitions": 1}, "threshold": 0.5, "dimensions": 1024},
         {"cluster_documents": 20, "nearest": 20, "spark": {"partitions": 3}},
     ],
@@ -112,6 +114,7 @@ def test_equal_to_one_document_after_the_other(
     assert notes["clusters_of_vectors"] == (1 if "nearest" not in parameters else 12)
 
 
+@pytest.mark.long
 def test_few_clusters_lose_little(spark: Any, source: str, tmp_path: Path) -> None:
     """Two clusters of a dozen a document: what is found is right, and nearly all is found."""
     output = tmp_path / "out"
