@@ -1,7 +1,7 @@
 # Everything here sets itself up first (scripts/setup.sh: .venv, and a Java where none is found).
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-model test test-all check format bench wheel clean distclean
+.PHONY: help setup demo demo-model test test-model test-all check format bench wheel clean distclean
 
 ENV := . scripts/env.sh &&
 # Tests and demo stay on this machine: no need that its host name resolves.
@@ -26,6 +26,10 @@ demo-model: ## train the model tiny on the shards of make demo, on a CPU, into o
 test: setup ## the tests that CI runs
 	@$(ENV) python -m pytest -n $(WORKERS) --dist loadgroup -m "not long"
 
+test-model: ## those of model/ that need torch, which `make test` skips where it is not installed
+	@scripts/setup.sh model
+	@$(ENV) python -m pytest tests/model -m "not long"
+
 test-all: ## the long tests too
 	@scripts/setup.sh long
 	@$(ENV) python -m pytest
@@ -38,7 +42,7 @@ format: setup ## let ruff format and fix
 
 bench: ## the benchmarks; results in benchmarks/results
 	@scripts/setup.sh bench
-	@$(ENV) for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit; done
+	@$(ENV) for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; python "$$script" || exit; done
 
 wheel: setup ## dist/corpusmill-*.whl, and the same as dist/corpusmill.zip for spark-submit --py-files
 	@rm -rf dist

@@ -63,7 +63,7 @@ NOT_RUN = {
     "python llama.cpp/convert_hf_to_gguf.py": "needs llama.cpp's source; tests/model/test_llama_cpp.py",
     "python -m model.analyse": "of runs that scripts/demo_model.sh makes",
     "scripts/ablation_corpora.sh": "needs the pages of the extraction benchmarks",
-    "python benchmarks/peer_corpus.py": "needs those pages, and datatrove",
+    "python scripts/peer_corpus.py": "needs those pages, and datatrove",
     "python -m model.ablate": "trains for half an hour on corpora that those two make; a test runs it small",
     "make demo": "run once before the others, by scripts/demo.sh, or a finished one is copied",
     "make test": "the tests themselves",

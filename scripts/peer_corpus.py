@@ -1,6 +1,6 @@
 """A peer's corpus of the pages that scripts/ablation_corpora.sh takes: datatrove, in the order and with the filters of FineWeb.
 
-    python benchmarks/peer_corpus.py DATA [OUT]      OUT: out/ablation/corpora/datatrove.jsonl.gz
+    python scripts/peer_corpus.py DATA [OUT]      OUT: out/ablation/corpora/datatrove.jsonl.gz
 
 Trafilatura with precision favoured, fastText's language at 0.65, Gopher's repetition and quality filters, C4's without the rule
 of terminal punctuation, FineWeb's: datatrove's own steps with its own defaults. English alone, for which they are made. What
@@ -49,7 +49,7 @@ def pages(paths: list[Path]) -> Iterator[Document]:
                 if "html" not in (record.http_content_type or ""):
                     continue
                 body = record.reader.read()
-                html = bytes_to_str(body, record.http_charset or detect_encoding(body))
+                html = bytes_to_str(body, record.http_charset or detect_encoding(body) or "utf-8")
                 yield Document(text=html, id=record.record_id, metadata={"url": url})
 
 
