@@ -20,6 +20,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="?", default=ROOT / "out" / "ablation")
     options = parser.parse_args()
+    if not (options.out / "result.json").exists():  # it takes half an hour and pages that are not in the repository
+        print(f"nothing to keep: no result.json in {options.out}; docs/model_ablation.md has what makes one")
+        return
     save("ablation", json.loads((options.out / "result.json").read_text(encoding="utf-8")))
 
 
