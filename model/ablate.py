@@ -37,11 +37,11 @@ from typing import Any
 
 import numpy as np
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from model import ablation_report, corpora
-from model.config import ConfigError, ModelOptions, Options, number
+from model.config import ConfigError, ModelOptions, Options, load_as
 from model.corpora import Corpus, Counts, Document, Heldout, HeldoutSource, OverlapOptions
 from model.proxy import Recipe, Tokenised, nats, places, run_config, steps_of, train
 
@@ -143,30 +143,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> AblationConfig:
 
     :raises ConfigError: no such file, not a mapping, or values that the options do not take.
     """
-    try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected a mapping, found {type(data).__name__}")
-    for override in overrides:
-        key, sign, value = override.partition("=")
-        if not sign:
-            raise ConfigError(f"expected key=value, found {override!r}")
-        *parents, last = key.split(".")
-        place = data
-        for name in parents:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"{override}: {name} is no mapping")
-        place[last] = number(yaml.safe_load(value))
-    try:
-        return AblationConfig.model_validate(data)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ConfigError(f"{path}: " + "; ".join(lines)) from None
+    return load_as(AblationConfig, path, overrides)
 
 
 @dataclass(frozen=True)

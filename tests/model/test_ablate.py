@@ -240,7 +240,10 @@ def simulated(
     return a, a + (effect + of_site + of_seed + noise) * sizes, sizes, [f"s{c}" for c in cluster]
 
 
-@pytest.mark.parametrize(("seeds", "seed_sd", "site_sd"), [(3, 0.03, 0.01), (5, 0.01, 0.1), (5, 0.02, 0.1)])
+@pytest.mark.parametrize(
+    ("seeds", "seed_sd", "site_sd"),
+    [(3, 0.03, 0.01), *(pytest.param(5, sd, 0.1, marks=pytest.mark.long) for sd in (0.01, 0.02))],
+)
 def test_intervals_cover_what_they_claim(seeds: int, seed_sd: float, site_sd: float) -> None:
     rng = np.random.default_rng(0)
     hits = 0
@@ -484,6 +487,7 @@ def test_corpora_are_cleaned_and_a_corpus_without_a_language_is_left_out(folder:
     assert found.tokens["good"]["en"] == len(stored.ids)
 
 
+@pytest.mark.long
 def test_losses_are_those_of_each_token_after_what_precedes_it(folder: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason=NEEDS_TORCH)
     pytest.importorskip("transformers", reason=NEEDS_TORCH)
@@ -520,6 +524,7 @@ def test_losses_are_those_of_each_token_after_what_precedes_it(folder: Path, tmp
         assert found[d] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.long
 def test_a_damaged_corpus_is_found_worse_and_one_from_the_same_source_is_not(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
