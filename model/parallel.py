@@ -211,9 +211,11 @@ def by_mesh(parameters: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
 class AdamW(torch.optim.AdamW):
     """torch's, a mesh at a time. The groups, and with them a checkpoint, are the same for any number of ranks."""
 
+    param_groups: list[dict[str, Any]]
+
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        groups = self.param_groups
+        groups: list[dict[str, Any]] = self.param_groups
         self.param_groups = [group | {"params": some} for group in groups for some in by_mesh(group["params"])]
         try:
             return super().step(closure)
@@ -239,7 +241,8 @@ def clip(parameters: Iterable[torch.Tensor], limit: float) -> float:
 def box(parameter: torch.Tensor) -> tuple[Sequence[int], Sequence[int]]:
     """What this rank holds of a parameter: size and first element, by dimension."""
     if isinstance(parameter, DTensor):
-        return compute_local_shape_and_global_offset(parameter.shape, parameter.device_mesh, parameter.placements)
+        found = compute_local_shape_and_global_offset(parameter.shape, parameter.device_mesh, parameter.placements)
+        return cast("tuple[Sequence[int], Sequence[int]]", found)
     return parameter.shape, [0] * parameter.dim()
 
 
