@@ -2,12 +2,14 @@
 
     python benchmarks/peer_corpus.py DATA [OUT]      OUT: out/ablation/corpora/datatrove.jsonl.gz
 
-Trafilatura with precision favoured, fastText's language at 0.65, Gopher's repetition and quality filters, C4's without the rule of
-terminal punctuation, FineWeb's: datatrove's own steps with its own defaults. English alone, for which they are made. What differs from
-FineWeb: pages are read by FastWARC and the language told by the file lid.176.ftz (datatrove would fetch lid.176.bin); 60 seconds for
-a page's extraction instead of one, so that a busy machine loses none; no URL lists, no MinHash, no masking of addresses.
+Trafilatura with precision favoured, fastText's language at 0.65, Gopher's repetition and quality filters, C4's without the rule
+of terminal punctuation, FineWeb's: datatrove's own steps with its own defaults. English alone, for which they are made. What
+differs from FineWeb: pages are read by FastWARC and the language told by the file lid.176.ftz (datatrove would fetch a larger
+one); 60 seconds for a page's extraction instead of one, so that a busy machine loses none; no URL lists, no MinHash, no
+masking of addresses.
 
-Needs `pip install datatrove spacy`. Writes one JSON object a line: text, id, metadata with url and language; prints what each step left.
+Needs `pip install datatrove spacy`. Writes one JSON object a line: text, id, metadata with url and language; prints what each
+step left.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ def main() -> None:
     options = parser.parse_args()
     paths = [options.data / "html" / f"{name}.warc.gz" for name in ("wcxb-dev", "zh-blogs")]
     # Not all files there are whole, on purpose; those of the stages' reader that FastWARC reads to the end.
-    paths += sorted(p for p in (options.data / "warc").rglob("*.warc*") if not p.name.startswith(("clipped", "example-")))
+    paths += sorted(
+        p for p in (options.data / "warc").rglob("*.warc*") if not p.name.startswith(("clipped", "example-"))
+    )
     began, counts = time.perf_counter(), dict[str, int]()
     stream = counted(pages(paths), counts, "pages")
     steps = {

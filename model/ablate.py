@@ -3,9 +3,10 @@
     python -m model.ablate --config configs/model/ablation.yaml
     python -m model.ablate --config configs/model/ablation.yaml --set 'seeds=[0,1]' --set out=out/ablation/two
 
-Bits per byte of the held-out text, by language, and the differences between corpora with intervals (model/intervals.py). A corpus is
-any folder of Parquet or JSONL with text, language and address: what a stage of the pipeline leaves, or another system's output.
-From each corpus the documents of held-out sites, and those that share long runs with held-out text, are dropped and counted.
+Bits per byte of the held-out text, by language, and the differences between corpora with intervals (model/intervals.py). A corpus
+is any folder of Parquet or JSONL with text, language and address: what a stage of the pipeline leaves, or another system's
+output. From each corpus the documents of held-out sites, and those that share long runs with held-out text, are dropped and
+counted.
 
     out/ablation/
       config.yaml                the options
@@ -14,7 +15,8 @@ From each corpus the documents of held-out sites, and those that share long runs
       runs/*.json                one trained model each: loss of each held-out document
       result.json, report.md, differences.svg
 
-Kill it: the same command trains only what is not in runs/ yet. A run made with other options, corpora or held-out text is refused.
+Kill it: the same command trains only what is not in runs/ yet. A run made with other options, corpora or held-out text is
+refused.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -178,7 +180,7 @@ class Data:
     vocabulary: int
     tokenizer: str
     heldout: list[Document]
-    digests: dict[str, str]
+    digests: dict[str, str]  # of the corpora; '' is the held-out text
     counts: dict[str, dict[str, Counts]]
     tokens: dict[str, dict[str, int]]
 
@@ -216,9 +218,8 @@ def read_data(config: AblationConfig) -> Data:
     for name, source in config.corpora.items():
         kept[name], counts[name] = heldout.clean(corpora.documents(source), config.languages)
         if not kept[name]:
-            raise ConfigError(
-                f"corpora.{name}: no document is left; {json.dumps({k: asdict(v) for k, v in counts[name].items()})}"
-            )
+            told = json.dumps({k: asdict(v) for k, v in counts[name].items()})
+            raise ConfigError(f"corpora.{name}: no document is left; {told}")
         for language, c in counts[name].items():
             say(
                 f"{name}, {language}: {c.kept:,} of {c.read:,} documents, {c.bytes:,} bytes; dropped {c.of_heldout_site:,} of "
@@ -340,7 +341,7 @@ class Job:
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Train a model and hold it to the text: in a process of its own, on one core."""
+    """Train a model and hold it to the text, on one core."""
     import torch
 
     torch.set_num_threads(1)
@@ -382,6 +383,18 @@ def jobs_of(config: AblationConfig, data: Data) -> list[Job]:
     ]
 
 
+def _each(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Jobs with what they gave, as they end."""
+    if processes == 1:
+        yield from ((job, run(job)) for job in jobs)
+        return
+    # Cores are shared out by processes; threads that wait by spinning would take them from one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(run, job): job for job in jobs}
+        yield from ((waiting[future], future.result()) for future in as_completed(waiting))
+
+
 def run_all(config: AblationConfig, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """The runs, trained or found.
 
@@ -401,19 +414,14 @@ def run_all(config: AblationConfig, jobs: Sequence[Job]) -> list[dict[str, Any]]
     todo = [job for job in jobs if job.name not in found]
     say(f"{len(jobs)} models, {len(found)} there already, {len(todo)} to train, {config.processes} at a time")
     began = time.perf_counter()
-    # Cores are shared out by processes; threads that wait by spinning would take them from one another.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with ProcessPoolExecutor(config.processes, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(run, job): job for job in todo}
-        for done, future in enumerate(as_completed(waiting), 1):
-            job, result = waiting[future], future.result()
-            _write(folder / f"{job.name}.json", json.dumps(result) + "\n")
-            found[job.name] = result
-            left = (time.perf_counter() - began) / done * (len(todo) - done) / 60
-            say(
-                f"{job.name}: training loss {result['training_loss']:.3f}, {result['seconds']:.0f} s; {done} of {len(todo)}, "
-                f"about {left:.0f} min left"
-            )
+    for done, (job, result) in enumerate(_each(todo, config.processes), 1):
+        _write(folder / f"{job.name}.json", json.dumps(result) + "\n")
+        found[job.name] = result
+        left = (time.perf_counter() - began) / done * (len(todo) - done) / 60
+        say(
+            f"{job.name}: training loss {result['training_loss']:.3f}, {result['seconds']:.0f} s; {done} of {len(todo)}, "
+            f"about {left:.0f} min left"
+        )
     return [found[job.name] for job in jobs]
 
 

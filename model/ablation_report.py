@@ -146,9 +146,8 @@ def markdown(found: dict[str, Any]) -> str:
     """Tables of a result."""
     level = f"{found['level']:.0%}"
     out = ["# Corpora compared", ""]
-    out.append(
-        f"Bits per byte of held-out text, {len(found['seeds'])} seeds, models of {found['parameters'] or 0:,} parameters. Lower is better."
-    )
+    parameters = f"models of {found['parameters'] or 0:,} parameters"
+    out.append(f"Bits per byte of held-out text, {len(found['seeds'])} seeds, {parameters}. Lower is better.")
     held = [
         [language, f"{h['texts']:,}", f"{h['sites']:,}", f"{h['bytes']:,}"] for language, h in found["heldout"].items()
     ]
@@ -204,10 +203,8 @@ def markdown(found: dict[str, Any]) -> str:
                 ]
                 out += [_table([f"{group}: {language}, by kind", "texts", *pairs], rows), ""]
     out.append(
-        f"The intervals cover other seeds and other held-out sites like these, not other training pages, sizes or lengths; of twenty "
-        f"{level} intervals one misses by chance."
-        if found["level"] == 0.95
-        else "The intervals cover other seeds and other held-out sites like these, not other training pages, sizes or lengths."
+        "The intervals cover other seeds and other held-out sites like these, not other training pages, sizes or lengths. Of all "
+        f"{level} intervals of no difference, {1 - found['level']:.0%} show one by chance."
     )
     return "\n".join(out) + "\n"
 
@@ -224,8 +221,8 @@ def picture(found: dict[str, Any]) -> str:
                 lines.append((f"{group}: {language}" if group != language else language, None))
                 lines += [(f"{d['b']} - {d['a']}", d) for d in of["differences"]]
     shown = [d for _, d in lines if d is not None]
-    reach = max([1e-6, *(max(abs(d["low"]), abs(d["high"])) for d in shown)]) * 1.08
-    step = 10 ** math.floor(math.log10(reach))
+    reach: float = max([1e-6, *(max(abs(d["low"]), abs(d["high"])) for d in shown)]) * 1.08
+    step: float = 10.0 ** math.floor(math.log10(reach))
     step = next(s for s in (step / 5, step / 2, step, 2 * step) if reach / s <= 5)
     height = ROW * (len(lines) + 2)
 
@@ -256,8 +253,6 @@ def picture(found: dict[str, Any]) -> str:
         )
         out += [f'<circle cx="{x(v):.1f}" cy="{y}" r="2" fill="#222" opacity="0.45"/>' for v in d["by_seed"]]
         out.append(f'<circle cx="{x(d["estimate"]):.1f}" cy="{y}" r="5" fill="{colour}"/>')
-    out.append(
-        f'<text x="{LEFT}" y="{height - 6}" fill="#555">bits per byte, difference with {found["level"]:.0%} interval; small: seeds; '
-        "left of 0 the first named is better</text></svg>"
-    )
+    caption = f"bits per byte, difference with {found['level']:.0%} interval; small: seeds; left of 0 the first named is better"
+    out.append(f'<text x="{LEFT}" y="{height - 6}" fill="#555">{caption}</text></svg>')
     return "\n".join(out) + "\n"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import gzip
 import hashlib
-import io
 import json
 import unicodedata
 import urllib.parse
@@ -17,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -158,13 +157,8 @@ def _rows(path: Path, source: Source, kind: str | None) -> Iterator[dict[str, An
             for batch in file.iter_batches(columns=sorted(wanted)):
                 yield from batch.to_pylist()
         return
-    with path.open("rb") as raw:
-        stream: Any = raw
-        if path.name.endswith(".gz"):
-            stream = gzip.GzipFile(fileobj=raw)
-        elif path.name.endswith(".zst"):
-            stream = zstandard.ZstdDecompressor().stream_reader(raw)
-        for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), 1):
+    with _text(path) as lines:
+        for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
             except ValueError as error:
@@ -172,6 +166,14 @@ def _rows(path: Path, source: Source, kind: str | None) -> Iterator[dict[str, An
             if not isinstance(row, dict):
                 raise ConfigError(f"{path}:{number}: expected an object, found {type(row).__name__}")
             yield row
+
+
+def _text(path: Path) -> IO[str]:
+    if path.name.endswith(".gz"):
+        return gzip.open(path, "rt", encoding="utf-8")
+    if path.name.endswith(".zst"):
+        return cast("IO[str]", zstandard.open(path, "rt", encoding="utf-8"))
+    return path.open(encoding="utf-8")
 
 
 def runs(text: str, characters: int) -> npt.NDArray[np.uint64]:

@@ -1,14 +1,15 @@
 """Difference of two corpora in bits per byte of held-out text, with an interval.
 
-What is compared is paired twice: models of one seed begin with the same weights, and all models read the same documents. Two things
-could have come out otherwise, the seeds and the sites that were held out:
+What is compared is paired twice: models of one seed begin with the same weights, and all models are held to the same documents.
+Two things could have come out otherwise, the seeds and the sites that were held out:
 
 - **sites**: pages of a site resemble one another, so whole sites are drawn with replacement (cluster bootstrap), each draw
   giving the ratio of its bits and bytes;
 - **seeds** are few, three to five, and a bootstrap over so few is too narrow (of five it takes 4/5 of the variance): to each draw
   comes the seeds' standard error times a number from Student's t with seeds - 1 degrees of freedom.
 
-The interval is of the sum. A test holds its coverage to what it claims. It says nothing of other training pages, sizes or lengths.
+The interval is of the sum. A test holds its coverage to what it claims. It says nothing of other training pages, sizes or
+lengths of training.
 
 Shapes: S seeds, D documents, C sites.
 """

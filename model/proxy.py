@@ -1,6 +1,7 @@
 """One small model: the same number of places of any corpus, then the loss of each held-out document.
 
-Documents are laid one after the other, each after an end-of-document token, and cut at each sequence; a document sees itself alone.
+Documents are laid one after the other, each after an end-of-document token, and cut at each sequence; a document sees itself
+alone.
 A corpus that is used up begins again in another order. The order is a hash of (seed, round, text), so that models of one
 seed have documents that two corpora share in the same order.
 

@@ -23,7 +23,9 @@ from model.config import (
     stage_name,
 )
 
-CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs" / "model").glob("*.yaml"))
+CONFIGS = sorted(
+    p for p in (Path(__file__).resolve().parents[2] / "configs" / "model").glob("*.yaml") if p.stem in PRESETS
+)
 
 
 def preset(name: str) -> ModelOptions:
