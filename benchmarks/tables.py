@@ -784,6 +784,16 @@ def model_data(r: dict[str, Any]) -> str:
     return table(["way", "Mtok/CPU s"], speed) + "\n\n" + table(header, kinds) + "\n" + text + taken_on(r, "model_data")
 
 
+def ablation(r: dict[str, Any]) -> str:
+    from model.ablation_report import tables
+
+    machine, software = r["machine"], r["software"]
+    return (
+        f"{tables(r)}\n`python -m model.ablate --config configs/model/ablation.yaml`, {machine['processor']} "
+        f"({machine['cores']} cores), Python {software['python']}, torch {software['torch']}, commit {machine['commit'][:10]}.\n"
+    )
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     f.__name__: f
     for f in (
@@ -806,6 +816,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
             category,
             semantic_dedup,
             model_data,
+            ablation,
         ),
     )
 }

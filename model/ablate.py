@@ -351,11 +351,14 @@ def run(job: Job) -> dict[str, Any]:
     read = places(corpus, job.group.shares, steps * r.sequences, r.sequence_length, job.eod, job.seed, job.salt)
     config = run_config(job.model, r, steps, job.seed)
     model, found = train(config, read, lambda text: say(f"{job.name}: {text}"))
-    losses = nats(model, heldout, r.sequence_length, job.eod)
+    losses = nats(model, heldout, r.sequence_length, job.eod, job.group.shares)
     return {
         **{"key": job.key, "group": job.group.name, "corpus": job.corpus, "seed": job.seed, "rounds": read.rounds},
         **found,
-        **{"parameters": sum(p.numel() for p in model.parameters()), "nats": losses.tolist()},
+        **{
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "nats": [None if np.isnan(x) else float(x) for x in losses],
+        },
     }
 
 

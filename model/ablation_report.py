@@ -143,9 +143,14 @@ def verdict(d: dict[str, Any]) -> str:
 
 
 def markdown(found: dict[str, Any]) -> str:
-    """Tables of a result."""
+    """The page of a result."""
+    return "# Corpora compared\n\n" + tables(found)
+
+
+def tables(found: dict[str, Any]) -> str:
+    """Tables of a result, without a heading."""
     level = f"{found['level']:.0%}"
-    out = ["# Corpora compared", ""]
+    out: list[str] = []
     parameters = f"models of {found['parameters'] or 0:,} parameters"
     out.append(f"Bits per byte of held-out text, {len(found['seeds'])} seeds, {parameters}. Lower is better.")
     held = [
@@ -163,7 +168,7 @@ def markdown(found: dict[str, Any]) -> str:
     header = ["corpus", "documents", "of held-out sites", "sharing text", "left", "bytes", "tokens"]
     out += [_table(header, rows), ""]
     for group, g in found["groups"].items():
-        out += [f"## {group}: {g['tokens']:,} tokens a model", ""]
+        out += [f"**{group}**: {g['tokens']:,} tokens a model.", ""]
         if g["left_out"]:
             out += [f"Without a document of these languages, so not in it: {', '.join(g['left_out'])}.", ""]
         for language, of in g["languages"].items():

@@ -11,7 +11,7 @@ Shapes: N sequences, T places, D documents.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -193,8 +193,15 @@ def train(config: RunConfig, read: Places, say: Callable[[str], None] = lambda _
     }
 
 
-def nats(model: Any, heldout: Tokenised, length: int, eod: int, rows: int = 16) -> npt.NDArray[np.float64]:
-    """Loss of each document, `(D,)`, all of its tokens counted.
+def nats(
+    model: Any,
+    heldout: Tokenised,
+    length: int,
+    eod: int,
+    languages: Collection[str] | None = None,
+    rows: int = 16,
+) -> npt.NDArray[np.float64]:
+    """Loss of each document, `(D,)`, all of its tokens counted; NaN for those of other languages than asked for.
 
     The first token follows an end-of-document token; a document longer than a sequence is cut, each piece beginning with the last
     token of the one before it, which is not counted twice. In FP32.
@@ -202,11 +209,13 @@ def nats(model: Any, heldout: Tokenised, length: int, eod: int, rows: int = 16) 
     import torch
 
     pieces = []
-    for d in range(len(heldout.digests)):
+    asked = [d for d, language in enumerate(heldout.languages) if languages is None or language in languages]
+    for d in asked:
         tokens = np.concatenate([[eod], heldout.ids[heldout.offsets[d] : heldout.offsets[d + 1]]]).astype(np.int64)
         pieces += [(d, tokens[b : b + length]) for b in range(0, len(tokens) - 1, length - 1)]
     pieces.sort(key=lambda piece: -len(piece[1]))
-    out = np.zeros(len(heldout.digests))
+    out = np.full(len(heldout.digests), np.nan)
+    out[asked] = 0.0
     model.train(False)
     with torch.no_grad():
         for begin in range(0, len(pieces), rows):

@@ -506,6 +506,7 @@ def test_losses_are_those_of_each_token_after_what_precedes_it(folder: Path, tmp
     assert (told["steps"], told["tokens"]) == (3, 3 * 4 * 32)
     assert told["targets"] == int((read.positions != 0).sum())
     found = nats(model, corpus, 32, eod, rows=3)
+    assert np.isnan(nats(model, corpus, 32, eod, ["zh"])).all()
     model.train(False)
     for d in range(3):
         tokens = [eod, *corpus.ids[corpus.offsets[d] : corpus.offsets[d + 1]].tolist()]

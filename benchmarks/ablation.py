@@ -1,0 +1,27 @@
+"""Keep what `python -m model.ablate` found: results/ablation.json, with machine and commit.
+
+    python benchmarks/ablation.py [out/ablation]
+
+To be run at the commit that the models were trained at. Docs: `python benchmarks/tables.py --write`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from machine import save
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, nargs="?", default=ROOT / "out" / "ablation")
+    options = parser.parse_args()
+    save("ablation", json.loads((options.out / "result.json").read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()
