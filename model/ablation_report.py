@@ -240,11 +240,11 @@ def picture(found: dict[str, Any]) -> str:
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
     ]
     for i in range(-int(reach / step), int(reach / step) + 1):
-        at, strong = x(i * step), i == 0
+        at, strong, label = x(i * step), i == 0, f"{i * step:+.3g}" if i else "0"
         out.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{ROW * 0.6:.0f}" y2="{height - 1.4 * ROW:.0f}" '
             f'stroke="{"#333" if strong else "#ddd"}"/>'
-            f'<text x="{at:.1f}" y="{height - 0.8 * ROW:.0f}" text-anchor="middle" fill="#555">{i * step:+.3g}</text>'
+            f'<text x="{at:.1f}" y="{height - 0.8 * ROW:.0f}" text-anchor="middle" fill="#555">{label}</text>'
         )
     for number, (label, d) in enumerate(lines):
         y = ROW * (number + 1)
