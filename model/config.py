@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -261,10 +261,23 @@ class RunConfig(Options):
 
     def dump(self) -> str:
         """YAML that `load` reads back."""
-        return yaml.safe_dump(json.loads(self.model_dump_json()), sort_keys=False, allow_unicode=True)
+        return dump(self)
+
+
+def dump(options: Options) -> str:
+    """YAML that `load_as` reads back."""
+    return yaml.safe_dump(json.loads(options.model_dump_json()), sort_keys=False, allow_unicode=True)
+
+
+Read = TypeVar("Read", bound=Options)
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """A training run; see `load_as`."""
+    return load_as(RunConfig, path, overrides)
+
+
+def load_as(kind: type[Read], path: str | Path, overrides: Sequence[str] = ()) -> Read:
     """Read a file, then `key=value` overrides; keys are dotted, values YAML.
 
     :raises ConfigError: no such file, not a mapping, or values that the options do not take.
@@ -291,7 +304,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
                 raise ConfigError(f"{override}: {name} is no mapping")
         place[last] = number(yaml.safe_load(value))
     try:
-        return RunConfig.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigError(f"{path}: " + "; ".join(lines)) from None

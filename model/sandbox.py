@@ -5,30 +5,29 @@
 
 What holds it, by what the kernel permits (`probe()` says; `Outcome.isolation` says of each run):
 
-| | `namespaces` | `process` |
-|---|---|---|
-| when | root, or unprivileged user namespaces | else |
-| network | none: a namespace without an interface that is up | **open** |
-| files | a root of its own: system files and Python read-only, /tmp of `disk_mb`; nothing else exists | **all that the user may read and write** |
-| processes | at most `processes`, own numbering; the last one ends with the first | at most `processes` more than the user has; killed at the end |
-| the parent | cannot be seen, nor signalled | **can be killed** unless started by root: then `error` |
+- `namespaces`, where the caller is root or unprivileged user namespaces are permitted. Network: none. Files: a root of its own
+  with system files and Python read-only, and a /tmp of `disk_mb`; nothing else exists. Processes: at most `processes`, with
+  numbers of their own; all end with the first. The caller cannot be seen, nor signalled.
+- `process`, else. Network and all files that the user may read or write are **open**. Processes: at most `processes` more than the
+  user has, killed at the end. Started by another user than root, the program can kill its supervisor: then `error`.
 
-Root becomes a user without a name for the candidate, since root is exempt from the limit on processes; where that user cannot start the
-interpreter, and there are no namespaces, the sandbox refuses.
+Root becomes a user without a name for the candidate, since root is exempt from the limit on processes; where that user cannot
+start the interpreter and there are no namespaces, the sandbox refuses.
 
-Both: no environment, `python -I -S`, CPU seconds, address space of each process, size of each file and of the output, open files,
-wall clock; then all that is left is killed.
+Both: no environment, `python -I -S`, CPU seconds and address space of each process, size of each file and of the output, open
+files, wall clock; then all that is left is killed.
 
-It is **not** a wall against an attacker: the kernel is shared, an error in it is a way out; memory is limited by process, not in sum
-(`memory_mb` x `processes` at most); CPU time of the machine is not shared fairly; timing and what the system files tell is not
-hidden. A program that is made to cheat its tests can: both run in one interpreter. For code of strangers, put the
-whole command in a container of its own, or under gVisor or a virtual machine.
+It is **not** a wall against an attacker. The kernel is shared: an error in it is a way out. Memory is limited by process, not in
+sum (`memory_mb` x `processes` at most); the machine's CPUs are not shared fairly; system files and timing are seen. A program
+that is made to cheat its tests can: both run in one interpreter. For code of strangers, put the whole command in a container
+of its own, or under gVisor or a virtual machine.
 
 Linux only. No torch here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import json
 import os
@@ -49,6 +48,9 @@ Status = Literal["passed", "failed", "timeout", "error", "memory"]
 """failed: a test did not hold; error: the program itself raised, ended early or was killed."""
 
 Isolation = Literal["namespaces", "process"]
+
+WALLS = True
+"""Whether namespaces are tried at all; a test of machines that have none switches this off."""
 
 
 class SandboxError(RuntimeError):
@@ -170,7 +172,7 @@ def _supervised(
         spec: dict[str, Any] = {
             "folder": folder,
             "probe": False,
-            "walls": options.isolation != "process",
+            "walls": WALLS and options.isolation != "process",
             "required": options.isolation == "required",
             "program": program,
             "tests": tests,
@@ -192,14 +194,11 @@ def _supervised(
             os.close(reports[1])
             os.close(words[1])
         try:
-            child.communicate(json.dumps(spec).encode(), timeout=options.seconds + 30)
-        except (subprocess.TimeoutExpired, BrokenPipeError):
-            pass
+            with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
+                child.communicate(json.dumps(spec).encode(), timeout=options.seconds + 30)
         finally:
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
             child.wait()
         lines = [json.loads(x) for x in _read(reports[0]).splitlines() if x.startswith(b"{")]
         said = _said(_read(words[0]).decode("utf-8", "replace"), token)

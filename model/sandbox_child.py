@@ -1,9 +1,10 @@
 """The inside of model/sandbox.py: run as `python -I -S -c SOURCE`, never imported there. Standard library alone.
 
-Three processes: the supervisor, which makes the walls and keeps the time; `first`, process 1 within the walls; the candidate, a fresh
-interpreter without rights. What the supervisor found goes to descriptor `report` as one JSON line.
+Three processes: the supervisor, which keeps the time; `first`, process 1 within the walls; the candidate, a fresh interpreter
+without rights. What the supervisor found goes to descriptor `report` as one JSON line.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -15,7 +16,9 @@ from typing import Any
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
-KEPT_FLAGS = 1 | 2 | 4 | 8 | 1024 | 2048  # of a mount that a user namespace may not take away; statvfs has them by the same numbers
+KEPT_FLAGS = (
+    1 | 2 | 4 | 8 | 1024 | 2048
+)  # of a mount that a user namespace may not take away; statvfs has them by the same numbers
 PDEATHSIG, NO_NEW_PRIVS, SUBREAPER = 1, 38, 36
 
 # What the candidate's interpreter runs. Tests and token come after the program has run: it does not find them in its source.
@@ -233,10 +236,8 @@ def end(own: int, patience: float) -> None:
         found = below(own)
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in found:
-                try:
+                with contextlib.suppress(OSError):
                     os.kill(pid, number)
-                except OSError:
-                    pass
         while True:
             try:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
