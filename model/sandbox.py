@@ -8,7 +8,7 @@ What holds it, by what the kernel permits (`probe()` says; `Outcome.isolation` s
 - `namespaces`, where the caller is root or unprivileged user namespaces are permitted. Network: none. Files: a root of its own
   with system files and Python read-only, and a /tmp of `disk_mb`; nothing else exists. Processes: at most `processes`, with
   numbers of their own; all end with the first. The caller cannot be seen, nor signalled.
-- `process`, else. Network and all files that the user may read or write are **open**. Processes: at most `processes` more than the
+- `process`, else. Network and all files of the user are **open**. Processes: at most `processes` more than the
   user has, killed at the end. Started by another user than root, the program can kill its supervisor: then `error`.
 
 Root becomes a user without a name for the candidate, since root is exempt from the limit on processes; where that user cannot
