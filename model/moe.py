@@ -164,6 +164,22 @@ class _Head(torch.autograd.Function):
         return (hidden * grad).to(hidden_type), head.mul_(grad).to(head_type), None, None, None, None
 
 
+def head_loss(
+    hidden_NH: torch.Tensor, head_VH: torch.Tensor, targets_N: torch.Tensor, chunk: int = 1024
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy of a head's logits, `chunk` places at a time, in autocast's precision.
+
+    :returns: sum of the losses, in nats, FP32; and each `(N,)`, 0 where the target is -100.
+    """
+    device = hidden_NH.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+    with torch.autocast(device, enabled=False):
+        return cast(
+            "tuple[torch.Tensor, torch.Tensor]",
+            _Head.apply(hidden_NH, head_VH, targets_N, chunk, dtype, torch.is_grad_enabled()),  # type: ignore[no-untyped-call]
+        )
+
+
 class Trained(Dots1ForCausalLM):  # type: ignore[no-untyped-call]
     """`Dots1ForCausalLM` whose forward gives the loss alone, without keeping the logits."""
 
@@ -182,17 +198,9 @@ class Trained(Dots1ForCausalLM):  # type: ignore[no-untyped-call]
         """
         hidden_BTH = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False).last_hidden_state
         targets_BT = F.pad(labels[:, 1:], (0, 1), value=IGNORE)
-        device = hidden_BTH.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
-        with torch.autocast(device, enabled=False):
-            total, losses_N = _Head.apply(  # type: ignore[no-untyped-call]
-                hidden_BTH.flatten(0, 1),
-                self.lm_head.weight,
-                targets_BT.flatten(),
-                self.head_tokens,
-                dtype,
-                torch.is_grad_enabled(),
-            )
+        total, losses_N = head_loss(
+            hidden_BTH.flatten(0, 1), self.lm_head.weight, targets_BT.flatten(), self.head_tokens
+        )
         losses_BT = F.pad(losses_N.view(labels.shape)[:, :-1], (1, 0))
         return total, losses_BT
 

@@ -40,7 +40,7 @@ from model.finetune import (
     start,
     tokenizer_of,
 )
-from model.moe import IGNORE
+from model.moe import IGNORE, head_loss
 
 
 class SftConfig(Options):
@@ -88,13 +88,21 @@ def prepare(
 
 
 class Trainer(SFTTrainer):  # type: ignore[misc]
-    """trl's, counting what is learned."""
+    """trl's, counting what is learned. On a CPU the head computes logits of answers alone, as trl does on GPUs."""
 
     metrics: Metrics
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
-        self.metrics.count(int((inputs["labels"][:, 1:] != IGNORE).sum()), inputs["input_ids"].numel())
-        return super().compute_loss(model, inputs, *rest, **more)  # type: ignore[no-untyped-call]
+        valid = inputs["labels"][:, 1:] != IGNORE
+        self.metrics.count(int(valid.sum()), inputs["input_ids"].numel())
+        if inputs["input_ids"].device.type != "cpu":
+            return super().compute_loss(model, inputs, *rest, **more)  # type: ignore[no-untyped-call]
+        hidden = model.model(input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], use_cache=False)
+        total, _ = head_loss(
+            hidden.last_hidden_state[:, :-1][valid], model.lm_head.weight, inputs["labels"][:, 1:][valid]
+        )
+        items = more.get("num_items_in_batch")
+        return total / (valid.sum().clamp(min=1) if items is None else items)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         super().log(logs, start_time)
