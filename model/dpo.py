@@ -17,10 +17,12 @@ A pair of which one side is longer than a sequence is left out, and counted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import json
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,14 @@ class Average(TrainerCallback):  # type: ignore[no-untyped-call]
         return {n: self.weights.get(n, t) for n, t in model.state_dict().items()}
 
 
+@contextlib.contextmanager
+def old_names() -> Iterator[None]:
+    """trl 1.16 asks transformers 5.24 for a property by the name that it had before."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
+
+
 class Trainer(DPOTrainer):  # type: ignore[misc]
     """trl's on ids that are made already."""
 
@@ -118,7 +128,12 @@ class Trainer(DPOTrainer):  # type: ignore[misc]
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
         self.metrics.count(int(inputs["completion_mask"].sum()), int(inputs["attention_mask"].sum()))
-        return super().compute_loss(model, inputs, *rest, **more)  # type: ignore[no-untyped-call]
+        with old_names():
+            return super().compute_loss(model, inputs, *rest, **more)  # type: ignore[no-untyped-call]
+
+    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
+        with old_names():
+            return super().compute_ref_log_probs(model, inputs)  # type: ignore[no-untyped-call]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         super().log(logs, start_time)

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import datasets
 import torch
 import transformers
 from pydantic import Field, model_validator
@@ -77,6 +78,7 @@ def start(folder: str | Path, options: FineTuneOptions) -> tuple[Dots1ForCausalL
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    datasets.disable_progress_bars()
     chat = Chat(folder)
     config = Path(folder) / "config.json"
     kind = json.loads(config.read_text()).get("model_type") if config.exists() else "no config.json"
@@ -97,6 +99,8 @@ def start(folder: str | Path, options: FineTuneOptions) -> tuple[Dots1ForCausalL
             f"sequences of {options.sequence_length}, the model has {model.config.max_position_embeddings} positions"
         )
     routers_in_fp32(model)
+    for its in (model.config, model.generation_config):  # as trl would, with a warning
+        its.eos_token_id, its.pad_token_id = chat.end, chat.eod
     return model, chat
 
 

@@ -143,10 +143,12 @@ def test_packed_as_if_alone(base: Path, data: Path, tmp_path: Path) -> None:
         assert (leaking - packed)[starts[1] :].abs().max() > 1e-2, "without the positions they see one another"
         learned = batch["labels"][0] != IGNORE
         loss = float(run.compute_loss(model, dict(batch)))
+        trl = float(super(sft.Trainer, run).compute_loss(model, dict(batch)))  # what a GPU computes
     expected = -sum(
         float(torch.log_softmax(packed[i - 1], 0)[batch["labels"][0, i]]) for i in learned.nonzero().flatten().tolist()
     )
     assert loss == pytest.approx(expected / int(learned.sum()), abs=1e-5)
+    assert trl == pytest.approx(loss, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
