@@ -49,6 +49,11 @@ FILE = re.compile(r"<!-- file: (\S+) -->")
 NOT_RUN = {
     "make demo-model": "installs packages; scripts/demo_model.sh is what it runs",
     "python -m model.train": "trains for minutes; run by scripts/demo_model.sh",
+    "scripts/demo_posttrain.sh": "trains for minutes, on what scripts/demo_model.sh makes",
+    **dict.fromkeys(
+        ("python -m model.sft", "python -m model.rft", "python -m model.dpo", "python -m model.answer"),
+        "needs a trained model; run by scripts/demo_posttrain.sh",
+    ),
     "python -m model.metrics": "of runs that scripts/demo_model.sh makes, which ends with it",
     "make demo": "run once before the others, by scripts/demo.sh, or a finished one is copied",
     "make test": "the tests themselves",
