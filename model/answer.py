@@ -74,7 +74,7 @@ def sample(
             ].tolist()
         for row in range(len(part)):
             mine = found[row * answers : (row + 1) * answers]
-            out.append([(chat.text(x), chat.end in x or chat.eod in x) for x in mine])
+            out.append([(chat.text(x), chat.ended(x)) for x in mine])
     model.train(was_training)
     return out
 

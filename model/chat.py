@@ -136,6 +136,10 @@ class Chat:
         text: str = self.special.decode(list(ids[:stop]), skip_special_tokens=False)
         return text
 
+    def ended(self, ids: Sequence[int]) -> bool:
+        """Whether what was sampled ended by itself: not cut off, and with no message begun inside it."""
+        return next((x for x in ids if x in (self.end, self.begin, self.eod)), self.begin) != self.begin
+
     def write(self, folder: Path) -> None:
         """The tokenizer with the template, into a model's folder; the end of a message is the end of a text."""
         (folder / "tokenizer.json").write_bytes((self.folder / "tokenizer.json").read_bytes())

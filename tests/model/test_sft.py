@@ -122,6 +122,10 @@ def test_marks_in_a_message_are_text(base: Path) -> None:
     assert encoded.ids.count(chat.end) == 2
     assert chat.eod not in encoded.ids
     assert chat.text([*chat.answer("no"), 5]) == "no"
+    assert chat.ended(chat.answer("no"))
+    assert chat.ended([110, chat.eod])
+    assert not chat.ended([110, 111])
+    assert not chat.ended([110, chat.begin, 111, chat.end])
 
 
 def test_packed_as_if_alone(base: Path, data: Path, tmp_path: Path) -> None:
