@@ -38,7 +38,7 @@ python -m model.rft --config configs/model/rft.yaml --set start="$out/sft/export
     --set "sample.prompts=[$out/exercises/prompts.jsonl]" --set "also=[$out/exercises/conversations.jsonl]" \
     --set sample.answers=4 --set sample.new_tokens=24 --set sample.batch=32 --set sample.chunk=128 --set keep.most=1 \
     --set keep.pairs=1 --set sandbox.isolation=best --set workers=2 \
-    "${tiny[@]}" --set train.epochs=4 --set train.rate=1e-3 --set train.final_rate=1e-4
+    "${tiny[@]}" --set train.epochs=2 --set train.rate=1e-3 --set train.final_rate=1e-4
 score rft "$out/rft/export"
 echo "== dpo"
 python -m model.dpo --config configs/model/dpo.yaml --set start="$out/rft/export" --set out="$out/dpo" \
