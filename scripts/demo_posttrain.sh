@@ -17,7 +17,7 @@ fi
 rm -rf "$out"
 mkdir -p "$out"
 SECONDS=0
-# The report's rates are for a model that can speak. This one has seen 200,000 tokens, and no chat marks at all.
+# The report's rates are for a model that can speak. This one has seen some 100,000s of tokens, and no chat marks.
 tiny=(--set train.sequence_length=256 --set train.batch=2 --set train.precision=fp32)
 
 score() { # name, model
