@@ -11,10 +11,13 @@ from the last of them.
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,25 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 
 PREFIX = "tokens-"
 STATE = "state.json"
+
+
+class InUse(RuntimeError):
+    """Another process trains into the folder."""
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep a run's folder for this process; the kernel lets go of it when the process ends, however it ends.
+
+    :raises InUse: another process has it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUse(f"another process trains into {out}; wait for it, stop it, or choose another out") from None
+        yield
 
 
 def folders(out: Path) -> list[Path]:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -360,8 +360,35 @@ def load_as(kind: type[Read], path: str | Path, overrides: Sequence[str] = ()) -
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ConfigError(f"{path}: " + "; ".join(lines)) from None
+        lines = [_told(kind, e) for e in error.errors()]
+        origin = f"{path} with {', '.join(overrides)}" if overrides else f"{path}"
+        raise ConfigError(f"{origin}: " + "; ".join(lines)) from None
+
+
+def _told(kind: type[BaseModel], error: Any) -> str:
+    """What is wrong with a value; of an unknown key, the known ones."""
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden" and (known := _keys(kind, error["loc"][:-1])):
+        return f"{place}: no such key; known are {', '.join(known)}"
+    return f"{place}: {error['msg']}" if place else str(error["msg"])
+
+
+def _keys(kind: type[BaseModel], place: Sequence[Any]) -> list[str]:
+    """Keys of the options at a place within others; none where that cannot be told."""
+    for name in place:
+        if isinstance(name, int):
+            continue
+        if name not in kind.model_fields:
+            return []
+        waiting, found = [kind.model_fields[name].annotation], None
+        while waiting and found is None:
+            one = waiting.pop(0)
+            found = one if isinstance(one, type) and issubclass(one, BaseModel) else None
+            waiting += get_args(one)
+        if found is None:
+            return []
+        kind = found
+    return list(kind.model_fields)
 
 
 def number(value: Any) -> Any:

@@ -47,6 +47,7 @@ from model.finetune import (
     save,
     start,
     tokenizer_of,
+    unfinished,
 )
 from model.sft import table
 
@@ -215,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load_as(DpoConfig, options.config, options.set)
+        unfinished(config.out)
         summary = run(config)
     except (ConfigError, ConversationError, ChatError, FineTuneError) as error:
         print(f"error: {error}", file=sys.stderr)

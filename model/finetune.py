@@ -39,6 +39,12 @@ class FineTuneError(RuntimeError):
     """The run cannot begin or go on: what was found, what was expected."""
 
 
+def unfinished(out: str) -> None:
+    """:raises FineTuneError: the folder holds a finished run, which a new one would replace."""
+    if (Path(out) / "summary.json").exists():
+        raise FineTuneError(f"{out} holds a finished run; choose another out, or remove it")
+
+
 class FineTuneOptions(Options):
     """How a model is fine-tuned. Rates and epochs are the report's; it does not give the rest."""
 

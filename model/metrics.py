@@ -208,8 +208,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, help="folders that model.train wrote")
     options = parser.parse_args(arguments)
     for run in options.runs:
-        if not read(run, "metrics"):
-            print(f"error: {run}: no metrics.jsonl; give folders that model.train wrote", file=sys.stderr)
+        lines = read(run, "metrics")
+        if not lines or "max_violation" not in lines[0]:
+            found = "its metrics.jsonl is of another command" if lines else "no metrics.jsonl"
+            print(f"error: {run}: {found}; give folders that model.train wrote", file=sys.stderr)
             return 2
     print(compare(options.runs))
     return 0

@@ -211,6 +211,8 @@ def free_port(host: str, port: int) -> int:
 
     :raises ServeError: it is in use, or the host is none of this machine.
     """
+    if not 0 <= port <= 65535:
+        raise ServeError(f"expected a port of 0 to 65535, found {port}")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as s:

@@ -39,6 +39,7 @@ from model.finetune import (
     save,
     start,
     tokenizer_of,
+    unfinished,
 )
 from model.moe import IGNORE, head_loss
 
@@ -182,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load_as(SftConfig, options.config, options.set)
+        unfinished(config.out)
         summary = run(config)
     except (ConfigError, ConversationError, ChatError, FineTuneError) as error:
         print(f"error: {error}", file=sys.stderr)

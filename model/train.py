@@ -189,7 +189,7 @@ class Trainer:
             if batch.sequences % unit:
                 raise TrainError(
                     f"a batch of {batch.sequences} sequences is no multiple of {self.place.world} ranks x "
-                    f"micro_batch {t.micro_batch}"
+                    f"micro_batch {t.micro_batch}; change train.micro_batch or train.batches"
                 )
         saved = self.out / "config.yaml"
         if not saved.exists():
@@ -384,15 +384,28 @@ class Trainer:
     def run(self) -> dict[str, Any]:
         """Train to the end, export, and say how it went.
 
-        :raises TrainError: the loss is no longer a number.
+        :raises TrainError: the loss is no longer a number, or another process trains into the folder.
         """
+        try:
+            with checkpoint.alone(self.out) if self.first else contextlib.nullcontext():
+                return self._run()
+        except checkpoint.InUse as error:
+            raise TrainError(str(error)) from None
+
+    def _run(self) -> dict[str, Any]:
         t = self.config.train
+        lines = self.out / "metrics.jsonl"
+        begun = lines.exists() and lines.stat().st_size > 0
         writer = Writer(self.out, self.step, tensorboard=t.tensorboard) if self.first else None
         progress = Progress(t.tokens, self.tokens, shown=self.first)
-        if self.first:
+        if self.first and self.step and self.tokens >= t.tokens:
+            progress.say(f"nothing to train: {self.out} has {self.tokens:,} tokens, {t.tokens:,.0f} are asked for")
+        elif self.first:
             (self.out / "config.yaml").write_text(self.config.dump(), encoding="utf-8")
             if self.step:
                 progress.say(f"going on after step {self.step:,}, {self.tokens:,} tokens")
+            elif begun:
+                progress.say("there is no checkpoint yet: from the beginning")
         began = self.step
         last = time.perf_counter()
         for batches in self.steps():
@@ -493,6 +506,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, TrainError, StreamError, ShardError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -430,7 +430,7 @@ def test_the_shipped_config_loads_and_comes_back() -> None:
         ("groups=[{name: en, tokens: 9000, shares: {zh: 1}}]", r"shares of \['zh'\], languages are"),
         ("groups=[{name: en, tokens: 9000, shares: {en: 0}}]", "shares must be above 0"),
         ("recipe.sequence_length=128", "sequences of 128, the model has 64 positions"),
-        ("recipe.epochs=1", "recipe.epochs: Extra inputs"),
+        ("recipe.epochs=1", "recipe.epochs: no such key; known are sequence_length, "),
         ("corpora.a/b={paths: [x]}", "'a/b' is no name for files"),
         ("seeds", "expected key=value, found 'seeds'"),
     ],

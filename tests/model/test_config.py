@@ -148,6 +148,15 @@ def test_batch_ramp() -> None:
 def test_unknown_keys_are_errors() -> None:
     with pytest.raises(ValidationError, match="extra"):
         ModelOptions.model_validate({"hiden_size": 64})
+    tiny = next(p for p in CONFIGS if p.stem == "tiny")
+    with pytest.raises(
+        ConfigError, match=r"tiny.yaml with train.tokenz=1: train.tokenz: no such key; known are seed, tok"
+    ):
+        load(tiny, ["train.tokenz=1"])
+    with pytest.raises(
+        ConfigError, match=r"train.stages.0.rte: no such key; known are name, until_tokens, rate, shape"
+    ):
+        load(tiny, ["train.stages=[{name: a, until_tokens: 1, rate: 1, rte: 2}]"])
 
 
 def test_recipe_of_the_report() -> None:

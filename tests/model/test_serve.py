@@ -198,6 +198,8 @@ def test_models_and_another_name(server: Server) -> None:
 def test_a_port_in_use(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     assert serve.main([str(server.folder), "--port", str(server.port)]) == 2
     assert f"cannot listen at 127.0.0.1:{server.port}: Address already in use" in capsys.readouterr().err
+    assert serve.main([str(server.folder), "--port", "99999"]) == 2
+    assert "expected a port of 0 to 65535, found 99999" in capsys.readouterr().err
 
 
 def test_sigterm_leaves_nothing(server: Server) -> None:

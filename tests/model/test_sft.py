@@ -363,7 +363,11 @@ def test_errors_are_one_line(base: Path, data: Path, tmp_path: Path, capsys: pyt
         return found
 
     assert "no such file" in told("start=nowhere")
-    assert "train.rat: Extra inputs" in told("train.rat=1")
+    done = tmp_path / "done"
+    done.mkdir()
+    (done / "summary.json").write_text("{}")
+    assert "done holds a finished run; choose another out, or remove it" in told(f"out={done}")
+    assert "train.rat: no such key; known are seed, epochs, " in told("train.rat=1")
     assert "batch 3 is no multiple of micro_batch 2" in told("train.batch=3", "train.micro_batch=2")
     assert "final_rate 1.0 is above rate" in told("train.final_rate=1.0")
     assert "sequences of 1024, the model has 512 positions" in told("train.sequence_length=1024")

@@ -314,6 +314,34 @@ def test_spikes_by_hand() -> None:
     assert s.history == [3.1, 2.9, 3.0, 3.2]
 
 
+def test_a_second_process_on_a_folder_stops(folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(RunConfig.model_validate(values(folder, tmp_path / "run")), Place(0, 1, torch.device("cpu")))
+    with (
+        checkpoint.alone(tmp_path / "run"),
+        pytest.raises(TrainError, match=r"another process trains into .*run; wait for it, stop it, or choose"),
+    ):
+        trainer.run()
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_a_finished_run_keeps_its_options(
+    finished: Trainer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished.out, tmp_path / "run")
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    shorter = values(folder, tmp_path / "run")
+    shorter["train"] |= {"tokens": 1536, "checkpoint_tokens": 512}
+    Trainer(RunConfig.model_validate(shorter), Place(0, 1, torch.device("cpu"))).run()
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+    assert "has 7,680 tokens, 1,536 are asked for" in capsys.readouterr().out
+
+
+def test_metrics_of_another_command_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    assert metrics.main([str(tmp_path)]) == 2
+    assert "its metrics.jsonl is of another command" in capsys.readouterr().err
+
+
 def test_refusals(finished: Trainer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(TrainError, match="no multiple of 1 ranks x micro_batch 3"):
         trainer(configured(folder, tmp_path / "a", micro_batch=3))
