@@ -596,6 +596,8 @@ def analyse(options: argparse.Namespace) -> None:
         "layers": model.layers,
         "by": {},
     }
+    for old in out.glob("load-*.svg"):  # load.json is replaced: pictures of another call would not be of it
+        old.unlink()
     for grouping, counted in zip(groupings, counts, strict=True):
         found = summarise(grouping, counted, tokens_D, options.permutations)
         result["by"][grouping.column] = as_json(model, found)

@@ -311,7 +311,7 @@ def prepare(options: argparse.Namespace, place: Path) -> Plan:
     template: Path | None = options.chat_template and options.chat_template.resolve()
     if template is not None and not template.is_file():
         raise ServeError(f"{template}: no such file; --chat-template wants a file of Jinja")
-    port = free_port(options.host, options.port)
+    port = options.port if options.dry_run and options.port else free_port(options.host, options.port)
     if engine == "llama.cpp":
         if model.suffix != ".gguf":
             raise ServeError(

@@ -21,6 +21,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+try:
+    import datatrove  # noqa: F401
+except ImportError:
+    raise SystemExit("error: datatrove is not installed: scripts/setup.sh bench") from None
 import fasttext
 from datatrove.data import Document
 from datatrove.pipeline.extractors import Trafilatura
