@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import http.client
 import importlib.util
 import json
@@ -256,6 +257,12 @@ def answers(plan: Plan) -> bool:
         connection.close()
 
 
+def end_with_parent() -> None:
+    """In a server before it starts: SIGTERM comes if this process is killed. Linux alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a server and all that it started, which are one process group."""
     with contextlib.suppress(ProcessLookupError):
@@ -281,6 +288,7 @@ def run(plan: Plan) -> int:
                 env=os.environ | OFFLINE,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which ends the server
+                preexec_fn=end_with_parent,
             )
             while process.poll() is None and not answers(plan):
                 time.sleep(0.2)

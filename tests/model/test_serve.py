@@ -217,6 +217,20 @@ def test_sigterm_leaves_nothing(server: Server) -> None:
 
 
 @pytest.mark.long
+def test_the_server_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "tiny")
+    found = start([sys.executable, "-m", "model.serve", str(folder)], folder, tmp_path)
+    children = [int(line.split()[0]) for line in group(found.process.pid)]
+    assert children
+    found.process.kill()
+    found.process.wait(10)
+    until = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() < until, "the engine's server still runs"
+        time.sleep(0.1)
+
+
+@pytest.mark.long
 def test_a_chat_template_of_the_models_own_and_a_name(tmp_path: Path) -> None:
     """A post-trained export; the name has a slash; Ctrl-C ends it."""
     folder = write_model(tmp_path / "chat")
