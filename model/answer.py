@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.answer", description="Greedy answers of an exported model, and how many are right."
     )
-    parser.add_argument("model", help="an export")
+    parser.add_argument("model", help="a run's folder, or an export")
     parser.add_argument("--prompts", required=True, help="JSON lines with messages and check")
     parser.add_argument("--out", help="write prompts with answers and verdicts here")
     parser.add_argument("--new-tokens", type=int, default=32, metavar="N", help="longest answer (default: 32)")
@@ -121,7 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         prompts = read(Prompt, [options.prompts])
         tune = FineTuneOptions(sequence_length=8, threads=options.threads)
-        model, chat = start(options.model, tune)
+        folder = Path(options.model)
+        inside = folder / "export"
+        model, chat = start(inside if inside.is_dir() else folder, tune)
         if torch.cuda.is_available():
             cast(torch.nn.Module, model).cuda()
         found = sample(model, chat, prompts, new_tokens=options.new_tokens, batch=options.batch)
