@@ -16,11 +16,9 @@ A pair of which one side is longer than a sequence is left out, and counted.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import json
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,16 +32,16 @@ from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.dpo_config import DPOConfig as TrlConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from model.chat import Chat, ChatError
-from model.config import ConfigError, Options, dump, load_as
+from model.chat import Chat
+from model.config import Options, dump
 from model.conversations import ConversationError, Preference, read
 from model.finetune import (
-    FineTuneError,
     FineTuneOptions,
     Metrics,
     arguments,
     biases,
     check_biases,
+    command,
     save,
     start,
     tokenizer_of,
@@ -207,25 +205,17 @@ def run(config: DpoConfig, *, quiet: bool = False) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m model.dpo",
-        description="Preference optimisation of a fine-tuned model, with an SFT term and an average.",
-    )
-    parser.add_argument("--config", required=True, help="YAML, such as configs/model/dpo.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value; YAML")
-    options = parser.parse_args(arguments)
-    try:
-        config = load_as(DpoConfig, options.config, options.set)
+    def told(config: DpoConfig) -> str:
         unfinished(config.out)
         summary = run(config)
-    except (ConfigError, ConversationError, ChatError, FineTuneError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(
-        f"{summary['steps']:,} steps, {summary['pairs']:,} pairs, {summary['seconds']:.0f} s: last tenth loss "
-        f"{summary['loss']:.4f}, chosen preferred {summary['preferred']:.1%}, margin {summary['margin']:.3f}; {config.out}/export"
-    )
-    return 0
+        return (
+            f"{summary['steps']:,} steps, {summary['pairs']:,} pairs, {summary['seconds']:.0f} s: last tenth loss "
+            f"{summary['loss']:.4f}, chosen preferred {summary['preferred']:.1%}, margin {summary['margin']:.3f}; "
+            f"{config.out}/export"
+        )
+
+    description = "Preference optimisation of a fine-tuned model, with an SFT term and an average."
+    return command(DpoConfig, told, "dpo", description, arguments)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,13 @@ A run that is killed begins again: its state is not saved. One process.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,12 +33,40 @@ from transformers import Dots1ForCausalLM, GenerationConfig, PreTrainedTokenizer
 from transformers.models.dots1.modeling_dots1 import Dots1MoE
 
 from model.chat import TEMPLATE, Chat, ChatError
-from model.config import Options
+from model.config import ConfigError, Options, Read, load_as
+from model.conversations import ConversationError
 from model.moe import Router
 
 
 class FineTuneError(RuntimeError):
     """The run cannot begin or go on: what was found, what was expected."""
+
+
+def command(
+    kind: type[Read],
+    run: Callable[[Read], str],
+    name: str,
+    description: str,
+    arguments: Sequence[str] | None,
+    *errors: type[Exception],
+) -> int:
+    """The command line that the three have in common: `--config`, `--set`, errors in a line with exit code 2.
+
+    :param kind: of the config.
+    :param run: trains, and says how it went in a line.
+    :param errors: what it raises for what cannot be used, beside those of this module and of the conversations.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m model.{name}", description=description)
+    parser.add_argument("--config", required=True, help=f"YAML, such as configs/model/{name}.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value; YAML")
+    options = parser.parse_args(arguments)
+    refused: tuple[type[Exception], ...] = (ConfigError, ConversationError, ChatError, FineTuneError, *errors)
+    try:
+        print(run(load_as(kind, options.config, options.set)))
+    except refused as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def unfinished(out: str) -> None:

@@ -19,10 +19,8 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -32,8 +30,7 @@ from pydantic import Field
 
 from model import sft
 from model.answer import by_source, judge, sample
-from model.chat import ChatError
-from model.config import ConfigError, Options, dump, load_as
+from model.config import Options, dump
 from model.conversations import (
     Conversation,
     ConversationError,
@@ -44,7 +41,7 @@ from model.conversations import (
     read,
     write,
 )
-from model.finetune import FineTuneError, FineTuneOptions, start
+from model.finetune import FineTuneError, FineTuneOptions, command, start
 from model.sandbox import SandboxError, SandboxOptions, describe
 from model.verify import Verdict
 
@@ -252,24 +249,15 @@ def acceptance(counts: dict[str, dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m model.rft",
-        description="Sample answers, keep those that a verifier finds right, fine-tune on them. Goes on after a kill.",
-    )
-    parser.add_argument("--config", required=True, help="YAML, such as configs/model/rft.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value; YAML")
-    options = parser.parse_args(arguments)
-    try:
-        config = load_as(RftConfig, options.config, options.set)
+    def told(config: RftConfig) -> str:
         summary = run(config)
-    except (ConfigError, ConversationError, ChatError, FineTuneError, SandboxError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(
-        f"{summary['steps']:,} steps, {summary['targets']:,} tokens learned: loss of the last tenth {summary['loss']:.4f} nats; "
-        f"{config.out}/export"
-    )
-    return 0
+        return (
+            f"{summary['steps']:,} steps, {summary['targets']:,} tokens learned: loss of the last tenth "
+            f"{summary['loss']:.4f} nats; {config.out}/export"
+        )
+
+    description = "Sample answers, keep those that a verifier finds right, fine-tune on them. Goes on after a kill."
+    return command(RftConfig, told, "rft", description, arguments, SandboxError)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ What is longer than a sequence is dropped, or cut (`data.long`), before trl sees
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -26,16 +24,16 @@ from transformers import PrinterCallback
 from trl.trainer.sft_config import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from model.chat import Chat, ChatError, Encoded
-from model.config import ConfigError, Options, dump, load_as
+from model.chat import Chat, Encoded
+from model.config import Options, dump
 from model.conversations import Conversation, ConversationError, ConversationOptions, read, upsampled
 from model.finetune import (
-    FineTuneError,
     FineTuneOptions,
     Metrics,
     arguments,
     biases,
     check_biases,
+    command,
     save,
     start,
     tokenizer_of,
@@ -175,24 +173,16 @@ def table(counts: dict[str, dict[str, int]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m model.sft", description="Supervised fine-tuning of an exported model on conversations."
-    )
-    parser.add_argument("--config", required=True, help="YAML, such as configs/model/sft.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value; YAML")
-    options = parser.parse_args(arguments)
-    try:
-        config = load_as(SftConfig, options.config, options.set)
+    def told(config: SftConfig) -> str:
         unfinished(config.out)
         summary = run(config)
-    except (ConfigError, ConversationError, ChatError, FineTuneError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(
-        f"{summary['steps']:,} steps, {summary['targets']:,} of {summary['tokens']:,} tokens learned, "
-        f"{summary['seconds']:.0f} s: loss of the last tenth {summary['loss']:.4f} nats; {config.out}/export"
-    )
-    return 0
+        return (
+            f"{summary['steps']:,} steps, {summary['targets']:,} of {summary['tokens']:,} tokens learned, "
+            f"{summary['seconds']:.0f} s: loss of the last tenth {summary['loss']:.4f} nats; {config.out}/export"
+        )
+
+    description = "Supervised fine-tuning of an exported model on conversations."
+    return command(SftConfig, told, "sft", description, arguments)
 
 
 if __name__ == "__main__":
