@@ -27,9 +27,10 @@ import trafilatura
 
 from classifiers.clutter.evaluate import JUDGED, by_kind, chosen_lines, cross_validated, line_quality, page_f1
 from classifiers.clutter.examples import Example, examples_of, load_pages
-from classifiers.clutter.model import FORMS, SCALE, Scores, load, sha256
 from classifiers.clutter.train import SEED
-from pipeline.extraction import extract
+from extraction import extract
+from extraction.line_model.model import FORMS, Scores, load, sha256
+from extraction.result import SCALE
 from pipeline.model_based.clutter import Clutter
 from pipeline.steps import bound
 

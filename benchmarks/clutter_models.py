@@ -20,14 +20,15 @@ import machine
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.clutter import convolution
 from classifiers.clutter.evaluate import JUDGED, page_f1
 from classifiers.clutter.examples import Example, examples_of, load_pages
-from classifiers.clutter.model import CONVOLUTION_SHARE, FLOOR, SCALE, Scores, best_cut, features
 from classifiers.clutter.pages import FOLDS
 from classifiers.clutter.train import SEED, fit_convolution, fit_trees, prepared
 from classifiers.metrics import auc
-from classifiers.trees import evaluate
+from extraction.line_model.convolution import predict
+from extraction.line_model.model import CONVOLUTION_SHARE, FLOOR, Scores, best_cut, features
+from extraction.line_model.trees import evaluate
+from extraction.result import SCALE
 
 Floats = npt.NDArray[np.float32]
 FORM = "dom"
@@ -70,7 +71,7 @@ def fold_scores(train: list[Example], test: list[Example]) -> dict[str, list[npt
         early = fit_trees(own, [e.labels for e in chosen], chosen, FORM, SEED)
         for i, e in enumerate(train):
             if e.fold("teacher") % TEACHERS == part:
-                soft = logistic(convolution.predict(teacher, columns[i], e.lengths))
+                soft = logistic(predict(teacher, columns[i], e.lengths))
                 taught[i] = ((e.labels + soft) / 2).astype(np.float32)
                 first[i] = logistic(evaluate(early, columns[i]))
     pupil = fit_trees(columns, taught, train, FORM, SEED, objective="cross_entropy")
@@ -86,7 +87,7 @@ def fold_scores(train: list[Example], test: list[Example]) -> dict[str, list[npt
                 out[name].append(np.zeros(0))
             continue
         x = features(e.found, linear, FORM)
-        by_trees, by_net = evaluate(trees, x), convolution.predict(net, x, e.lengths)
+        by_trees, by_net = evaluate(trees, x), predict(net, x, e.lengths)
         blend = by_trees + CONVOLUTION_SHARE * (by_net - by_trees)
         raw = (
             linear[-1].astype(np.float64),

@@ -21,7 +21,7 @@ from typing import Any
 import xxhash
 from machine import save
 
-from pipeline.domains import registered_domain
+from extraction.domains import registered_domain
 from pipeline.rule_based.decontamination import Decontaminate, index
 from pipeline.rule_based.pii import Pii
 from pipeline.schema import Document, Drop

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from machine import save
 
-from pipeline.funnel import funnel_lines, read_records
-from pipeline.steps import STAGES
+from pipeline.inspection.funnel import funnel_lines, read_records
+from pipeline.stage import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,7 +37,7 @@ def main() -> None:
         out = Path(arguments.out or scratch)
         walls = {}
         for i, stage in enumerate(STAGES):
-            source = [str(p) for p in _crawl_files(inputs)] if i == 0 else [str(out / STAGES[i - 1])]
+            source = [str(p) for p in _crawl_files(inputs)] if i == 0 else [str(out / str(STAGES[stage].before))]
             settings = [f"input.paths={json.dumps(source)}", f"output.path={out / stage}"]
             if i == 0:
                 settings.append(f"steps.extract_text.profile={arguments.profile}")

@@ -42,16 +42,16 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
-from pipeline.domains import registered_domain
-from pipeline.extraction import extract
-from pipeline.extraction.decode import decode
-from pipeline.extraction.engines import Page
-from pipeline.extraction.engines import trafilatura as engine
-from pipeline.extraction.engines.resiliparse import all_text, main_content
-from pipeline.extraction.prepare import prepare
-from pipeline.extraction.result import Line
-from pipeline.extraction.sandbox import Sandbox
-from pipeline.extraction.work import Job, extract_bytes
+from extraction import extract
+from extraction.decode import decode
+from extraction.domains import registered_domain
+from extraction.engines import Page
+from extraction.engines import trafilatura as engine
+from extraction.engines.resiliparse import all_text, main_content
+from extraction.prepare import prepare
+from extraction.result import Line
+from extraction.sandbox import Sandbox
+from extraction.work import Job, extract_bytes
 
 Floats = npt.NDArray[np.float64]
 Score = Callable[[str, str], float]

@@ -39,12 +39,12 @@ from pipeline import storage
 from pipeline.config import SparkConfig, parse
 from pipeline.executor import Unit
 from pipeline.outputs import InputFile, Manifest, PublishedFile, read_documents
+from pipeline.progress import Progress
 from pipeline.rule_based.fuzzy_dedup import FuzzyDedup
 from pipeline.rule_based.minhash import candidate_probability, jaccard
 from pipeline.schema import DOCUMENT, Document, to_table
 from pipeline.spark.forest import RANKS
 from pipeline.spark.fuzzy_dedup import _packed
-from pipeline.spark.progress import Progress
 from pipeline.spark.run import CrossContext, local_cpu_seconds
 from pipeline.spark.session import get_session
 from pipeline.spark.stages import run_stage

@@ -27,10 +27,10 @@ from selectolax.lexbor import LexborHTMLParser
 
 from classifiers.clutter.align import tokens
 from classifiers.clutter.metrics import multiset_f1
-from classifiers.clutter.model import load
 from classifiers.clutter.pages import read_html
-from pipeline.extraction import extract
-from pipeline.extraction.lines import scan, text_of
+from extraction import extract
+from extraction.line_model.model import load
+from extraction.lines import scan, text_of
 
 SKIPPED = frozenset(
     [
@@ -180,7 +180,7 @@ def fastest(call: Callable[[bytes], Any], pages: list[bytes]) -> float:
 
 def compile_seconds() -> dict[str, float]:
     """CPU seconds until the first page is extracted, in a fresh process: with an empty cache folder, and again."""
-    code = "import time; from pipeline.extraction import extract; extract(b'<p>x'); print(time.process_time())"
+    code = "import time; from extraction import extract; extract(b'<p>x'); print(time.process_time())"
     out = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first_on_a_machine", "first_in_a_process"):

@@ -20,7 +20,7 @@ from typing import Any
 
 import machine
 
-from pipeline.funnel import read_records
+from pipeline.inspection.funnel import read_records
 
 ROOT = Path(__file__).resolve().parent.parent
 

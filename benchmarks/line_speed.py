@@ -19,8 +19,8 @@ import numpy as np
 import trafilatura
 
 from classifiers.clutter.pages import read_bytes
-from pipeline.extraction import extract
-from pipeline.extraction.decode import decode
+from extraction import extract
+from extraction.decode import decode
 
 PASSES = 3
 

@@ -36,10 +36,10 @@ from datatrove.data import Document  # type: ignore[import-untyped]
 from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignature  # type: ignore[import-untyped]
 from datatrove.utils.typeshelper import Languages  # type: ignore[import-untyped]
 
+from extraction.text import identity_form
 from pipeline.rule_based import minhash
 from pipeline.rule_based.minhash import MinHasher, MinHashParams, candidate_probability, jaccard, sketch_similarity
 from pipeline.rule_based.minhash_text import identity_forms, segment, token_hashes
-from pipeline.text import identity_form
 
 T = TypeVar("T")
 Pairs = dict[tuple[int, int], float]

@@ -23,7 +23,7 @@ import machine
 import numpy as np
 import numpy.typing as npt
 
-from classifiers import agreement, base, evaluation
+from classifiers import agreement, evaluation, registry
 from classifiers.features import features_of
 from classifiers.labelled import WCXB_TYPES, LabelledPage, batch_of, load_pages
 from classifiers.metrics import accuracy, auc, interval, macro_f1
@@ -103,7 +103,7 @@ def cpu_of(call: Callable[[], object]) -> float:
 
 def speed(name: str, pages: Sequence[LabelledPage]) -> dict[str, float]:
     """Documents, and megabytes of text, a CPU second."""
-    model = base.load(name)
+    model = registry.load(name)
     batches = [batch_of(pages[i : i + ROWS]) for i in range(0, len(pages), ROWS)]
     seconds = cpu_of(lambda: [model.scores(batch) for batch in batches])
     size = sum(len(page.extraction.text.encode()) for page in pages)
@@ -132,7 +132,7 @@ def main() -> None:
     options = parser.parse_args()
     pages = load_pages(options.data)
     annotated = [page for page in pages if page.annotation]
-    speeds = {name: speed(name, annotated) for name in base.NAMES}
+    speeds = {name: speed(name, annotated) for name in registry.NAMES}
     reference = fasttext_speed(annotated)
     tell("speed measured")
     found = features_of(batch_of(pages))

@@ -26,9 +26,9 @@ from unittest.mock import patch
 import machine
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from pipeline import domains
+from extraction import domains
 from pipeline.preparation import readers_archive
-from pipeline.preparation.readers import InputOptions, read_records
+from pipeline.readers.inputs import InputOptions, read_records
 
 Counts = tuple[int, int]
 """Pages, and bytes of their bodies (of the blocks for fastwarc without HTTP)."""

@@ -26,8 +26,8 @@ from typing import Any
 import xxhash
 from machine import save
 
+from extraction.domains import registered_domain
 from pipeline.config import load
-from pipeline.domains import registered_domain
 from pipeline.rule_based.c4 import C4ShortLines, C4TerminalPunctuation
 from pipeline.rule_based.phrases_of import phrases_of
 from pipeline.rule_based.statistics import TextStatistics, forget

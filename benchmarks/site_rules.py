@@ -18,10 +18,10 @@ from typing import Any
 
 from machine import save
 
-from pipeline.domains import host_of
-from pipeline.extraction import extract
-from pipeline.extraction.prepare import TooLarge
-from pipeline.preparation.readers import InputOptions, read_records
+from extraction import extract
+from extraction.domains import host_of
+from extraction.prepare import TooLarge
+from pipeline.readers.inputs import InputOptions, read_records
 from pipeline.removal import suffixes
 from pipeline.rule_based.site_rules import SiteRulesStep, shipped_rules
 from pipeline.schema import Document, Drop

@@ -27,7 +27,7 @@ from urllib.parse import urljoin
 import machine
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from pipeline.domains import host_of
+from extraction.domains import host_of
 from pipeline.preparation.domain_set import KeySet
 from pipeline.preparation.lists import main as lists
 from pipeline.preparation.url_filter import UrlFilter

@@ -1,35 +1,21 @@
-"""What all page classifiers have in common: a typed batch in, probabilities out.
+"""Types of the page classifiers: a batch of pages in, probabilities out. `classifiers.registry.load` gives the models.
 
-    model = load("web_type")                     # the shipped model
-    model = load("quality", "path/to/folder")    # one of your own: `classifiers.<name>.train`, or a Hugging Face checkpoint
-    model.labels                                 # ("article", "documentation", ...)
-    model.predict_proba(["some text", ...])      # float32 (n, classes), rows sum to 1
-    model.predict_proba(Batch(texts=..., urls=..., ...))
-
-Two backends: `classifiers.small` (hashed linear scores and boosted trees, on a CPU) and `classifiers.huggingface` (any sequence
-classifier). A row's probabilities depend on that row alone, whatever else is in the batch.
+A row's probabilities depend on that row alone, whatever else is in the batch.
 """
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-import functools
 import hashlib
-import importlib.resources
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-SCALE = 65535
-"""Stored scores are whole numbers of 16 bits, `round(SCALE * probability)`: a threshold can change without scoring again."""
-
-NAMES = ("web_type", "quality", "safety", "category")
-"""The page classifiers that ship. The line model (`classifiers.clutter`) scores lines, not pages."""
+from extraction.result import SCALE
 
 DEVICE = "CORPUSMILL_DEVICE"
 """Environment variable that names the device of Hugging Face models, such as `cuda:0`; stages set it from Spark's
@@ -99,50 +85,6 @@ class Classifier(abc.ABC):
     def scores(self, pages: Batch | Sequence[str]) -> npt.NDArray[np.uint16]:
         """Probabilities as they are stored, uint16 (n, classes)."""
         return np.rint(self.predict_proba(pages).astype(np.float64) * SCALE).astype(np.uint16)
-
-
-def load(name: str, path: str | None = None) -> Classifier:
-    """The shipped model of that name, or the one in folder `path`: `small.safetensors`, `lexicon.json`,
-    `words.safetensors`, or a Hugging Face checkpoint (a folder with `config.json`, or a hub name). Kept in memory: once a
-    process.
-
-    :raises ValueError: if there is no such model, or it was trained on other features than this code computes.
-    """
-    return _load(name, path)
-
-
-@functools.lru_cache(maxsize=8)
-def _load(name: str, path: str | None) -> Classifier:
-    if path is None:
-        if name not in NAMES:
-            raise ValueError(f"no classifier {name!r}; there are: {', '.join(NAMES)}")
-        place: Any = importlib.resources.files(f"classifiers.{name}") / "weights"
-    else:
-        place = Path(path)
-    if (place / SMALL_FILE).is_file():
-        from classifiers.small import SmallModel
-
-        return SmallModel.from_bytes((place / SMALL_FILE).read_bytes())
-    if (place / LEXICON_FILE).is_file():
-        from classifiers.safety.model import LexiconModel
-
-        return LexiconModel.from_bytes((place / LEXICON_FILE).read_bytes())
-    if (place / WORDS_FILE).is_file():
-        from classifiers.category.model import WordModel
-
-        return WordModel.from_bytes((place / WORDS_FILE).read_bytes())
-    if path is None or (Path(path).is_dir() and not (Path(path) / "config.json").is_file()):
-        raise ValueError(
-            f"{place}: found no {SMALL_FILE}, {LEXICON_FILE}, {WORDS_FILE} or config.json (a Hugging Face checkpoint)"
-        )
-    from classifiers.huggingface import HuggingFaceClassifier
-
-    try:
-        return HuggingFaceClassifier(path)
-    except ImportError as e:
-        raise ValueError(
-            f"{path}: no small model is there; a Hugging Face checkpoint takes `scripts/setup.sh hf` ({e})"
-        ) from e
 
 
 def digest(data: bytes) -> str:

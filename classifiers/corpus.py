@@ -10,9 +10,9 @@ from typing import Any, cast
 import xxhash
 
 from classifiers.labelled import LabelledPage, read_annotations
-from pipeline.domains import registered_domain
-from pipeline.extraction import Extraction
-from pipeline.extraction.result import PageSignals
+from extraction import Extraction
+from extraction.domains import registered_domain
+from extraction.result import PageSignals
 
 COLUMNS = ("doc_id", "id", "url", "title", "language", "domain", "text")
 LINES = ("line_tags", "line_link_share", "page_signals")

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.base import Batch
-from pipeline.extraction.lines import scan_text
-from pipeline.extraction.lines import tags as t
-from pipeline.extraction.lines.scan import (
+from extraction.kernels import compiled
+from extraction.lines import scan_text
+from extraction.lines import tags as t
+from extraction.lines.scan import (
     FNV,
     FNV_START,
     L_CHARACTERS,
@@ -31,7 +32,6 @@ from pipeline.extraction.lines.scan import (
     L_UPPER,
     L_WORDS,
 )
-from pipeline.kernels import compiled
 
 FIELDS = ("address", "title", "signals", "text")
 BITS = 17

@@ -200,8 +200,8 @@ def fine_tune(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    from classifiers.base import NAMES
     from classifiers.labelled import batch_of
+    from classifiers.registry import NAMES
     from classifiers.small import folds, temperature
     from classifiers.training import SEED, add_sources, sources, trainer
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from classifiers.base import Batch
 from classifiers.clutter.pages import group_of, read_bytes
-from pipeline.domains import registered_domain
-from pipeline.extraction import Extraction, extract
+from extraction import Extraction, extract
+from extraction.domains import registered_domain
 
 ANNOTATIONS = Path(__file__).parent / "annotations"
 WCXB = "html/wcxb-dev"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.features import BITS, FIELDS, Features, field_hashes
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
 
 Floats = npt.NDArray[np.float32]
 EPOCHS = 6

@@ -17,8 +17,9 @@ import safetensors.numpy
 
 from classifiers import linear
 from classifiers.base import SMALL_FILE, Batch, Classifier, Probabilities, digest
+from classifiers.boosting import LIGHTGBM, exported
 from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
-from classifiers.trees import LIGHTGBM, Trees, evaluate, exported
+from extraction.line_model.trees import Trees, evaluate
 
 Floats = npt.NDArray[np.float32]
 INNER = 5

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.extraction.lines import tags as t
-from pipeline.extraction.lines.scan import FNV, FNV_START
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
+from extraction.lines import tags as t
+from extraction.lines.scan import FNV, FNV_START
 
 WORD_LENGTH = 6
 """Characters of the longest CJK word."""

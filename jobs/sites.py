@@ -2,7 +2,7 @@
 
     spark-submit jobs/sites.py --output out/rule_based --top 1000 --report sites.json
 
-For an output that one machine reads in minutes, `python -m pipeline.sites` does the same without Spark.
+For an output that one machine reads in minutes, `python -m pipeline.inspection.sites` does the same without Spark.
 """
 
 from pipeline.spark.sites import main

@@ -19,9 +19,9 @@ from rich.text import Text
 import pipeline
 from pipeline import storage
 from pipeline.config import StageConfig, load, parse
-from pipeline.funnel import print_funnel, read_records
+from pipeline.inspection.funnel import print_funnel, read_records
 from pipeline.outputs import difference, read_manifest
-from pipeline.steps import STAGES
+from pipeline.stage import STAGES
 from pipeline.strict import UserError
 
 app = typer.Typer(
@@ -80,8 +80,8 @@ def run(
     configs: Annotated[
         Path | None, typer.Option(help="folder of configs (default: ./configs, else the shipped ones)")
     ] = None,
-    first: Annotated[str, typer.Option("--from", help="first stage")] = STAGES[0],
-    last: Annotated[str, typer.Option("--to", help="last stage")] = STAGES[-1],
+    first: Annotated[str, typer.Option("--from", help="first stage")] = "preparation",
+    last: Annotated[str, typer.Option("--to", help="last stage")] = "tokenization",
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="STAGE.KEY=VALUE", help="override a key of one stage's config; values are YAML"),
@@ -98,10 +98,11 @@ def run(
     for stage in (first, last):
         if stage not in STAGES:
             raise UserError(f"no stage {stage!r}; the stages are: {', '.join(STAGES)}")
-    chosen = STAGES[STAGES.index(first) : STAGES.index(last) + 1]
+    names = list(STAGES)
+    chosen = names[names.index(first) : names.index(last) + 1]
     if not chosen:
         raise UserError(f"--from {first} comes after --to {last}; the order is: {', '.join(STAGES)}")
-    if inputs and first != STAGES[0]:
+    if inputs and not STAGES[first].reads_crawl:
         raise UserError(f"--from {first} reads what the stage before wrote in {output!r}: leave {inputs[0]!r} out")
     overrides: dict[str, list[str]] = {stage: [] for stage in chosen}
     for one in sets or []:
@@ -111,15 +112,15 @@ def run(
         overrides[stage].append(rest)
     loaded = []
     for stage in chosen:
-        place = STAGES.index(stage)
-        paths = list(inputs or []) if place == 0 else [storage.join(output, STAGES[place - 1])]
+        before = STAGES[stage].before
+        paths = list(inputs or []) if before is None else [storage.join(output, before)]
         own = [f"input.paths={json.dumps(paths)}"] if paths else []
         own.append(f"output.path={json.dumps(storage.join(output, stage))}")
         loaded.append(load(config_path(configs, profile, stage), [*own, *overrides[stage]], stage))
     for config in loaded:  # before anything is published, not when its turn comes
         _check_same(config)
     _prepare_spark()
-    from pipeline.report.page import write_report
+    from pipeline.inspection.report.page import write_report
     from pipeline.spark.stages import run_and_tell  # Spark is imported by what needs it alone
 
     for config in loaded:
@@ -163,7 +164,7 @@ def status(path: Output) -> None:
 
     Example: `corpusmill status out/demo`
     """
-    from pipeline.status import statuses
+    from pipeline.inspection.status import statuses
 
     table = Table("stage", "state", "pages in", "kept", "generations", "finished (UTC)", box=None, header_style="bold")
     for column in table.columns:
@@ -204,7 +205,7 @@ def explain(
 
         corpusmill explain page.html --config configs/preparation.yaml --text
     """
-    from pipeline import explain as module
+    from pipeline.inspection import explain as module
 
     arguments = [target, *([page] if page else [])]
     for name, value in (("--config", config), ("--url", url)):
@@ -233,8 +234,8 @@ def sample(
 
         corpusmill sample out/demo/model_based --kept --language zh -n 2
     """
-    from pipeline.report.data import Gap, sampled_rows
-    from pipeline.report.page import stage_outputs
+    from pipeline.inspection.report.data import Gap, sampled_rows
+    from pipeline.inspection.report.page import stage_outputs
 
     found = 0
     where = {"language": language, "domain": domain, "category": category, "drop_step": step, "drop_reason": reason}
@@ -266,7 +267,7 @@ def sample(
 
 
 def _reasons(path: str) -> str:
-    from pipeline.funnel import total_steps
+    from pipeline.inspection.funnel import total_steps
 
     found = {
         f"{label}: {reason}"
@@ -294,7 +295,7 @@ def whatif(
 
         corpusmill whatif out/demo/rule_based --curve word_count
     """
-    from pipeline import whatif as module
+    from pipeline.inspection import whatif as module
 
     arguments = [output, *(a for s in sets or [] for a in ("--set", s)), "--examples", str(examples)]
     raise typer.Exit(module.main([*arguments, *(["--rule", curve, "--curve"] if curve else [])]))
@@ -311,7 +312,7 @@ def balance(
 
     Example: `corpusmill balance out/demo/tokenization --set steps.shards.mixture.weights.balance.news=0.5`
     """
-    from pipeline import balance as module
+    from pipeline.inspection import balance as module
 
     arguments = ["--dry-run", "--config", str(config or config_path(None, None, "tokenization"))]
     arguments += [a for s in sets or [] for a in ("--set", s)] + (["--picture", str(picture)] if picture else [])
@@ -328,7 +329,7 @@ def report(
 
     Example: `corpusmill report out/demo`
     """
-    from pipeline.report.page import write_report
+    from pipeline.inspection.report.page import write_report
 
     out.print(write_report(path, seed, samples), soft_wrap=True)
 
@@ -343,7 +344,7 @@ def estimate(
 
     Example: `corpusmill estimate configs/rule_based.yaml --cores 64`
     """
-    from pipeline.estimate import estimate_lines
+    from pipeline.inspection.estimate import estimate_lines
 
     print("\n".join(estimate_lines(load(config, sets or []), cores)))
 
@@ -361,9 +362,9 @@ def validate(
 
         corpusmill validate out/demo
     """
-    from pipeline.report.page import stage_outputs
-    from pipeline.status import statuses
-    from pipeline.validate import validate_config, validate_output
+    from pipeline.inspection.report.page import stage_outputs
+    from pipeline.inspection.status import statuses
+    from pipeline.inspection.validate import validate_config, validate_output
 
     problems: list[str] = []
     if path.endswith((".yaml", ".yml")):

@@ -19,8 +19,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, model_validator
 
-from pipeline.preparation.readers import InputOptions
-from pipeline.steps import STAGES, CrossDocumentStep, Step, discover, known_steps
+from pipeline.readers.inputs import InputOptions
+from pipeline.stage import STAGES, Stage
+from pipeline.steps import CrossDocumentStep, Step, discover, known_steps
 from pipeline.strict import Strict, UserError
 
 StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
@@ -66,7 +67,7 @@ class OutputConfig(Strict):
     audit: bool = Field(
         False,
         description="run every rule on every row, the dropped ones too, and store all values (`rule_values`), so that "
-        "`python -m pipeline.whatif` can show what other thresholds would do; verdicts are the same",
+        "`python -m pipeline.inspection.whatif` can show what other thresholds would do; verdicts are the same",
     )
     file_characters: int = Field(
         300_000_000, gt=0, description="characters of text that one published file gathers (about 100-300 MB)"
@@ -140,9 +141,14 @@ class StageConfig(Strict):
         for place, step in enumerate(self.steps):
             if step.needs is not None and step.needs not in [s.step for s in self.steps[:place]]:
                 raise ValueError(f"step {step.step!r} needs the step {step.needs!r} before it in this stage")
-        if self.stage == "tokenization" and [s.step for s in self.steps if s.step in allowed] != ["tokenize", "shards"]:
+        if self.kind.writes_shards and [s.step for s in self.steps if s.step in allowed] != ["tokenize", "shards"]:
             raise ValueError("the tokenization stage has the steps tokenize and shards, in this order")
         return self
+
+    @property
+    def kind(self) -> Stage:
+        """What sets this stage apart from the others."""
+        return STAGES[self.stage]
 
     def labels(self) -> list[str]:
         """A unique name for each step: its own, with #2, #3 ... where it occurs again."""
@@ -294,4 +300,4 @@ def shown(config: StageConfig) -> dict[str, Any]:
     return data
 
 
-__all__ = ["STAGES", "StageConfig", "dump", "load", "parse"]
+__all__ = ["StageConfig", "dump", "load", "parse"]

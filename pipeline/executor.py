@@ -27,8 +27,8 @@ import xxhash
 from pipeline import storage
 from pipeline.config import StageConfig, parse
 from pipeline.lines import cut_lines
-from pipeline.outputs import InputFile, PublishedFile, Verdict
-from pipeline.preparation.readers import read_records
+from pipeline.outputs import InputFile, PublishedFile, StepCount, Verdict
+from pipeline.readers.inputs import read_records
 from pipeline.removal import RemovalList
 from pipeline.schema import CHUNK, DOCUMENT, SCHEMA_VERSION, VERDICT_COLUMNS, Cut, Document, Drop, from_table, to_table
 from pipeline.steps import CrossDocumentStep, DocumentStep, Rule, apply_step
@@ -76,35 +76,6 @@ class Unit:
     stop: int | None = None
     offset: int | None = None
     chunk: str | None = None
-
-
-@dataclass
-class StepCount:
-    """What one step did to one unit."""
-
-    rows_in: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    characters_in: int = 0
-    characters_out: int = 0
-    cpu_seconds: float = 0.0
-
-    @property
-    def kept(self) -> int:
-        return self.rows_in - sum(self.dropped.values())
-
-    def add(self, other: StepCount) -> None:
-        self.rows_in += other.rows_in
-        self.dropped.update(other.dropped)
-        self.characters_in += other.characters_in
-        self.characters_out += other.characters_out
-        self.cpu_seconds += other.cpu_seconds
-
-    def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "dropped": dict(sorted(self.dropped.items())), "kept": self.kept}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> StepCount:
-        return cls(**{**{k: v for k, v in data.items() if k != "kept"}, "dropped": Counter(data["dropped"])})
 
 
 @dataclass
@@ -356,7 +327,7 @@ def _replace(docs: list[Document], at: list[int], new: list[Document]) -> list[D
 
 def _source_rows(unit: Unit, config: StageConfig, rows: _Rows, skipped: Counter[str]) -> Iterator[Document]:
     """Rows of a first-round unit: crawl records, or the kept rows of an earlier stage."""
-    if config.stage != "preparation":
+    if not config.kind.reads_crawl:
         yield from _stage_rows(unit)
         return
     cpu = time.process_time()
@@ -590,5 +561,5 @@ def _as_published(doc: Document, config: StageConfig) -> Document:
         share = {"full": 1.0, "sample": config.output.dropped_text_share, "none": 0.0}[policy]
         with_text = xxhash.xxh3_64_intdigest(doc.doc_id.encode()) < share * 2**64
     else:
-        with_text = config.stage != "tokenization"
+        with_text = not config.kind.writes_shards
     return doc if with_text else doc.evolve(text=None, line_tags=None, line_link_share=None, line_scores=None)

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from classifiers.base import SCALE
+from extraction.result import SCALE
+from extraction.text import lines
 from pipeline.schema import Document
-from pipeline.text import lines
 
 
 def cut_lines(doc: Document, step: str, numbers: Collection[int]) -> Document:

@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,6 +29,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.schema import DOCUMENT, SCHEMA_VERSION
+from pipeline.stage import STAGES
 from pipeline.strict import UserError
 
 MANIFEST = "_manifest.json"
@@ -59,6 +61,154 @@ class PublishedFile:
     bytes: int
     sha256: str
     generation: int
+
+
+@dataclass
+class StepCount:
+    """What one step did to the rows of a unit, a pass or a whole run: rows, drops by reason, characters, CPU seconds."""
+
+    rows_in: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    characters_in: int = 0
+    characters_out: int = 0
+    cpu_seconds: float = 0.0
+
+    @property
+    def kept(self) -> int:
+        return self.rows_in - sum(self.dropped.values())
+
+    def add(self, other: StepCount) -> None:
+        self.rows_in += other.rows_in
+        self.dropped.update(other.dropped)
+        self.characters_in += other.characters_in
+        self.characters_out += other.characters_out
+        self.cpu_seconds += other.cpu_seconds
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "dropped": dict(sorted(self.dropped.items())), "kept": self.kept}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> StepCount:
+        return cls(**{**{k: v for k, v in data.items() if k != "kept"}, "dropped": Counter(data["dropped"])})
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """One pass of a stage over its new input files, as `_run.json` holds it. Times are ISO 8601, UTC."""
+
+    generations: list[int]
+    started: str
+    finished: str
+    wall_seconds_of_last_run: float
+    rows_in: int
+    kept: int
+    dropped: int
+    steps: dict[str, StepCount]
+    """By label, in the order of the configuration."""
+    other_records: dict[str, int]
+    """Records of crawl files that are no pages, by kind."""
+    inputs: list[InputFile]
+    removal_lists: dict[str, str]
+    """SHA-256 by path."""
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What cross-document steps and the shards' writer recorded, by label."""
+
+    def to_json(self) -> dict[str, Any]:
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "notes" or self.notes}
+        steps = {label: count.to_json() for label, count in self.steps.items()}
+        return {**data, "steps": steps, "inputs": [dataclasses.asdict(f) for f in self.inputs]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PassRecord:
+        steps = {label: StepCount.from_json(count) for label, count in data["steps"].items()}
+        return cls(**{**data, "steps": steps, "inputs": [InputFile(**f) for f in data["inputs"]]})
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The run record of a stage's output, `_run.json`: what was run, on what, and what became of the rows."""
+
+    stage: str
+    config: dict[str, Any]
+    """The resolved config; `pipeline.config.parse` makes a `StageConfig` of it."""
+    fingerprint: dict[str, Any]
+    schema_version: int
+    passes: list[PassRecord]
+    removals: list[dict[str, Any]] = field(default_factory=list)
+    """What take-downs removed afterwards."""
+
+    @property
+    def rows_in(self) -> int:
+        return sum(p.rows_in for p in self.passes)
+
+    @property
+    def kept(self) -> int:
+        return sum(p.kept for p in self.passes)
+
+    @property
+    def dropped(self) -> int:
+        return self.rows_in - self.kept
+
+    @property
+    def last_pass(self) -> PassRecord:
+        return self.passes[-1]
+
+    @property
+    def steps(self) -> dict[str, StepCount]:
+        """Counts of each step, added over the passes."""
+        total: dict[str, StepCount] = {}
+        for one in self.passes:
+            for label, count in one.steps.items():
+                total.setdefault(label, StepCount()).add(count)
+        return total
+
+    @property
+    def other_records(self) -> dict[str, int]:
+        """Records that are no pages, by kind, added over the passes."""
+        return dict(sorted(sum((Counter(p.other_records) for p in self.passes), Counter()).items()))
+
+    def to_json(self) -> dict[str, Any]:
+        data = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "removals" or self.removals
+        }
+        return {**data, "passes": [p.to_json() for p in self.passes]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> RunRecord:
+        return cls(**{**data, "passes": [PassRecord.from_json(p) for p in data["passes"]]})
+
+    def write(self, output: str) -> None:
+        """Replace the record of an output folder, atomically."""
+        storage.write_json(storage.join(output, RUN), self.to_json())
+
+
+def has_record(folder: str) -> bool:
+    """Whether a folder is a stage's output; it may also hold the outputs of several stages, or nothing of this."""
+    return storage.exists(storage.join(folder, RUN))
+
+
+def read_record(output: str) -> RunRecord:
+    """Read the run record of a stage's output.
+
+    :raises UserError: if the folder has none.
+    """
+    if not has_record(output):
+        raise UserError(f"{output!r} is not a finished stage output: it has no {RUN}; run the stage first")
+    return RunRecord.from_json(storage.read_json(storage.join(output, RUN)))
+
+
+def read_run_records(path: str) -> dict[str, RunRecord]:
+    """Read the run records of a stage's output, or of the stages under a folder, by output folder, in stage order.
+
+    :raises UserError: if there is none.
+    """
+    outputs = [path] if has_record(path) else [storage.join(path, s) for s in STAGES if s in storage.names(path)]
+    records = {output: read_record(output) for output in outputs if has_record(output)}
+    if not records:
+        raise UserError(f"{path!r}: no {RUN} here nor in {', '.join(STAGES)} under it; run a stage first")
+    return records
 
 
 @dataclass

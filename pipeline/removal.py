@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 import fsspec
 
-from pipeline.domains import host_of
+from extraction.domains import host_of
 
 _PARTS = re.compile(r"(?:([a-zA-Z][a-zA-Z0-9+.-]*):)?[/\\]{2,}([^/?#\\]*)([^?#]*)(\?[^#]*)?")
 _PORT = re.compile(r":0*([0-9]+)$")

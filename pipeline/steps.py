@@ -35,9 +35,8 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.schema import Document, Drop
+from pipeline.stage import STAGES
 from pipeline.strict import Strict
-
-STAGES = ("preparation", "rule_based", "model_based", "tokenization")
 
 _REGISTRY: dict[str, type[Step]] = {}
 

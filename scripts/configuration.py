@@ -22,8 +22,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from pipeline.config import InputConfig, OutputConfig, RunConfig, SparkConfig, StageConfig, load
-from pipeline.rules import source, thresholds, what
-from pipeline.steps import STAGES, CrossDocumentStep, DocumentStep, DuplicateStep, Rule, Step, discover
+from pipeline.inspection.rules import source, thresholds, what
+from pipeline.stage import STAGES
+from pipeline.steps import CrossDocumentStep, DocumentStep, DuplicateStep, Rule, Step, discover
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = "docs/configuration.md"

@@ -16,8 +16,9 @@ import numpy as np
 import xxhash
 
 from classifiers.clutter.examples import Example, examples_of, load_pages
-from classifiers.clutter.model import SCALE, Scores
 from classifiers.clutter.train import fit
+from extraction.line_model.model import Scores
+from extraction.result import SCALE
 
 FOLD = 0
 WANTED = {

@@ -23,7 +23,7 @@ from classifiers.base import WORDS_FILE, Batch, Classifier, Probabilities, diges
 from classifiers.features import COLUMNS, address_words, features_of
 from classifiers.small import softmax
 from classifiers.words import Vocabulary
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
 
 Floats = npt.NDArray[np.float32]
 FIELDS = ("address", "title", "beginning", "text")

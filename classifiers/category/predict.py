@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from classifiers.base import Classifier
-from classifiers.base import load as load_classifier
 from classifiers.category.labels import LABELS
+from classifiers.registry import load as load_classifier
 
 __all__ = ["LABELS", "load"]
 

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.clutter.examples import Example
-from classifiers.clutter.model import SCALE, Form, Scores, best_cut
 from classifiers.clutter.pages import FOLDS
 from classifiers.clutter.train import fit
 from classifiers.metrics import auc
+from extraction.line_model.model import Form, Scores, best_cut
+from extraction.result import SCALE
 
 BINS = 10
 JUDGED = ("wcxb-dev", "zh-gold")

@@ -13,11 +13,11 @@ import xxhash
 
 from classifiers.clutter.align import CONTENT, label
 from classifiers.clutter.metrics import gram_f1, word_f1
-from classifiers.clutter.model import Form
 from classifiers.clutter.pages import FOLDS, LabelledPage, load_annotated, load_gold, load_silver
-from pipeline.extraction import extract
-from pipeline.extraction.lines import Scan, scan, scan_text, text_of
-from pipeline.extraction.lines.scan import L_CJK, L_WORDS
+from extraction import extract
+from extraction.line_model.model import Form
+from extraction.lines import Scan, scan, scan_text, text_of
+from extraction.lines.scan import L_CJK, L_WORDS
 
 BLOG_PAGES = 40
 """Pages of each Chinese blog that are trained on: more of the same theme teach nothing."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.clutter.features import BITS
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
+from extraction.line_model.features import BITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import xxhash
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from classifiers.clutter.reference import digest, numbers, reference_lines
-from pipeline.domains import registered_domain
-from pipeline.extraction.decode import decode
+from extraction.decode import decode
+from extraction.domains import registered_domain
 
 FOLDS = 5
 ANNOTATIONS = Path(__file__).parent / "annotations"

@@ -20,16 +20,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.boosting import LIGHTGBM, exported
 from classifiers.clutter import convolution, linear
-from classifiers.clutter import features as f
 from classifiers.clutter.examples import Example, examples_of, load_pages
 from classifiers.clutter.linear import Hashed
-from classifiers.clutter.model import FORMS, Form, LineModel, column_names, features
 from classifiers.clutter.pages import FOLDS
-from classifiers.trees import LIGHTGBM, Trees, exported
-from pipeline.extraction.lines.scan import E_PARENT, E_TOKEN0, E_TOKEN1, L_ELEMENT
+from extraction import line_model
+from extraction.line_model import features as f
+from extraction.line_model.convolution import Parameters
+from extraction.line_model.model import FORMS, Form, LineModel, column_names, features
+from extraction.line_model.trees import Trees
+from extraction.lines.scan import E_PARENT, E_TOKEN0, E_TOKEN1, L_ELEMENT
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(line_model.__file__).parent / "weights"
 SEED = 20261123
 ROUNDS: dict[Form, int] = {"dom": 250, "text": 200}
 RATES = (0.05, 0.1)
@@ -76,7 +79,7 @@ def prepared(examples: Sequence[Example], form: Form, seed: int) -> tuple[LineMo
 
 def fit_convolution(
     columns: Sequence[npt.NDArray[np.float32]], examples: Sequence[Example], form: Form, seed: int
-) -> convolution.Parameters:
+) -> Parameters:
     return convolution.fit(
         columns,
         [example.labels for example in examples],

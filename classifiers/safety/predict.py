@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from classifiers.base import Classifier
-from classifiers.base import load as load_classifier
+from classifiers.registry import load as load_classifier
 from classifiers.safety.labels import LABELS
 
 __all__ = ["LABELS", "load"]

@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from classifiers.clutter.model import SCALE, load, sha256
+from extraction.line_model.model import load, sha256
+from extraction.result import SCALE
+from extraction.text import lines
 from pipeline.lines import cut_lines
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Limits, bound
-from pipeline.text import lines
 
 
 class Clutter(DocumentStep):

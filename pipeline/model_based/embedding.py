@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from classifiers.base import digest
 from classifiers.huggingface import device
-from pipeline.extraction.lines import tags as t
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
+from extraction.lines import tags as t
 
 Vectors = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float32]

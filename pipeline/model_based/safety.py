@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from classifiers.base import SCALE
-from pipeline.domains import registered_domain
+from extraction.domains import registered_domain
+from extraction.result import SCALE
 from pipeline.model_based.scoring import Scored, of_classifier
 from pipeline.schema import Document, Drop
 from pipeline.steps import CrossDocumentStep, Limits
@@ -56,7 +56,7 @@ class UnsafeSites(CrossDocumentStep):
     (registered domain) with `min_pages` pages or more is unsafe if the lower bound of the share of its flagged pages
     (Wilson's, of
     `confidence`) is over `max_share`. A document is judged by its site up to and with its own generation: later files revoke
-    nothing. `python -m pipeline.unsafe_sites OUTPUT` shows the table of sites.
+    nothing. `python -m pipeline.inspection.unsafe_sites OUTPUT` shows the table of sites.
     """
 
     step: Literal["unsafe_sites"] = "unsafe_sites"

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from classifiers.base import SCALE, Batch, Classifier, load
+from classifiers.base import Batch, Classifier
+from classifiers.registry import load
+from extraction.result import SCALE
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Rule
 

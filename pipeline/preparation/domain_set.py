@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from pipeline.domains import host_of
+from extraction.domains import host_of
 from pipeline.removal import url_key
 
 Kind = Literal["domain", "url"]

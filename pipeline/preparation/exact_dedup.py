@@ -9,10 +9,10 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 
+from extraction.text import text_digest
 from pipeline.removal import url_key
 from pipeline.schema import Document
 from pipeline.steps import DuplicateStep
-from pipeline.text import text_digest
 
 
 class RecordDedup(DuplicateStep):

@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from pipeline.extraction.engines import Options, engine_names, get_engine
-from pipeline.extraction.sandbox import Sandbox
-from pipeline.extraction.work import Job, Outcome, extract_bytes
+from extraction.engines import Options, engine_names, get_engine
+from extraction.sandbox import Sandbox
+from extraction.text import clean, lines
+from extraction.work import Job, Outcome, extract_bytes
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep
-from pipeline.text import clean, lines
 
 
 class ExtractText(DocumentStep):
@@ -27,7 +27,7 @@ class ExtractText(DocumentStep):
     needs_html: ClassVar[bool] = True
 
     step: Literal["extract_text"] = "extract_text"
-    engine: str = Field("lines", description="a module of pipeline/extraction/engines")
+    engine: str = Field("lines", description="a module of extraction/engines")
     profile: Literal["full", "fast"] = Field("full", description="best text, or nearly as good at less cost")
     headings: Literal["plain", "markdown"] = Field("plain", description="engine lines: markdown puts # before headings")
     list_markers: bool = Field(False, description='engine lines: put "- " or "1. " before the items of lists')

@@ -35,7 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from pipeline.domains import host_of
+from extraction.domains import host_of
 from pipeline.preparation.domain_set import MAX_CATEGORIES, KeySet
 from pipeline.removal import RemovalList, entries, url_key
 from pipeline.schema import Document, Drop

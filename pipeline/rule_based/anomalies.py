@@ -9,7 +9,7 @@ import numpy as np
 import regex
 from pydantic import Field
 
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
 from pipeline.rule_based.c4 import prose
 from pipeline.rule_based.prompts import share_of_lines
 from pipeline.rule_based.statistics import statistics

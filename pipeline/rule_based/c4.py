@@ -12,11 +12,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from extraction.text import lines
 from pipeline.lines import cut_lines
 from pipeline.rule_based.statistics import statistics, word_list
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Limits, Rule, bound
-from pipeline.text import lines
 
 C4 = "C4 (Raffel et al. 2020), 2.2"
 _END = tuple(".!?\"'”’。！？；」』》…）")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
 
 Ids = npt.NDArray[np.int64]
 

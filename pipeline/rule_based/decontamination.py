@@ -1,7 +1,7 @@
 """Decontamination: n-grams that a document shares with test sets.
 
 A test set's items are cut into n-grams of words (spaced scripts) or of characters (Chinese), over text without punctuation, case
-and line breaks (`pipeline.text.identity_form`). What a document shares with an item is found by hash and then compared as text.
+and line breaks (`extraction.text.identity_form`). What a document shares with an item is found by hash and then compared as text.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy.typing as npt
 import regex
 from pydantic import Field
 
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
+from extraction.text import lines
 from pipeline.lines import cut_lines
 from pipeline.rule_based.minhash_text import identity_forms, mix64
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep
 from pipeline.strict import Strict
-from pipeline.text import lines
 
 Mode = Literal["words", "characters"]
 MODES: tuple[Mode, Mode] = ("words", "characters")

@@ -13,10 +13,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from extraction.text import lines
 from pipeline.rule_based.statistics import LONGEST_TEXT, statistics, word_list
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule
-from pipeline.text import lines
 
 GOPHER = "Gopher (Rae et al. 2021), A1.1"
 

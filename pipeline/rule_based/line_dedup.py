@@ -14,8 +14,8 @@ import regex
 import xxhash
 from pydantic import Field
 
+from extraction.text import identity_form, lines
 from pipeline.steps import Cost, CrossDocumentStep
-from pipeline.text import identity_form, lines
 
 _CONTENT = regex.compile(r"[\p{L}\p{N}]")
 
@@ -24,7 +24,7 @@ class LineDedup(CrossDocumentStep):
     """Cut lines that stand at the head or the tail of too many documents; drop documents of which nothing is left.
 
     Of each document the first `head` and the last `tail` lines that hold a letter or a digit are looked at, each once.
-    Two lines are the same if `pipeline.text.identity_form` makes the same of them: no punctuation, NFD, lower case, white
+    Two lines are the same if `extraction.text.identity_form` makes the same of them: no punctuation, NFD, lower case, white
     space collapsed; digits count. Of a line with more than `max_occurrences` occurrences in the corpus (two in one document
     are two), the first `max_occurrences` stay, in the order of generation, crawl time, `doc_id`, row key, line; the others
     are cut and kept in `removed_lines`. Constants: dots.llm1 C.2.

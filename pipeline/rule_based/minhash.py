@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
 from pipeline.rule_based.minhash_text import Ids, Segmenter, identity_forms, mix64, segment, token_hashes
 
 Hashes = npt.NDArray[np.uint32]

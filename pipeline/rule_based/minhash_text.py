@@ -1,6 +1,6 @@
 """Texts to tokens for fuzzy deduplication: normalised, segmented and hashed a batch at a time, without a string a token.
 
-The steps of dots.llm1 C.2: the normalisation of identity removal (`pipeline.text.identity_form`, the same result), jieba
+The steps of dots.llm1 C.2: the normalisation of identity removal (`extraction.text.identity_form`, the same result), jieba
 words for Chinese, words between spaces for the rest. No language is asked for: a page in two languages gives the words of
 both.
 """
@@ -17,8 +17,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kernels import compiled
-from pipeline.text import identity_form
+from extraction.kernels import compiled
+from extraction.text import identity_form
 
 Segmenter = Literal["rjieba", "jieba"]
 Bytes = npt.NDArray[np.uint8]

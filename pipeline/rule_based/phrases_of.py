@@ -10,7 +10,7 @@ from typing import Any
 import ahocorasick_rs
 import yaml
 
-from pipeline.text import lines
+from extraction.text import lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
 from pipeline.schema import Document
 from pipeline.steps import CrossDocumentStep, DocumentStep, Limits, Rule
 

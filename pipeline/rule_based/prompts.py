@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from extraction.text import lines
 from pipeline.rule_based.c4 import LineStep, prose
 from pipeline.rule_based.phrases_of import Found, phrases_of
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule, bound
-from pipeline.text import lines
 
 SOURCE = "dots.llm1 C.2 (advertisement and registration prompts); values measured"
 COVERED = 0.2

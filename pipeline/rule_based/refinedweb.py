@@ -12,10 +12,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from extraction.text import lines
 from pipeline.rule_based.c4 import LineStep
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule
-from pipeline.text import lines
 
 REFINEDWEB = "RefinedWeb (Penedo et al. 2023), G.2"
 _DIGIT = re.compile(r"\d")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
 from pipeline.rule_based.c4 import prose
 from pipeline.schema import Document
 from pipeline.steps import Limits, Rule, bound

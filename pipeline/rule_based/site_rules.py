@@ -27,13 +27,13 @@ import regex
 import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
-from pipeline.domains import host_of
+from extraction.domains import host_of
+from extraction.text import lines
 from pipeline.lines import cut_lines
 from pipeline.removal import suffixes
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep
 from pipeline.strict import Strict
-from pipeline.text import lines
 
 HEAD_LINES = 30
 FIRST_LINES = 5

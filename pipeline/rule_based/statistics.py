@@ -21,7 +21,7 @@ import numpy.typing as npt
 import rjieba
 import yaml
 
-from pipeline.kernels import compiled
+from extraction.kernels import compiled
 
 _WORD = re.compile(r"[^\W_]+(?:['’.\-_][^\W_]+)*")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")

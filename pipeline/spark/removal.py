@@ -24,8 +24,8 @@ from pyspark.sql import SparkSession
 from pipeline import storage
 from pipeline.config import SparkConfig
 from pipeline.executor import REMOVAL, VERDICTS, documents_writer, removal_list
+from pipeline.inspection.report.page import REPORT, write_report
 from pipeline.outputs import MANIFEST, RUN, Lease, PublishedFile, require_manifest
-from pipeline.report.page import REPORT, write_report
 from pipeline.schema import DOCUMENT
 from pipeline.spark.run import map_each
 from pipeline.spark.session import get_session

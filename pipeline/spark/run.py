@@ -37,8 +37,8 @@ from pipeline.executor import (
     read_marks,
     run_unit,
 )
+from pipeline.progress import Progress
 from pipeline.schema import Drop
-from pipeline.spark.progress import Progress
 from pipeline.steps import CrossDocumentStep
 
 Work = TypeVar("Work", Unit, Group)

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession, Window
 from pyspark.sql import functions as F
 
-from pipeline import sites, storage
+from pipeline import storage
 from pipeline.config import SparkConfig
+from pipeline.inspection import sites
 from pipeline.outputs import published_files
 from pipeline.spark.session import get_session
 from pipeline.strict import UserError

@@ -34,9 +34,11 @@ from pyspark.sql import SparkSession
 import pipeline
 from pipeline import storage
 from pipeline.config import Round, StageConfig, dump, load, shown
-from pipeline.estimate import estimate_lines
-from pipeline.executor import ERRORS, READ, REMOVAL, Group, Receipt, StepCount, Task, Unit
-from pipeline.funnel import print_funnel
+from pipeline.executor import ERRORS, READ, REMOVAL, Group, Receipt, Task, Unit
+from pipeline.inspection.estimate import estimate_lines
+from pipeline.inspection.funnel import print_funnel
+from pipeline.inspection.report.page import write_report
+from pipeline.inspection.validate import step_problems
 from pipeline.outputs import (
     MANIFEST,
     RUN,
@@ -45,16 +47,17 @@ from pipeline.outputs import (
     Lease,
     LeaseLost,
     Manifest,
+    StepCount,
     as_first_named,
     difference,
     gone_inputs,
     read_manifest,
     require_manifest,
 )
-from pipeline.preparation.readers import fingerprint as input_fingerprint
-from pipeline.preparation.readers import list_inputs
+from pipeline.progress import Progress
+from pipeline.readers.inputs import fingerprint as input_fingerprint
+from pipeline.readers.inputs import list_inputs
 from pipeline.removal import RemovalList
-from pipeline.report.page import write_report
 from pipeline.spark import (  # noqa: F401 (they register Spark parts)
     exact_dedup,
     fuzzy_dedup,
@@ -63,7 +66,6 @@ from pipeline.spark import (  # noqa: F401 (they register Spark parts)
     semantic_dedup,
     unsafe_sites,
 )
-from pipeline.spark.progress import Progress
 from pipeline.spark.run import (
     CrossContext,
     compute_marks,
@@ -74,9 +76,8 @@ from pipeline.spark.run import (
 )
 from pipeline.spark.session import get_session
 from pipeline.spark.shards import write_shards
-from pipeline.steps import STAGES, file_sha256
+from pipeline.steps import file_sha256
 from pipeline.strict import UserError
-from pipeline.validate import step_problems
 
 
 class StageFailed(Exception):
@@ -147,16 +148,15 @@ def load_removal_lists(paths: Sequence[str]) -> RemovalList:
 
 def _find_inputs(config: StageConfig, progress: Progress) -> dict[str, dict[str, Any]]:
     """Input files and their fingerprints. An input that is not of the stage before is taken, and said."""
-    if config.stage == "preparation":
+    if config.kind.reads_crawl:
         paths = list_inputs(config.input.paths, config.input.list_prefix)
         with ThreadPoolExecutor(16) as pool:  # on an object store this is waiting, not work
             return dict(zip(paths, pool.map(input_fingerprint, paths), strict=True))
     found = {}
-    before = STAGES[STAGES.index(config.stage) - 1]
     for path in config.input.paths:
         manifest = require_manifest(path)
-        if manifest.stage != before:
-            progress.say(f"note: input {path!r} is of the stage {manifest.stage}, not of {before}")
+        if manifest.stage != config.kind.before:
+            progress.say(f"note: input {path!r} is of the stage {manifest.stage}, not of {config.kind.before}")
         for f in manifest.files:
             if f.verdict == "kept":
                 found[storage.join(path, f.path)] = {"sha256": f.sha256, "rows": f.rows}
@@ -195,7 +195,7 @@ def _plan(config: StageConfig, found: dict[str, dict[str, Any]], progress: Progr
     before = {f.path: f for f in (manifest.inputs if manifest else unfinished.files if unfinished else [])}
     if manifest is not None and not discard:
         _check_unchanged(manifest.inputs, found, only_known=True)
-        gone = gone_inputs(manifest, config.input.paths) if config.stage != STAGES[0] else []
+        gone = gone_inputs(manifest, config.input.paths) if not config.kind.reads_crawl else []
         if gone:
             raise UserError(
                 f"{output!r} was made of {len(gone)} files that its input does not publish any more, such as {gone[0]!r}: "
@@ -270,7 +270,7 @@ class _Pass:
 
     def run(self) -> dict[str, Any]:
         rounds = self.config.rounds()
-        phases = sum(1 + len(r.cross) for r in rounds) + 1 + (self.config.stage == "tokenization")
+        phases = sum(1 + len(r.cross) for r in rounds) + 1 + self.config.kind.writes_shards
         if self.spark.sparkContext.uiWebUrl:
             self.progress.say(f"Spark UI while it runs: {self.spark.sparkContext.uiWebUrl}")
         with self.progress.whole(phases):
@@ -301,7 +301,7 @@ class _Pass:
             receipts = publish_groups(self.spark, publish, groups, self.output, self.progress, self.config)
         self._count(receipts)
         self._check_rows(receipts)
-        if self.config.stage == "tokenization":
+        if self.config.kind.writes_shards:
             begun = time.monotonic()
             with self.progress.phase("shards"):
                 self.notes["shards"]["totals"] = write_shards(
@@ -393,7 +393,7 @@ class _Pass:
             raise StageFailed(f"{live} rows passed the last step, but {kept} were published; nothing is committed")
 
     def _labels(self) -> list[str]:
-        first = [READ] if self.config.stage == "preparation" else []
+        first = [READ] if self.config.kind.reads_crawl else []
         return [*first, *([REMOVAL] if self.config.removal_lists else []), *self.config.labels()]
 
     def _commit(self, receipts: dict[str, Receipt], seconds: float) -> dict[str, Any]:
@@ -573,7 +573,7 @@ def _report(output: str) -> None:
     try:
         print(f"report: {write_report(output)}", file=sys.stderr)
     except Exception as e:
-        print(f"report: not written: {_cause(e)} (python -m pipeline.report {output})", file=sys.stderr)
+        print(f"report: not written: {_cause(e)} (python -m pipeline.inspection.report {output})", file=sys.stderr)
 
 
 def _cause(error: Exception) -> str:

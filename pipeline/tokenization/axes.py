@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from classifiers.base import SCALE
 from classifiers.category.labels import BALANCE_OF, GROUP_OF, LABELS
+from extraction.result import SCALE
 
 AXES = ("category", "group", "balance", "language", "source", "domain", "quality_band")
 """All axes; those of a mixture keep this order, so that the cells of a class stand together."""

@@ -267,7 +267,7 @@ def test_own_labels_make_a_model_of_ones_own(serve: Any, tmp_path: Path, task: s
     """Annotate, train on it, load it, judge: each by its command."""
     pytest.importorskip("lightgbm")
     from classifiers import training
-    from classifiers.base import load
+    from classifiers.registry import load
 
     kinds = [["mill", "river", "flour"], ["casino", "bonus", "slots"]]
     pages = [

@@ -18,7 +18,7 @@ from classifiers.quality import labels as quality
 from classifiers.safety.labels import LABELS as SAFETY
 from classifiers.web_type.labels import DETAIL
 from classifiers.web_type.labels import LABELS as WEB_TYPES
-from pipeline.domains import registered_domain
+from extraction.domains import registered_domain
 
 LANGUAGES = ("en", "zh")
 GUIDES = Path("classifiers")

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifiers.base import NAMES, SCALE, Batch, Classifier, Probabilities, digest, load
+from classifiers.base import Batch, Classifier, Probabilities, digest
+from classifiers.registry import NAMES, load
+from extraction.result import SCALE
 
 COLUMNS: dict[str, list[Any]] = {
     "urls": ["https://example.org/a", None, "https://example.org/c"],

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifiers.base import Batch, load
+from classifiers.base import Batch
 from classifiers.category import evaluate
 from classifiers.category.labels import BALANCE_OF, CATEGORIES, GROUPS, LABELS
 from classifiers.category.model import Net, WordModel, WordVectors
 from classifiers.category.sets import definitions, mappings, written
 from classifiers.labelled import ANNOTATIONS, read_annotations
 from classifiers.labelled import CATEGORIES as ROWS
+from classifiers.registry import load
 from classifiers.small import Target
 from classifiers.words import keys_of
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.base import DEVICE, Batch, load
+from classifiers.base import DEVICE, Batch
+from classifiers.registry import load
 from classifiers.small import Target
 
 torch = pytest.importorskip("torch")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.base import Batch, load
+from classifiers.base import Batch
+from classifiers.registry import load
 from classifiers.safety.labels import LABELS
 from classifiers.safety.model import MAX_CHARACTERS, NUMBERS, LexiconModel
 from classifiers.safety.train import fit, lexicon

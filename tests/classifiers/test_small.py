@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from classifiers import linear
-from classifiers.base import SMALL_FILE, Batch, load
+from classifiers.base import SMALL_FILE, Batch
+from classifiers.boosting import exported
 from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
+from classifiers.registry import load
 from classifiers.small import Settings, SmallModel, Target, fit, folds, softmax, take, temperature
-from classifiers.trees import evaluate, exported
+from extraction.line_model.trees import evaluate
 
 OWN = {
     "river": ["river", "flood", "meadow", "dyke", "桥", "河"],

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifiers.base import NAMES, load
+from classifiers.registry import NAMES, load
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "classifiers").glob("*/weights/NOTICE.md"))

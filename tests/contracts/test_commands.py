@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import load
-from pipeline.steps import STAGES
+from pipeline.stage import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "commands.md"

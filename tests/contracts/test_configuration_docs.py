@@ -9,7 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from pipeline.steps import STAGES, discover
+from pipeline.stage import STAGES
+from pipeline.steps import discover
 
 ROOT = Path(__file__).resolve().parents[2]
 

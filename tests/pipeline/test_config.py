@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import dump, load, parse
-from pipeline.steps import STAGES
+from pipeline.stage import STAGES
 from pipeline.strict import UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

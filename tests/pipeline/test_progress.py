@@ -8,7 +8,7 @@ import re
 import time
 from pathlib import Path
 
-from pipeline.spark.progress import Progress, _time, _told
+from pipeline.progress import Progress, _time, _told
 
 
 class Terminal(io.StringIO):

@@ -14,14 +14,15 @@ import pyarrow.parquet as pq
 
 from pipeline.config import StageConfig, dump, load, parse
 from pipeline.outputs import Manifest, PublishedFile, read_all
+from pipeline.progress import Progress
 from pipeline.schema import DOCUMENT, Document, to_table
-from pipeline.spark.progress import Progress
 from pipeline.spark.stages import run_stage
-from pipeline.steps import STAGES, file_sha256
+from pipeline.stage import STAGES
+from pipeline.steps import file_sha256
 from pipeline.storage import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
-EARLIER = dict(zip(STAGES[1:], STAGES, strict=False))
+EARLIER = {name: stage.before for name, stage in STAGES.items() if stage.before}
 
 
 def stage_config(stage: str, inputs: list[str], output: Path | str, /, **sections: Any) -> StageConfig:

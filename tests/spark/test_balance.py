@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from classifiers.category.labels import LABELS
-from pipeline.balance import count, main, plans_of
 from pipeline.config import StageConfig, dump, parse
-from pipeline.funnel import mixture_lines
+from pipeline.inspection.balance import count, main, plans_of
+from pipeline.inspection.funnel import mixture_lines
 from pipeline.spark.shards import _last_hashes, _signed
 from pipeline.storage import read_json
 from pipeline.tokenization.mixture import copy_hash, kth_least

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.report.data import read_stage
-from pipeline.report.page import write_report
-from pipeline.steps import STAGES
+from pipeline.inspection.report.data import read_stage
+from pipeline.inspection.report.page import write_report
+from pipeline.stage import STAGES
 
 pytestmark = pytest.mark.long
 

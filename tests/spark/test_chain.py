@@ -14,18 +14,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import explain, rules
-from pipeline.funnel import funnel_lines
-from pipeline.funnel import read_records as read_run_records
+from pipeline.inspection import explain, rules
+from pipeline.inspection.funnel import funnel_lines
+from pipeline.inspection.funnel import read_records as read_run_records
+from pipeline.inspection.whatif import outcome
 from pipeline.model_based.scoring import of_classifier
 from pipeline.outputs import read_all, read_manifest
-from pipeline.preparation.readers import InputOptions, read_records
+from pipeline.readers.inputs import InputOptions, read_records
 from pipeline.schema import from_table
 from pipeline.spark.removal import remove_from_output
-from pipeline.steps import STAGES
+from pipeline.stage import STAGES
 from pipeline.tokenization.shards import read_manifest as read_shard_manifest
 from pipeline.tokenization.shards import read_shards, shard_tokenizer, verify
-from pipeline.whatif import outcome
 from tests.conftest import SAMPLE
 from tests.spark.helpers import EARLIER, ROOT, reasons, rows, run, run_chain, stage_config
 

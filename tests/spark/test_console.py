@@ -15,10 +15,10 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline import cli
-from pipeline.steps import STAGES
+from pipeline.inspection.validate import validate_output
+from pipeline.stage import STAGES
 from pipeline.strict import UserError
 from pipeline.tokenization.shards import read_manifest as read_shard_manifest
-from pipeline.validate import validate_output
 from tests.conftest import SAMPLE
 from tests.spark.helpers import ROOT, rows
 

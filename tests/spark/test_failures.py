@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from pipeline.config import dump
+from pipeline.inspection.status import status
+from pipeline.inspection.validate import validate_output
 from pipeline.outputs import read_manifest
-from pipeline.spark.progress import Progress
+from pipeline.progress import Progress
 from pipeline.spark.removal import remove_from_output
 from pipeline.spark.stages import main, run_stage
-from pipeline.status import status
 from pipeline.strict import UserError
-from pipeline.validate import validate_output
 from tests.spark.helpers import ROOT, prepared, rows, run, stage_config
 
 

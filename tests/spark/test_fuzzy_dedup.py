@@ -233,7 +233,7 @@ def test_estimate_comes_before_anything_is_done(
     spark: Any, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a fuzzy dedup will take was known when it had died: data-prep-kit#152, Curator#471."""
-    from pipeline.estimate import estimate, estimate_lines
+    from pipeline.inspection.estimate import estimate, estimate_lines
 
     asked = config([source], tmp_path / "out", run={"estimate_only": True})
     assert run(asked, spark) == {}

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from classifiers.base import Batch, load
+from classifiers.base import Batch
+from classifiers.registry import load
 from pipeline.model_based.scoring import of_classifier
 from pipeline.schema import from_table
 from tests.spark.helpers import ROOT, prepared, reasons, rows, run, stage_config

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from pipeline.preparation.readers import InputOptions, read_records
+from pipeline.readers.inputs import InputOptions, read_records
 from tests.conftest import SAMPLE
 from tests.spark.helpers import reasons, rows, run, stage_config
 

@@ -14,13 +14,13 @@ import nbformat
 import pytest
 import yaml
 
-from pipeline.funnel import read_records
+from pipeline.inspection.funnel import read_records
+from pipeline.inspection.report import card, cells
+from pipeline.inspection.report.data import Gap, StageData, chosen_files, read_stage, sampled_rows
+from pipeline.inspection.report.page import render, write_report
 from pipeline.lines import MarkedLine
-from pipeline.report import card, cells
-from pipeline.report.data import Gap, StageData, chosen_files, read_stage, sampled_rows
-from pipeline.report.page import render, write_report
 from pipeline.schema import DOCUMENT, from_table
-from pipeline.steps import STAGES
+from pipeline.stage import STAGES
 from pipeline.strict import UserError
 from tests.spark.helpers import ROOT, rows
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from pipeline import explain, rules, whatif
+from pipeline.inspection import explain, rules, whatif
 from pipeline.lines import restore_lines
 from pipeline.outputs import published_files, read_manifest
 from pipeline.schema import from_table

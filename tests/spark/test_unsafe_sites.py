@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import unsafe_sites
+from pipeline.inspection import unsafe_sites
 from pipeline.model_based.safety import UnsafeSites
 from pipeline.model_based.scoring import of_classifier
 from pipeline.schema import from_table

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from classifiers.clutter.model import Form
+from extraction.line_model.model import Form
 
 
 @pytest.mark.long

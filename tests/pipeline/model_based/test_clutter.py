@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from classifiers.clutter.model import load
+from extraction.line_model.model import load
+from extraction.text import lines
 from pipeline.lines import restore_lines
 from pipeline.model_based.clutter import Clutter
 from pipeline.schema import Document, Drop
-from pipeline.text import lines
 
 PROSE = [
     "The river rises in the hills, and flows for ninety miles to the sea, past seven towns and a mill.",

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from classifiers.base import SCALE, Batch, load
+from classifiers.base import Batch
 from classifiers.category.labels import GROUP_OF
+from classifiers.registry import load
+from extraction.result import SCALE
 from pipeline.config import parse
 from pipeline.model_based.category import Category
 from pipeline.model_based.quality import Quality

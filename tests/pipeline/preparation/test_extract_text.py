@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from extraction.text import lines
 from pipeline.lines import restore_lines
 from pipeline.preparation.extract_text import ExtractText
 from pipeline.schema import Document, Drop
-from pipeline.text import lines
 
 ENGLISH = "A page with enough English text to be taken for the content of the page by every engine. " * 4
 CHINESE = "这是一篇中文文章，它的正文足够长，因此每个引擎都会把它当作网页的正文内容来抽取。" * 4

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import contamination
 from pipeline.config import dump, parse
+from pipeline.inspection import contamination
 from pipeline.lines import restore_lines
 from pipeline.outputs import InputFile, Manifest, PublishedFile
 from pipeline.rule_based.decontamination import Decontaminate, index

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from extraction.text import identity_form
 from pipeline.rule_based import minhash
 from pipeline.rule_based.minhash import (
     MinHasher,
@@ -25,7 +26,6 @@ from pipeline.rule_based.minhash import (
     multipliers,
     sketch_similarity,
 )
-from pipeline.text import identity_form
 
 GOLD = Path(__file__).resolve().parents[3] / "data" / "sample" / "gold.jsonl.gz"
 HASHER = MinHasher(MinHashParams())

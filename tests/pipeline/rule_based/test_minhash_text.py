@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extraction.text import identity_form
 from pipeline.rule_based.minhash_text import identity_forms, segment, token_hashes
-from pipeline.text import identity_form
 
 GOLD = Path(__file__).resolve().parents[3] / "data" / "sample" / "gold.jsonl.gz"
 

@@ -522,6 +522,6 @@ def test_inspect_of_a_folder_without_shards(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_torch_is_not_imported() -> None:
-    code = "import sys, pipeline.tokenization.inspect, pipeline.tokenization.mixture; print('torch' in sys.modules)"
+    code = "import sys, pipeline.inspection.shards, pipeline.tokenization.mixture; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,0 +1,36 @@
+"""HTML bytes to text: decoding, engines, line structure. Usable alone:
+
+    from extraction import extract
+    extract(open("page.html", "rb").read()).text
+
+or `python -m extraction page.html`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from extraction.result import Extraction
+
+__all__ = ["Extraction", "extract"]
+
+
+def extract(
+    html: bytes | str,
+    url: str | None = None,
+    engine: str = "lines",
+    charset: str | None = None,
+    **options: Any,
+) -> Extraction:
+    """Main content of a page, in this process (no deadline: see `extraction.sandbox` for pages of strangers).
+
+    :param html: the page; bytes are decoded as `decode` describes, with `charset` as the declared encoding.
+    :param engine: a module of `extraction.engines`.
+    :param options: fields of `extraction.engines.Options`: `profile`, `headings`, `list_markers`, `cut_lines`.
+    :raises ValueError: for an unknown engine or profile.
+    :raises extraction.prepare.TooLarge: if the page is beyond the guards.
+    """
+    from extraction.engines import Options, get_engine
+
+    found = get_engine(engine, Options(**options))
+    return found.extract(html, url) if isinstance(html, str) else found.extract_bytes(html, charset, url)[0]

@@ -1,0 +1,127 @@
+"""Engines: HTML text to main content. One file each; the file's name is the engine's name.
+
+An engine is a subclass of `Engine`, or of `TreeEngine`, in a module of this folder, found by the module's name:
+
+    class Engine(engines.TreeEngine):
+        def lines(self, page: Page) -> list[Line]: ...
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+import gc
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from extraction.decode import decode
+from extraction.prepare import Prepared, check_size, prepare
+from extraction.result import Extraction, Line, assemble
+from extraction.signals import page_signals
+
+PROFILES = ("full", "fast")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page to extract from: the decoded HTML with and without its scripts, and its URL if known."""
+
+    html: str
+    prepared: Prepared
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to extract. All but `profile` are for the engine `lines`.
+
+    :param profile: `full`, or `fast`: nearly as good at less cost, where an engine can.
+    :param headings: `markdown` puts "#" before headings, by their level.
+    :param list_markers: put "- " or "1. " before the items of lists, indented by their depth.
+    :param cut_lines: tell the lines that the engine cut.
+    :raises ValueError: for an unknown profile; the message lists the known ones.
+    """
+
+    profile: str = "full"
+    headings: Literal["plain", "markdown"] = "plain"
+    list_markers: bool = False
+    cut_lines: bool = True
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise ValueError(f"unknown profile {self.profile!r}; expected one of: {', '.join(PROFILES)}")
+
+
+class Engine(abc.ABC):
+    """Extracts the main content of pages. Holds no state between pages: the same page gives the same text at any
+    time."""
+
+    bounded: ClassVar[bool] = False
+    """True if time and memory are bounded by the size of the page, whatever is in it: then no child process is needed."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def load(self) -> None:  # noqa: B027  # most need nothing
+        """Load what the engine needs, once per worker process."""
+
+    def weights(self) -> dict[str, str]:
+        """Names and SHA-256 of weights that the results depend on."""
+        return {}
+
+    @abc.abstractmethod
+    def extract(self, html: str, url: str | None = None) -> Extraction:
+        """Main content of a decoded page, with title and signals.
+
+        :raises TooLarge: if the page is beyond the guards.
+        """
+
+    def extract_bytes(self, html: bytes, declared_charset: str | None, url: str | None) -> tuple[Extraction, str]:
+        """As `extract`, of a page as it came; and the encoding that it had."""
+        decoded = decode(html, declared_charset)
+        return self.extract(decoded.text, url), decoded.charset
+
+
+class TreeEngine(Engine):
+    """An engine that parses the page into a tree, without its scripts."""
+
+    @abc.abstractmethod
+    def lines(self, page: Page) -> list[Line]:
+        """The blocks of the main content, in page order; empty if there is none."""
+
+    def extract(self, html: str, url: str | None = None) -> Extraction:
+        """As in `Engine`. Without garbage collection in between: it finds nothing in lxml's trees."""
+        check_size(html)
+        prepared = prepare(html)
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            title, signals = page_signals(prepared)
+            return dataclasses.replace(
+                assemble(self.lines(Page(html, prepared, url))), title=title, page_signals=signals
+            )
+        finally:
+            if collecting:
+                gc.enable()
+
+
+@functools.cache
+def engine_names() -> tuple[str, ...]:
+    """Names of the engines there are."""
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
+
+
+@functools.cache
+def get_engine(name: str, options: Options = Options()) -> Engine:
+    """The engine of that name.
+
+    :raises ValueError: for an unknown name; the message lists the known ones.
+    """
+    if name not in engine_names():
+        raise ValueError(f"unknown engine {name!r}; known engines: {', '.join(engine_names())}")
+    engine = importlib.import_module(f"{__name__}.{name}").Engine(options)
+    assert isinstance(engine, Engine)
+    return engine

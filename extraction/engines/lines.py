@@ -1,0 +1,150 @@
+"""This project's own extractor: the lines of a page in one pass over its bytes, each scored by the line model
+(dots.llm1 C.3), and those kept that together are worth most.
+
+What trafilatura loses, no later model brings back; here the model sees every line of the page, where it stands, and what stands
+around it. No tree is built, nothing backtracks: time and memory are bounded by the size of the page, and no child
+process is needed. Quality and cost beside trafilatura's: `docs/lines.md`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from itertools import repeat
+
+import numpy as np
+import numpy.typing as npt
+
+from extraction import engines
+from extraction.decode import to_utf8
+from extraction.embedded import embedded_html
+from extraction.line_model.model import load, sha256
+from extraction.lines import Scan, scan, text_of
+from extraction.lines.scan import K_CODE, L_CHARACTERS, L_KIND, L_LINK_CHARACTERS
+from extraction.lines.text import is_clean
+from extraction.prepare import Prepared, TooLarge, prepare
+from extraction.result import CODE_SPACES, CutLine, Extraction, Line, assemble
+from extraction.signals import MAX_HEAD, page_signals
+from extraction.text import clean_characters
+
+MAX_BYTES = 10_000_000
+MAX_LINES = 50_000
+"""Guards: beyond them a page is data, not text. They bound what a page costs: about 500 MB and 3 seconds at the worst."""
+
+EMBEDDED_BELOW = 250
+"""Characters below which text in JSON-LD or preloaded data is looked for."""
+
+_HEAD_END = re.compile(rb"<body[\s>]|</head", re.IGNORECASE)
+
+
+class Engine(engines.Engine):
+    """Both profiles are the same."""
+
+    bounded = True
+
+    def load(self) -> None:
+        self.extract("<p>compiles everything</p>")
+
+    def weights(self) -> dict[str, str]:
+        return {"clutter/dom": sha256("dom")}
+
+    def extract(self, html: str, url: str | None = None) -> Extraction:
+        """As in `engines.Engine`; `cut_lines` are those that the model cut."""
+        return self._extract(html.encode("utf-8", "replace"))
+
+    def extract_bytes(self, html: bytes, declared_charset: str | None, url: str | None) -> tuple[Extraction, str]:
+        data, charset = to_utf8(html, declared_charset)
+        return self._extract(data), charset
+
+    def _extract(self, html: bytes) -> Extraction:
+        if len(html) > MAX_BYTES:
+            raise TooLarge("html_too_large", len(html))
+        found = scan(html)
+        if len(found.lines) > MAX_LINES:
+            raise TooLarge("too_many_lines", len(found.lines))
+        model = load("dom")
+        scores = model.score(found)
+        kept = model.choose(found, scores)
+        json_ld = [html[start:end].decode("utf-8", "replace") for start, end in found.json_ld.tolist()]
+        whole = html.decode("utf-8", "replace") if b"itemtype" in html else ""
+        title, signals = page_signals(Prepared(_head(html), json_ld), whole)
+        content = self._embedded(html, json_ld, found, kept) or self._content(html, found, scores, kept)
+        return dataclasses.replace(content, title=title, page_signals=signals)
+
+    def _embedded(self, html: bytes, json_ld: list[str], found: Scan, kept: npt.NDArray[np.bool_]) -> Extraction | None:
+        """Text that the page carries as data, where there is more of it than of content."""
+        size = int(found.lines[kept, L_CHARACTERS].sum())
+        if size >= EMBEDDED_BELOW:
+            return None
+        embedded = embedded_html(Prepared(html.decode("utf-8", "replace"), json_ld))
+        if embedded is None:
+            return None
+        data = embedded.encode("utf-8", "replace")
+        inner = scan(data)
+        if int(inner.lines[:, L_CHARACTERS].sum()) <= size or len(inner.lines) > MAX_LINES:
+            return None
+        return assemble(Line(text, tag) for _, text, tag in self._texts(data, inner, None))
+
+    def _content(
+        self, data: bytes, found: Scan, scores: npt.NDArray[np.uint16], kept: npt.NDArray[np.bool_]
+    ) -> Extraction:
+        numbers = None if self.options.cut_lines else np.flatnonzero(kept)
+        of_text = self._texts(data, found, numbers)
+        if not of_text:
+            return Extraction("", [], [], [])
+        places = np.array([number for number, _, _ in of_text])
+        counts = found.lines[places]
+        shares = np.round(counts[:, L_LINK_CHARACTERS] / np.maximum(1, counts[:, L_CHARACTERS]), 4).tolist()
+        line_scores = scores[places].tolist()
+        keeps = kept[places].tolist()
+        joined = "\n".join(text for _, text, _ in of_text)
+        cleaned = joined if is_clean(joined) else clean_characters(joined)
+        if len(cleaned) != len(joined) or cleaned.count("\n") != len(of_text) - 1:
+            # a character went, which can leave white space behind, or became the end of a line
+            made = assemble(
+                Line(text, tag, share, score, keep)
+                for (_, text, tag), share, score, keep in zip(of_text, shares, line_scores, keeps, strict=True)
+            )
+            return dataclasses.replace(made, line_scores=made.line_scores or [])  # of a line that vanished too
+        rows = list(zip(cleaned.split("\n"), (tag for _, _, tag in of_text), shares, line_scores, keeps, strict=True))
+        if (counts[:, L_KIND] == K_CODE).any():
+            rows = _code(rows)
+        chosen = [row for row in rows if row[4]]
+        cut = [
+            CutLine(line=number, text=text, tag=tag, link_share=share, score=score)
+            for number, (text, tag, share, score, keep) in enumerate(rows)
+            if not keep
+        ]
+        texts, tags, link_shares, kept_scores, _ = zip(*chosen, strict=True) if chosen else repeat((), 5)
+        return Extraction("\n".join(texts), list(tags), list(link_shares), list(kept_scores), cut or None)
+
+    def _texts(self, data: bytes, found: Scan, numbers: npt.NDArray[np.int64] | None) -> list[tuple[int, str, str]]:
+        return text_of(data, found, numbers, self.options.headings, self.options.list_markers)
+
+
+_Row = tuple[str, str, float, int, bool]
+
+
+def _code(rows: list[_Row]) -> list[_Row]:
+    """As `assemble` has them: of blank lines one between two lines of code, no wide spaces."""
+    out: list[_Row] = []
+    blank = False
+    for row in rows:
+        if row[1] != "code":
+            blank = False
+        elif not row[0] or row[0].isspace():
+            blank = bool(out) and out[-1][1] == "code"
+            continue
+        else:
+            if blank:
+                out.append(("", "code", 0.0, *row[3:]))
+                blank = False
+            if not row[0].isascii():
+                row = (CODE_SPACES.sub(" ", row[0]).rstrip(), *row[1:])
+        out.append(row)
+    return out
+
+
+def _head(html: bytes) -> str:
+    end = _HEAD_END.search(html, 0, 10 * MAX_HEAD)
+    return prepare(html[: end.end() if end else MAX_HEAD].decode("utf-8", "replace")).html

@@ -1,0 +1,185 @@
+"""The line model: scores of lines, and the choice of those that are kept (dots.llm1 C.3, the line-level model).
+
+Two forms. `dom` scores the lines of a scanned page; `text` scores plain lines, of which it knows nothing but their words and
+their order. Both are: two (one) linear scores over hashed words and attributes; those and dense features into boosted trees.
+Predicting takes numpy and numba alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.resources
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from extraction.line_model import features as f
+from extraction.line_model.convolution import Parameters, predict
+from extraction.line_model.trees import Trees, evaluate
+from extraction.lines.scan import L_CJK, L_WORDS, Scan, scan_text
+from extraction.result import SCALE
+
+Form = Literal["dom", "text"]
+FORMS: tuple[Form, ...] = ("dom", "text")
+
+FLOOR = 0.1
+"""What evaluation chooses in every fold (`evaluate.chosen_lines`)."""
+
+CONVOLUTION_SHARE = 0.3
+"""What the convolution's logit counts beside the trees', from fold experiments (benchmarks/clutter.py)."""
+
+Scores = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class LineModel:
+    """One form of the model.
+
+    :param attributes: weights (2**BITS,) of the linear score over attributes, and its bias; None in the form `text`.
+    :param words: the same over words.
+    :param convolution: parameters of `convolution`, whose logits count CONVOLUTION_SHARE beside the trees'.
+    :param floor: score (0 to 1) below which a line is never kept.
+    """
+
+    form: Form
+    attributes: tuple[npt.NDArray[np.float32], float] | None
+    words: tuple[npt.NDArray[np.float32], float]
+    trees: Trees
+    convolution: Parameters | None = None
+    floor: float = FLOOR
+
+    def linear_scores(self, found: Scan) -> npt.NDArray[np.float32]:
+        """The linear scores, shape (1 or 2, lines): of attributes (form `dom`), of words."""
+        out = np.zeros((1 if self.attributes is None else 2, len(found.lines)), np.float32)
+        if self.attributes is not None:
+            weights, bias = self.attributes
+            f.score_attributes(found.elements, found.tokens, found.lines, weights, np.float32(bias), out[0])
+        f.score_words(found.lines, found.words, self.words[0], np.float32(self.words[1]), out[-1])
+        return out
+
+    def score(self, found: Scan) -> Scores:
+        """Scores of the lines of a page, in its order. Of one page alone: nothing else changes them."""
+        if not len(found.lines):
+            return np.zeros(0, np.uint16)
+        columns = features(found, self.linear_scores(found), self.form)
+        raw = evaluate(self.trees, columns)
+        if self.convolution is not None:
+            lengths = found.lines[:, L_WORDS] + found.lines[:, L_CJK]
+            raw += CONVOLUTION_SHARE * (predict(self.convolution, columns, lengths) - raw)
+        return np.rint(SCALE / (1.0 + np.exp(-raw))).astype(np.uint16)
+
+    def score_lines(self, lines: Sequence[str]) -> Scores:
+        """Scores of plain lines in their order; only for the form `text`."""
+        if self.form != "text":
+            raise ValueError("the form `dom` scores scanned pages: use `score`")
+        return self.score(scan_text(lines))
+
+    def choose(self, found: Scan, scores: Scores) -> npt.NDArray[np.bool_]:
+        """Which lines to keep, shape (lines,): those that make the expected F1 of the kept words largest, without those below the
+        floor."""
+        return best_cut(scores, found.lines[:, L_WORDS] + found.lines[:, L_CJK], self.floor)
+
+    def save(self, folder: Path, meta: dict[str, object]) -> None:
+        """Write `{form}.safetensors`; `meta` goes into its header."""
+        tensors: dict[str, npt.NDArray[np.generic]] = {name: getattr(self.trees, name) for name in Trees.__slots__}
+        for name, array in (self.convolution or {}).items():
+            tensors[f"convolution.{name}"] = array
+        tensors["words"] = self.words[0].astype(np.float16)
+        if self.attributes is not None:
+            tensors["attributes"] = self.attributes[0].astype(np.float16)
+        header = {
+            **meta,
+            "form": self.form,
+            "columns": list(column_names(self.form)),
+            "biases": [0.0 if self.attributes is None else self.attributes[1], self.words[1]],
+            "floor": self.floor,
+        }
+        safetensors.numpy.save_file(
+            tensors, folder / f"{self.form}.safetensors", {"model": json.dumps(header, ensure_ascii=False)}
+        )
+
+
+@functools.cache
+def load(form: Form = "dom", folder: Path | None = None) -> LineModel:
+    """The shipped model, or one that `train` wrote into `folder`.
+
+    :raises ValueError: if the file was trained on other features than this code computes.
+    """
+    data = _read(form, folder)
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
+    tensors = safetensors.numpy.load(data)
+    if tuple(header["columns"]) != column_names(form):
+        raise ValueError(f"{form}.safetensors was trained on other features than this version computes: train it again")
+    biases = header["biases"]
+    return LineModel(
+        form=form,
+        attributes=(tensors["attributes"].astype(np.float32), biases[0]) if form == "dom" else None,
+        words=(tensors["words"].astype(np.float32), biases[1]),
+        trees=Trees(**{name: tensors[name] for name in Trees.__slots__}),
+        convolution={name[12:]: tensor for name, tensor in tensors.items() if name.startswith("convolution.")} or None,
+        floor=header["floor"],
+    )
+
+
+def sha256(form: Form, folder: Path | None = None) -> str:
+    """SHA-256 of the weights, 64 hex characters."""
+    return hashlib.sha256(_read(form, folder)).hexdigest()
+
+
+def _read(form: Form, folder: Path | None) -> bytes:
+    # By importlib, since the package may lie in a zip.
+    place = importlib.resources.files("extraction.line_model") / "weights" if folder is None else folder
+    return (place / f"{form}.safetensors").read_bytes()
+
+
+def column_names(form: Form) -> tuple[str, ...]:
+    """Names of the columns that the trees see."""
+    dom = form == "dom"
+    scores = ("attributes", "words") if dom else ("words",)
+    return (*f.TEXT, *(f.DOM if dom else ()), *f.context_names(scores, dom))
+
+
+@functools.cache
+def _window(form: Form) -> npt.NDArray[np.int64]:
+    return f.window_columns(form == "dom")
+
+
+def features(found: Scan, scores: npt.NDArray[np.float32], form: Form) -> npt.NDArray[np.float32]:
+    """What the trees see of a page's lines, float32 (lines, columns)."""
+    out = np.zeros((len(found.lines), len(column_names(form))), np.float32)
+    if not len(out):
+        return out
+    f.text_features(found.lines, out)
+    dense = f.N_TEXT
+    if form == "dom":
+        f.dom_features(found.elements, found.flags, found.lines, out)
+        dense += f.N_DOM
+    f.context_features(scores, _window(form), dense, out)
+    if form == "dom":
+        start = dense + len(scores) * (1 + f.N_OF_SCORE)
+        f.tree_features(scores, found.elements, found.lines, start, out)
+    return out
+
+
+def best_cut(scores: Scores, words: npt.NDArray[np.int32], floor: float) -> npt.NDArray[np.bool_]:
+    """The set of lines with the largest expected F1 against the content, if each line is content with the
+    probability that its score says. That is always a cut by score: 2 * E[kept content] / (kept + E[content]), over words."""
+    n = len(scores)
+    if n == 0:
+        return np.zeros(0, np.bool_)
+    weight = words.astype(np.float64) + 1e-6
+    expected = weight * np.clip(scores / SCALE, 1e-4, 1 - 1e-4)
+    order = np.argsort(-scores.astype(np.int64), kind="stable")
+    f1 = 2 * np.cumsum(expected[order]) / (np.cumsum(weight[order]) + expected.sum())
+    cut = int(scores[order[int(f1.argmax())]])
+    kept: npt.NDArray[np.bool_] = scores >= max(cut, round(floor * SCALE))
+    return kept

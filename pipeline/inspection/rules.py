@@ -1,0 +1,264 @@
+"""What each step of a stage did in an output: thresholds, source, what it dropped or cut, with examples.
+
+    python -m pipeline.inspection.rules out/demo/rule_based
+    python -m pipeline.inspection.rules out/demo/rule_based --step word_count --examples 10
+    python -m pipeline.inspection.rules out/demo/rule_based --markdown
+
+Of an output made with `output.audit` it also says how many documents each rule would drop if it stood alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import xxhash
+
+from pipeline import storage
+from pipeline.config import StageConfig, parse
+from pipeline.outputs import RUN, read_documents
+from pipeline.steps import Rule, Step
+from pipeline.strict import UserError
+
+COLUMNS = [
+    "doc_id",
+    "url",
+    "title",
+    "language",
+    "text",
+    "drop_step",
+    "drop_reason",
+    "drop_value",
+    "removed_lines",
+    "findings",
+    "rule_values",
+]
+SNIPPET = 70
+
+
+@dataclass(frozen=True)
+class Example:
+    """One document, or one line of it, that a step acted on."""
+
+    language: str | None
+    url: str | None
+    reason: str
+    value: str | None
+    text: str
+    alone: bool = False
+    """True if an earlier step had dropped the document already."""
+
+
+@dataclass
+class StepReport:
+    """What one step did."""
+
+    label: str
+    step: Step
+    dropped: Counter[str] = field(default_factory=Counter)
+    cut_lines: int = 0
+    cut_documents: int = 0
+    found: int = 0
+    alone: Counter[str] = field(default_factory=Counter)
+    """Audit mode: documents out of bounds, by language, whatever the steps before it did."""
+    examples: dict[tuple[str, bool], list[tuple[int, str, Example]]] = field(default_factory=dict)
+
+    def add(self, key: str, example: Example, keep: int) -> None:
+        """Keep the examples of the smallest hashes: the same whatever the order of rows, and none is preferred."""
+        heap = self.examples.setdefault((example.language or "", example.alone), [])
+        # The heap's first item is its smallest, the next to go: so hashes count negative
+        # (a doc_id can repeat; repr settles it).
+        item = (-xxhash.xxh3_64_intdigest(key.encode()), repr(example), example)
+        heapq.heappush(heap, item)
+        if len(heap) > keep:
+            heapq.heappop(heap)
+
+    def chosen(self, n: int) -> list[Example]:
+        """`n` examples, the languages in turn; documents that another step dropped only where there are too few."""
+        out: list[Example] = []
+        for alone in (False, True):
+            queues = [
+                [e for *_, e in sorted(heap, key=lambda item: item[:2], reverse=True)]
+                for (_, is_alone), heap in sorted(self.examples.items(), key=lambda x: x[0])
+                if is_alone == alone
+            ]
+            while any(queues) and len(out) < n:
+                for queue in queues:
+                    if queue and len(out) < n:
+                        out.append(queue.pop(0))
+        return out
+
+
+def report(output: str, examples: int = 2) -> list[StepReport]:
+    """Go through an output, file by file.
+
+    :raises UserError: if there is no finished output.
+    """
+    path = storage.join(output, RUN)
+    if not storage.exists(path):
+        raise UserError(f"{output!r} is not a finished stage output: it has no {RUN}; run the stage first")
+    config: StageConfig = parse(storage.read_json(path)["config"], origin="stored config")
+    steps = dict(zip(config.labels(), config.steps, strict=True))
+    reports = {label: StepReport(label, step) for label, step in steps.items()}
+    by_name = {step.step: label for label, step in steps.items()}
+    for table in read_documents(output, columns=COLUMNS):
+        for row in table.to_pylist():
+            _add_row(row, reports, by_name, examples)
+    return list(reports.values())
+
+
+def _add_row(row: dict[str, Any], reports: dict[str, StepReport], by_name: dict[str, str], keep: int) -> None:
+    doc_id, language = row["doc_id"], row["language"]
+
+    def example(reason: str, value: str | None, text: str, alone: bool = False) -> Example:
+        return Example(language, row["url"], reason, value, " ".join(text.split())[:SNIPPET], alone)
+
+    if row["drop_step"] in reports:
+        one = reports[row["drop_step"]]
+        one.dropped[row["drop_reason"]] += 1
+        shown = example(row["drop_reason"], row["drop_value"], row["text"] or "")
+        one.add(doc_id, shown, keep)
+    cut: Counter[str] = Counter()
+    for line in row["removed_lines"] or ():
+        label = by_name.get(line["step"])
+        if label is not None:
+            cut[label] += 1
+            if line["text"].strip():
+                reports[label].add(f"{doc_id} {line['line']}", example("cut", None, line["text"]), keep)
+    for label, n in cut.items():
+        reports[label].cut_lines += n
+        reports[label].cut_documents += 1
+    for finding in row["findings"] or ():
+        label = by_name.get(finding["step"])
+        if label is not None:
+            one = reports[label]
+            one.found += finding["count"]
+            where = "" if finding["line"] is None else f", line {finding['line']}"
+            one.add(
+                f"{doc_id} {finding['name']}",
+                example("found", f"{finding['count']} {finding['name']}{where}", ""),
+                keep,
+            )
+    for measured in row["rule_values"] or ():
+        if measured["rule"] not in reports:  # an earlier stage measured it
+            continue
+        one = reports[measured["rule"]]
+        if not isinstance(one.step, Rule):
+            one.alone[language or ""] += int(measured["value"] or 0)
+            continue
+        reason = one.step.judge(measured["value"], language)
+        if reason is not None:
+            one.alone[language or ""] += 1
+            if row["drop_step"] != measured["rule"]:
+                one.add(doc_id, example(reason, f"{measured['value']:.6g}", row["text"] or "", alone=True), keep)
+
+
+def thresholds(step: Step) -> str:
+    """A rule's bounds, or what of another step's parameters is a number, for people."""
+    if isinstance(step, Rule):
+        told = []
+        for sign, limits in (("≥", step.min), ("≤", step.max)):
+            if limits is not None:
+                if set(limits) == {"default"} or len(set(limits.values())) == 1:
+                    told.append(f"{sign} {next(iter(limits.values())):g}")
+                else:
+                    told.append(f"{sign} " + ", ".join(f"{v:g} {k}" for k, v in limits.items()))
+        return f"{'; '.join(told)} ({step.unit})"
+    numbers = {
+        k: v
+        for k, v in step.model_dump(mode="json").items()
+        if isinstance(v, int | float) and not isinstance(v, bool) and not k.startswith(("alarm", "driver"))
+    }
+    return ", ".join(f"{k} {v:g}" for k, v in numbers.items())
+
+
+def source(step: Step) -> str:
+    """Where a step comes from, as it says itself."""
+    return str(getattr(type(step), "source", ""))
+
+
+def what(step: Step) -> str:
+    """The first sentence of a step's docstring."""
+    return " ".join((type(step).__doc__ or "").split("\n\n")[0].split())
+
+
+def acted(one: StepReport) -> str:
+    """What a step did, in a few words."""
+    told = [f"{n:,} {reason}" for reason, n in sorted(one.dropped.items(), key=lambda x: (-x[1], x[0]))]
+    if one.cut_lines:
+        told.append(f"{one.cut_lines:,} lines cut in {one.cut_documents:,} documents")
+    if one.found:
+        told.append(f"{one.found:,} found")
+    if any(one.alone.values()):
+        told.append("alone " + " + ".join(f"{n:,} {k or 'unknown'}" for k, n in sorted(one.alone.items())))
+    return "; ".join(told) or "nothing"
+
+
+def markdown(reports: Sequence[StepReport], examples: int = 2) -> list[str]:
+    """A table with a row a step, then the examples."""
+    lines = ["| step | what it does | keeps | source | on the sample |", "|---|---|---|---|---|"]
+    for one in reports:
+        cells = map(_cell, (what(one.step), thresholds(one.step), source(one.step), acted(one)))
+        lines.append(f"| `{one.label}` | " + " | ".join(cells) + " |")
+    lines += ["", "| step | example | why |", "|---|---|---|"]
+    for one in reports:
+        for e in one.chosen(examples):
+            why = e.reason + (f" {e.value}" if e.value else "") + (" (dropped before)" if e.alone else "")
+            lines.append(f"| `{one.label}` | {_cell(e.text or '-')} <br> {_cell(_shown(e.url))} | {_cell(why)} |")
+    return lines
+
+
+def _shown(url: str | None) -> str:
+    url = url or ""
+    return url if len(url) <= 80 else url[:77] + "..."
+
+
+def _cell(text: str) -> str:
+    """Text of a page as a cell of a table: no markup of its own."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+
+
+def plain(reports: Sequence[StepReport], examples: int) -> list[str]:
+    """The same for a terminal."""
+    lines = []
+    for one in reports:
+        lines += [f"{one.label}: {acted(one)}", f"    {thresholds(one.step)}"]
+        for e in one.chosen(examples):
+            why = e.reason + (f" {e.value}" if e.value else "") + (" (dropped before)" if e.alone else "")
+            lines += [f"    - {why}: {e.text}", f"      {e.url}"]
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.inspection.rules",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="\n".join((__doc__ or "").splitlines()[2:5]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("output", help="a stage's output folder")
+    parser.add_argument("--step", help="this step alone")
+    parser.add_argument("--examples", type=int, default=2, help="examples a step (default 2)")
+    parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
+    arguments = parser.parse_args(argv)
+    try:
+        reports = report(arguments.output, arguments.examples)
+        if arguments.step is not None:
+            known = [r.label for r in reports]
+            if arguments.step not in known:
+                raise UserError(f"no step {arguments.step!r} in this output; there are: {', '.join(known)}")
+            reports = [r for r in reports if r.label == arguments.step]
+    except UserError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    print("\n".join((markdown if arguments.markdown else plain)(reports, arguments.examples)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
