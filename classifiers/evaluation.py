@@ -15,7 +15,7 @@ import numpy.typing as npt
 from classifiers.features import Features, features_of
 from classifiers.labelled import LabelledPage, batch_of, load_pages
 from classifiers.small import SmallModel, folds, take
-from classifiers.training import SEED, train
+from classifiers.training import SEED, SmallTrainer, Trainer, train
 
 FOLDS = 5
 LANGUAGES = {"English": "en", "Chinese": "zh"}
@@ -27,28 +27,28 @@ def outer_folds(pages: Sequence[LabelledPage]) -> npt.NDArray[np.int64]:
 
 
 def cross_validated(
-    name: str,
+    trainer: SmallTrainer,
     pages: Sequence[LabelledPage],
-    found: Features,
+    features: Features,
     seed: int = SEED,
     also: Callable[[int, list[int], list[int], SmallModel], None] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Probabilities of every page by a model that has not seen its site, float64 (n, classes).
 
-    :param also: called for each fold with its number, the rows it was trained on, its own rows, and the model.
+    :param also: called for each fold with its number, the rows trained on, the rows judged, and the model.
     """
     parts = outer_folds(pages)
     out: npt.NDArray[np.float64] | None = None
     for fold in range(FOLDS):
-        rest, own = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
-        model = train(name, [pages[i] for i in rest], take(found, rest), seed)
-        p = model.from_features(take(found, own))
+        trained, judged = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
+        model = train(trainer, [pages[i] for i in trained], take(features, trained), seed)
+        p = model.from_features(take(features, judged))
         if out is None:
             out = np.zeros((len(pages), p.shape[1]))
-        out[own] = p
+        out[judged] = p
         if also is not None:
-            also(fold, rest, own, model)
-        print(f"{name}: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
+            also(fold, trained, judged, model)
+        print(f"{trainer.NAME}: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
     assert out is not None
     return out
 
@@ -65,16 +65,16 @@ def largest_site(pages: Sequence[LabelledPage], rows: npt.NDArray[np.int64]) -> 
 
 
 def main(
-    name: str,
+    trainer: Trainer,
     evaluate: Callable[[list[LabelledPage], Features, Path], dict[str, Any]],
     arguments: Sequence[str] | None = None,
 ) -> int:
     parser = argparse.ArgumentParser(
-        prog=f"python -m classifiers.{name}.evaluate",
-        description=f"Cross-validate the small {name} classifier over sites, and print all figures of its card as JSON.",
+        prog=f"python -m classifiers.{trainer.NAME}.evaluate",
+        description=f"Cross-validate the small {trainer.NAME} classifier over sites, and print all figures of its card as JSON.",
     )
     parser.add_argument("--data", type=Path, required=True, help="folder that holds html/ and warc/")
     options = parser.parse_args(arguments)
-    pages = load_pages(options.data)
+    pages = load_pages(options.data, name=trainer.FILE)
     print(json.dumps(evaluate(pages, features_of(batch_of(pages)), options.data), indent=2, ensure_ascii=False))
     return 0

@@ -8,15 +8,14 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
 from classifiers import linear
-from classifiers.base import SMALL_FILE, Batch, Classifier, Probabilities, digest
+from classifiers.base import Batch, Probabilities, StoredClassifier
 from classifiers.boosting import LIGHTGBM, exported
 from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
 from extraction.line_model.trees import Trees, evaluate
@@ -62,12 +61,13 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False)
-class SmallModel(Classifier):
+class SmallModel(StoredClassifier):
     """:param coefficients: float16 (2**BITS, classes); `biases` float32 (fields, classes).
     :param trees: one set a class; for two classes one set, for the second.
     :param temperature: what logits are divided by.
     """
 
+    FILE: ClassVar[str] = "small.safetensors"
     labels: tuple[str, ...]
     coefficients: npt.NDArray[np.float16]
     biases: Floats
@@ -98,11 +98,7 @@ class SmallModel(Classifier):
         scores = linear.score(found, self._wide, self.biases)
         return np.concatenate([found.dense, scores], axis=1)
 
-    def sha256(self) -> str:
-        return digest(self.to_bytes())
-
     def to_bytes(self) -> bytes:
-        """The model as a safetensors file, the same bytes for the same model."""
         tensors: dict[str, npt.NDArray[np.generic]] = {"coefficients": self.coefficients, "biases": self.biases}
         for number, trees in enumerate(self.trees):
             tensors |= {f"trees.{number}.{name}": getattr(trees, name) for name in Trees.__slots__}
@@ -118,7 +114,6 @@ class SmallModel(Classifier):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SmallModel:
-        """:raises ValueError: if it was trained on other features than this code computes."""
         (length,) = struct.unpack_from("<Q", data)
         header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
         if (header.pop("columns"), header.pop("fields"), header.pop("bits")) != (list(COLUMNS), list(FIELDS), BITS):
@@ -137,12 +132,9 @@ class SmallModel(Classifier):
             meta=header,
         )
 
-    def save(self, folder: Path) -> Path:
-        """Write `small.safetensors` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / SMALL_FILE
-        path.write_bytes(self.to_bytes())
-        return path
+
+Model = SmallModel
+"""The model that `classifiers.registry` loads for classifiers without a `model.py` of their own."""
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> Probabilities:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from classifiers.base import WORDS_FILE
 from classifiers.category.evaluate import cross_validated, labelled
 from classifiers.category.labels import GROUP_OF, LABELS
+from classifiers.category.model import WordModel
 from classifiers.category.train import WEIGHTS, read_vectors
 from classifiers.labelled import LabelledPage
 
@@ -57,7 +57,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     pages = labelled(options.data)
-    p = cross_validated(pages, read_vectors(WEIGHTS / WORDS_FILE), options.data)
+    p = cross_validated(pages, read_vectors(WEIGHTS / WordModel.FILE), options.data)
     parts, told = [HEAD], []
     for name, code in (("English", "en"), ("Chinese", "zh")):
         blocks, marks = [], ""

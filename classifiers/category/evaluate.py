@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.category.labels import BALANCE_OF, GROUP_OF, GROUPS, LABELS
-from classifiers.category.model import WordVectors, compressed
+from classifiers.category.model import WordModel, WordVectors, compressed
 from classifiers.category.train import WEIGHTS, chosen, extras, fit, read_vectors, site_of, target
 from classifiers.features import features_of
 from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, load_pages
@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds html/, warc/ and labels/")
     parser.add_argument("--picture", type=Path, help="write the confusion of groups to this SVG file")
     options = parser.parse_args(arguments)
-    result, _ = evaluate(labelled(options.data), read_vectors(WEIGHTS / "words.safetensors"), options.data)
+    result, _ = evaluate(labelled(options.data), read_vectors(WEIGHTS / WordModel.FILE), options.data)
     if options.picture:
         options.picture.write_text(picture(result), encoding="utf-8")
     print(json.dumps(result, indent=2, ensure_ascii=False))

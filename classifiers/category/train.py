@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import re
 import sys
 import time
@@ -23,15 +22,17 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-from classifiers.base import WORDS_FILE, Batch
+from classifiers.base import Batch
 from classifiers.category import sets
-from classifiers.category.labels import GROUP_OF, GROUPS, LABELS
+from classifiers.category.labels import GROUP_OF, GROUPS
+from classifiers.category.labels import LABELS as LABELS
 from classifiers.category.model import Net, WordModel, WordVectors, compressed, standardised
 from classifiers.features import features_of
 from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, data_digest
 from classifiers.small import Target, folds, temperature
-from classifiers.training import SEED, add_sources, sources
+from classifiers.training import SEED, add_sources, annotated, chosen_pages, one_hot, save
 
+NAME = "category"
 FILE = CATEGORIES
 WEIGHTS = Path(__file__).parent / "weights"
 NETS, UNITS, EPOCHS, ROWS = 2, 256, 40, 64
@@ -75,20 +76,16 @@ def site_of(page: LabelledPage) -> str:
 
 
 def chosen(pages: Sequence[LabelledPage]) -> list[int]:
-    """Numbers of the pages that it learns from: annotated ones with a text."""
-    return [i for i, p in enumerate(pages) if p.annotation and "category" in p.annotation and p.extraction.text.strip()]
+    """Numbers of the annotated pages with a text."""
+    return [i for i in annotated(pages, NAME) if pages[i].extraction.text.strip()]
 
 
 def target(pages: Sequence[LabelledPage]) -> Target:
     """The annotated class of each page, and what it weighs."""
-    wanted = np.zeros((len(pages), len(LABELS)), np.float32)
-    for row, page in zip(wanted, pages, strict=True):
-        assert page.annotation is not None
-        row[LABELS.index(page.annotation["category"])] = 1
     sites = [site_of(page) for page in pages]
     number = Counter(sites)
     weights = np.array([number[site] ** -SITE_POWER for site in sites], np.float32)
-    return Target(wanted, weights / weights.mean(), sites)
+    return Target(one_hot(pages, NAME, LABELS), weights / weights.mean(), sites)
 
 
 def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
@@ -237,21 +234,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_sources(parser)
     parser.add_argument(
-        "--vectors", type=Path, default=WEIGHTS / WORDS_FILE, help="word vectors (default: those of the shipped model)"
+        "--vectors",
+        type=Path,
+        default=WEIGHTS / WordModel.FILE,
+        help="word vectors (default: those of the shipped model)",
     )
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="default: in place of the shipped weights")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args(arguments)
     start = time.monotonic()
-    pages = sources(parser, options, sys.modules[__name__])
-    pages = [pages[i] for i in chosen(pages)]
-    print(f"category: {len(pages):,} pages of {len({site_of(p) for p in pages}):,} sites", file=sys.stderr)
+    pages = chosen_pages(parser, options, sys.modules[__name__])
     model = train(pages, read_vectors(options.vectors), options.data, options.seed)
-    meta = {"name": "category", "seed": options.seed, "pages": len(pages), "data": data_digest(pages)}
+    meta = {"name": NAME, "seed": options.seed, "pages": len(pages), "data": data_digest(pages)}
     model = dataclasses.replace(model, meta=meta)
-    path = model.save(options.out)
+    save(model, options.out)
     print(f"category: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    print(json.dumps({"file": WORDS_FILE, "bytes": path.stat().st_size, "sha256": model.sha256()}))
     return 0
 
 

@@ -24,7 +24,8 @@ from classifiers.evaluation import FOLDS, LANGUAGES, cross_validated, largest_si
 from classifiers.features import LINE_COLUMNS, Features
 from classifiers.labelled import LabelledPage
 from classifiers.metrics import auc, calibration, interval
-from classifiers.quality.labels import DIMENSIONS, is_good, score
+from classifiers.quality import train
+from classifiers.quality.labels import DIMENSIONS, LABELS, is_good, score
 from classifiers.quality.perplexity import BigramModel
 from classifiers.quality.train import SETTINGS, chosen, target
 from classifiers.small import fit, folds, take
@@ -34,15 +35,15 @@ BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 GOLD = ("html/wcxb-dev", "html/zh-gold")
 
 
-def evaluate(pages: list[LabelledPage], found: Features, data: Path) -> dict[str, Any]:
+def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[str, Any]:
     """All figures of the card. `data` holds html/: the perplexity model is made of its gold texts."""
     rows = chosen(pages)
-    pages, found = [pages[i] for i in rows], take(found, rows)
+    pages, features = [pages[i] for i in rows], take(features, rows)
     quality = [page.annotation["quality"] for page in pages if page.annotation]
     good = np.array([is_good(row) for row in quality])
     scores = np.array([score(row) for row in quality])
-    systems = {"model": cross_validated("quality", pages, found)[:, 1], "numbers alone": _numbers_alone(pages, found)}
-    systems["length"] = found.dense[:, LINE_COLUMNS.index("length")].astype(np.float64)
+    systems = {"model": cross_validated(train, pages, features)[:, 1], "numbers alone": _numbers_alone(pages, features)}
+    systems["length"] = features.dense[:, LINE_COLUMNS.index("length")].astype(np.float64)
     systems["perplexity"] = -_perplexities(pages, data)
     out: dict[str, Any] = {}
     for language, code in LANGUAGES.items():
@@ -81,16 +82,16 @@ def evaluate(pages: list[LabelledPage], found: Features, data: Path) -> dict[str
     return out
 
 
-def _numbers_alone(pages: Sequence[LabelledPage], found: Features) -> npt.NDArray[np.float64]:
+def _numbers_alone(pages: Sequence[LabelledPage], features: Features) -> npt.NDArray[np.float64]:
     """The same trees without words."""
-    blank = Features(found.dense, np.zeros(0, np.uint32), np.zeros_like(found.starts))
+    blank = Features(features.dense, np.zeros(0, np.uint32), np.zeros_like(features.starts))
     wanted = target(pages)
     parts = outer_folds(pages)
     out = np.zeros(len(pages))
     for fold in range(FOLDS):
-        rest, own = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
-        model = fit(take(blank, rest), wanted.take(rest), ("poor", "good"), SETTINGS, SEED)
-        out[own] = model.from_features(take(blank, own))[:, 1]
+        trained, judged = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
+        model = fit(take(blank, trained), wanted.take(trained), LABELS, SETTINGS, SEED)
+        out[judged] = model.from_features(take(blank, judged))[:, 1]
     return out
 
 
@@ -120,4 +121,4 @@ def _spearman(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(evaluation.main("quality", evaluate))
+    sys.exit(evaluation.main(train, evaluate))

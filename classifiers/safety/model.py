@@ -11,13 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import ahocorasick_rs
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.base import Batch, Classifier, Probabilities, digest
+from classifiers.base import Batch, Probabilities, StoredClassifier
 from classifiers.small import softmax
 
 MAX_CHARACTERS = 10_000
@@ -27,11 +27,12 @@ _CJK = re.compile(r"[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, eq=False)
-class LexiconModel(Classifier):
+class LexiconModel(StoredClassifier):
     """:param terms: by class, by language (`en`: whole words), weight of each term.
     :param coefficients: of NUMBERS; `biases` of each class but `safe`.
     """
 
+    FILE: ClassVar[str] = "lexicon.json"
     labels: tuple[str, ...]
     terms: dict[str, dict[str, dict[str, float]]]
     coefficients: tuple[float, ...]
@@ -84,11 +85,7 @@ class LexiconModel(Classifier):
         logits = numbers @ np.array(self.coefficients) + np.array(self.biases)
         return softmax(np.concatenate([np.zeros((len(logits), 1)), logits], axis=1))
 
-    def sha256(self) -> str:
-        return digest(self.to_bytes())
-
     def to_bytes(self) -> bytes:
-        """The model as JSON, the same bytes for the same model."""
         data = {
             **self.meta,
             "labels": self.labels,
@@ -108,6 +105,10 @@ class LexiconModel(Classifier):
             biases=tuple(raw.pop("biases")),
             meta=raw,
         )
+
+
+Model = LexiconModel
+"""The model that `classifiers.registry` loads."""
 
 
 def _plain(text: str) -> str:

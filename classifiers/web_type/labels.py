@@ -1,5 +1,7 @@
 """The web types, defined in GUIDE.md."""
 
+from classifiers.answer import one_of
+
 LABELS = (
     "article",
     "documentation",
@@ -16,3 +18,5 @@ LABELS = (
 )
 DETAIL = ("article", "documentation", "encyclopedia")
 """Text-rich detail pages, which the report keeps."""
+
+ANSWER = one_of(LABELS)

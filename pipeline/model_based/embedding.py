@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.base import digest
-from classifiers.huggingface import device
+from classifiers.checkpoint import device
 from extraction.kernels import compiled
 from extraction.lines import tags as t
 

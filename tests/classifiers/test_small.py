@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from classifiers import linear
-from classifiers.base import SMALL_FILE, Batch
+from classifiers.base import Batch
 from classifiers.boosting import exported
 from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
 from classifiers.registry import load
@@ -69,7 +69,7 @@ def test_words_that_separate_the_classes_are_learned(model: SmallModel) -> None:
 
 def test_saved_and_loaded(model: SmallModel, tmp_path: Path) -> None:
     path = model.save(tmp_path / "new" / "folder")
-    assert path.name == SMALL_FILE
+    assert path.name == SmallModel.FILE
     batch, _, _ = made(len(model.labels), seed=5)
     expected = model.predict_proba(batch)
     for again in (SmallModel.from_bytes(path.read_bytes()), load("quality", str(path.parent))):
