@@ -25,13 +25,10 @@ import numpy.typing as npt
 
 from classifiers import agreement, evaluation, registry
 from classifiers.features import features_of
-from classifiers.labelled import WCXB_TYPES, LabelledPage, batch_of, load_pages
+from classifiers.labelled import PAGES, WCXB_TYPES, LabelledPage, batch_of, load_pages
 from classifiers.metrics import accuracy, auc, interval, macro_f1
-from classifiers.quality import evaluate as quality_evaluate
 from classifiers.quality.labels import is_good
 from classifiers.quality.train import chosen as with_text
-from classifiers.safety import evaluate as safety_evaluate
-from classifiers.web_type import evaluate as web_type_evaluate
 
 ROWS = 256
 PASSES = 5
@@ -57,8 +54,8 @@ def fasttext_folds(pages: Sequence[LabelledPage], labels: Sequence[int], classes
     with tempfile.TemporaryDirectory() as folder:
         for fold in range(evaluation.FOLDS):
             path = Path(folder) / "train.txt"
-            rest = np.flatnonzero(parts != fold).tolist()
-            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in rest), encoding="utf-8")
+            trained = np.flatnonzero(parts != fold).tolist()
+            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in trained), encoding="utf-8")
             model = fasttext.train_supervised(
                 str(path), wordNgrams=2, dim=64, epoch=25, lr=0.5, minCount=2, bucket=200_000, thread=1, verbose=0
             )
@@ -132,19 +129,16 @@ def main() -> None:
     options = parser.parse_args()
     pages = load_pages(options.data)
     annotated = [page for page in pages if page.annotation]
-    speeds = {name: speed(name, annotated) for name in registry.NAMES}
     reference = fasttext_speed(annotated)
-    tell("speed measured")
-    found = features_of(batch_of(pages))
+    features = features_of(batch_of(pages))
     agreed = agreement.report()
     peers = {"web_type": fasttext_web_type(pages), "quality": fasttext_quality(pages)}
     tell("fastText done")
-    for name, module in (
-        ("web_type", web_type_evaluate),
-        ("quality", quality_evaluate),
-        ("safety", safety_evaluate),
-    ):
-        result = {"evaluation": module.evaluate(pages, found, options.data), "speed": speeds[name]}
+    for name in registry.NAMES:
+        if registry.part(name, "train").FILE != PAGES:
+            continue
+        evaluate = registry.part(name, "evaluate").evaluate
+        result = {"evaluation": evaluate(pages, features, options.data), "speed": speed(name, annotated)}
         result |= {"lid_176_documents_per_cpu_s": reference, "agreement": agreed}
         if name in peers:
             result["fasttext"] = peers[name]

@@ -13,7 +13,6 @@ class Category(Asking):
     probabilities. Drops nothing: `configs/category_weights.yaml` says how much of each class is written."""
 
     step: Literal["category"] = "category"
-    classifier: ClassVar[str] = "category"
     keep_labels: ClassVar[int | None] = 10
 
     def process(self, docs: list[Document]) -> list[Document | Drop]:

@@ -18,7 +18,7 @@ from pipeline.schema import Document, Drop
 from pipeline.steps import CrossDocumentStep, Limits
 
 SOURCE = "dots.llm1 4.1 (domains that a safety classifier flags); bounds measured (classifiers/safety/CARD.md)"
-CLASSIFIER = "safety"
+CLASSIFIER: Literal["safety"] = "safety"
 SAFE = "safe"
 
 
@@ -26,8 +26,7 @@ class Safety(Scored):
     """Score pages for adult, gambling and spam content. Drops nothing unless `max` is set: `unsafe_sites` counts pages by site,
     and must see the worst too."""
 
-    step: Literal["safety"] = "safety"
-    classifier: ClassVar[str] = CLASSIFIER
+    step: Literal["safety"] = CLASSIFIER
     unit: ClassVar[str] = "probability to be unsafe"
     source: ClassVar[str] = SOURCE
     above: ClassVar[str] = "unsafe"
@@ -133,7 +132,7 @@ class UnsafeSites(CrossDocumentStep):
 @functools.lru_cache(maxsize=16)
 def sites_of(paths: tuple[str, ...]) -> frozenset[str]:
     """Registered domains of list files: one a line, `#` begins a comment. :raises ValueError: for a line that is no domain."""
-    found = set()
+    sites = set()
     for path in paths:
         with fsspec.open(path, "rt", encoding="utf-8") as f:
             for number, line in enumerate(f, 1):
@@ -145,5 +144,5 @@ def sites_of(paths: tuple[str, ...]) -> frozenset[str]:
                     raise ValueError(
                         f"{path}, line {number}: {name!r} is not a site; expected a domain such as example.com"
                     )
-                found.add(domain)
-    return frozenset(found)
+                sites.add(domain)
+    return frozenset(sites)
