@@ -179,12 +179,12 @@ def main() -> int:
     result = {
         "data": {
             source: {
-                "pages": len(own),
-                "lines": sum(len(e.labels) for e in own),
-                "hosts": len({e.page.group for e in own}),
+                "pages": len(of_source),
+                "lines": sum(len(e.labels) for e in of_source),
+                "hosts": len({e.page.group for e in of_source}),
             }
             for source in dict.fromkeys(e.page.source for e in examples)
-            for own in [[e for e in examples if e.page.source == source]]
+            for of_source in [[e for e in examples if e.page.source == source]]
         },
         "dom": dom,
         "peers": others,

@@ -64,19 +64,19 @@ def draw(rows: Iterator[dict[str, Any]], number: int, seed: int) -> list[dict[st
     limit = max(1, int(SITE_SHARE * number))
     by_language: dict[str, list[_Ranked]] = defaultdict(list)
     for row in rows:
-        own = by_language[row.get("language") or "unknown"]
+        ranked = by_language[row.get("language") or "unknown"]
         site = row.get("domain") or (row.get("url") or "").partition("://")[2].partition("/")[0] or row["id"]
-        own.append((xxhash.xxh3_64_intdigest(f"{seed} {row['id']}".encode()), site, row))
-        if len(own) > 4 * number + 100:
-            own[:] = _first(own, number, limit, Counter())
-    for own in by_language.values():  # so that what follows does not depend on when they were thinned out
-        own[:] = _first(own, number, limit, Counter())
+        ranked.append((xxhash.xxh3_64_intdigest(f"{seed} {row['id']}".encode()), site, row))
+        if len(ranked) > 4 * number + 100:
+            ranked[:] = _first(ranked, number, limit, Counter())
+    for ranked in by_language.values():  # so that what follows does not depend on when they were thinned out
+        ranked[:] = _first(ranked, number, limit, Counter())
     chosen: list[dict[str, Any]] = []
     sites: Counter[str] = Counter()
     # Small languages first: what they cannot give falls to the others.
-    for place, (_, own) in enumerate(sorted(by_language.items(), key=lambda item: (len(item[1]), item[0]))):
+    for place, (_, ranked) in enumerate(sorted(by_language.items(), key=lambda item: (len(item[1]), item[0]))):
         share = (number - len(chosen)) // (len(by_language) - place)
-        chosen += [row for *_, row in _first(own, share, limit, sites)]
+        chosen += [row for *_, row in _first(ranked, share, limit, sites)]
     return chosen
 
 
@@ -288,8 +288,8 @@ def run(task: Task, rows: Sequence[dict[str, Any]], endpoint: Endpoint, out: Pat
                 except (AnswerError, OSError) as e:
                     failed += 1
                     row = futures[future]
-                    told = {"id": row["id"], "url": row.get("url"), "error": f"{type(e).__name__}: {e}"}
-                    failures.write(json.dumps(told, ensure_ascii=False) + "\n")
+                    failure = {"id": row["id"], "url": row.get("url"), "error": f"{type(e).__name__}: {e}"}
+                    failures.write(json.dumps(failure, ensure_ascii=False) + "\n")
             if number % 25 == 0 or number == len(rows):
                 print(f"{number:,} of {len(rows):,}, {failed:,} failed", file=sys.stderr, flush=True)
     return 1 if failed else 0

@@ -55,14 +55,14 @@ class LabelledPage:
 
 def batch_of(pages: Sequence[LabelledPage]) -> Batch:
     """Pages as classifiers take them."""
-    found = [page.extraction for page in pages]
+    extractions = [page.extraction for page in pages]
     return Batch(
-        texts=[e.text for e in found],
+        texts=[e.text for e in extractions],
         urls=[page.url for page in pages],
-        titles=[e.title for e in found],
-        line_tags=[e.line_tags for e in found],
-        line_link_share=[e.line_link_share for e in found],
-        page_signals=[dict(e.page_signals) for e in found],
+        titles=[e.title for e in extractions],
+        line_tags=[e.line_tags for e in extractions],
+        line_link_share=[e.line_link_share for e in extractions],
+        page_signals=[dict(e.page_signals) for e in extractions],
     )
 
 
@@ -107,13 +107,13 @@ def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -
                 if key in rows:  # a text without its page: each is a site of its own
                     text = page["text"].strip()
                     lines = text.count("\n") + 1
-                    found = Extraction(text=text, line_tags=["p"] * lines, line_link_share=[0.0] * lines)
-                    pages[key] = LabelledPage(key[1], TEXTS, None, key[1], rows[key]["language"], found, rows[key])
+                    extraction = Extraction(text=text, line_tags=["p"] * lines, line_link_share=[0.0] * lines)
+                    pages[key] = LabelledPage(key[1], TEXTS, None, key[1], rows[key]["language"], extraction, rows[key])
     missing = [key for key in rows if key not in pages]
     if missing:
         raise ValueError(f"{len(missing)} annotated pages are not in {data}, the first {missing[0]}")
-    rest = [page for page in pages.values() if page.annotation is None]
-    return [pages[key] for key in rows] + rest
+    unannotated = [page for page in pages.values() if page.annotation is None]
+    return [pages[key] for key in rows] + unannotated
 
 
 def read_annotations(path: Path) -> list[dict[str, Any]]:

@@ -83,20 +83,20 @@ class SmallModel(StoredClassifier):
     def predict_proba(self, pages: Batch | Sequence[str]) -> Probabilities:
         return self.from_features(features_of(Batch.of(pages)))
 
-    def from_features(self, found: Features) -> Probabilities:
+    def from_features(self, features: Features) -> Probabilities:
         """`predict_proba` of features that are known already."""
-        return softmax(self.logits(found) / self.temperature)
+        return softmax(self.logits(features) / self.temperature)
 
-    def logits(self, found: Features) -> npt.NDArray[np.float64]:
+    def logits(self, features: Features) -> npt.NDArray[np.float64]:
         """Float64 (n, classes), before the temperature."""
-        rows = self.columns(found)
+        rows = self.columns(features)
         raw = np.stack([evaluate(trees, rows) for trees in self.trees], axis=1)
         return raw if len(self.trees) > 1 else np.column_stack([np.zeros(len(raw)), raw[:, 0]])
 
-    def columns(self, found: Features) -> Floats:
+    def columns(self, features: Features) -> Floats:
         """What the trees see: dense numbers, then the linear scores."""
-        scores = linear.score(found, self._wide, self.biases)
-        return np.concatenate([found.dense, scores], axis=1)
+        scores = linear.score(features, self._wide, self.biases)
+        return np.concatenate([features.dense, scores], axis=1)
 
     def to_bytes(self) -> bytes:
         tensors: dict[str, npt.NDArray[np.generic]] = {"coefficients": self.coefficients, "biases": self.biases}
@@ -144,7 +144,7 @@ def softmax(logits: npt.NDArray[np.float64]) -> Probabilities:
     return out
 
 
-def fit(found: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
+def fit(features: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
     """Train on n pages: the same data and seed give the same weights.
 
     The temperature is chosen on pages whose sites the model had not seen: cross-validation within the training set.
@@ -155,24 +155,24 @@ def fit(found: Features, target: Target, labels: Sequence[str], settings: Settin
         train = np.flatnonzero(parts != part).tolist()
         test = np.flatnonzero(parts == part).tolist()
         if train and test:
-            model = _fit(take(found, train), target.take(train), labels, settings, seed)
-            held[test] = model.logits(take(found, test))
-    model = _fit(found, target, labels, settings, seed)
+            model = _fit(take(features, train), target.take(train), labels, settings, seed)
+            held[test] = model.logits(take(features, test))
+    model = _fit(features, target, labels, settings, seed)
     return dataclasses.replace(model, temperature=temperature(held, target))
 
 
-def _fit(found: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
+def _fit(features: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
     n = len(target.weights)
     parts = folds(target.groups, INNER, f"linear {seed}")
     classes = len(labels)
     scores = np.zeros((n, len(FIELDS) * classes), np.float32)
     for part in range(INNER):
-        rest, own = np.flatnonzero(parts != part).tolist(), np.flatnonzero(parts == part).tolist()
-        if own:
-            coefficients, biases = linear.fit(found, rest, target.wanted[rest], target.weights[rest], seed)
-            scores[own] = linear.score(take(found, own), coefficients.astype(np.float32), biases)
-    coefficients, biases = linear.fit(found, list(range(n)), target.wanted, target.weights, seed)
-    trees = _trees(np.concatenate([found.dense, scores], axis=1), target, classes, settings, seed)
+        others, held_out = np.flatnonzero(parts != part).tolist(), np.flatnonzero(parts == part).tolist()
+        if held_out:
+            coefficients, biases = linear.fit(features, others, target.wanted[others], target.weights[others], seed)
+            scores[held_out] = linear.score(take(features, held_out), coefficients.astype(np.float32), biases)
+    coefficients, biases = linear.fit(features, list(range(n)), target.wanted, target.weights, seed)
+    trees = _trees(np.concatenate([features.dense, scores], axis=1), target, classes, settings, seed)
     return SmallModel(tuple(labels), coefficients, biases, trees)
 
 
@@ -210,10 +210,10 @@ def folds(groups: Sequence[str], n: int, salt: str) -> npt.NDArray[np.int64]:
     return np.array([xxhash.xxh3_64_intdigest(f"{salt} {group}".encode()) % n for group in groups], np.int64)
 
 
-def take(found: Features, rows: Sequence[int]) -> Features:
+def take(features: Features, rows: Sequence[int]) -> Features:
     """Features of some pages, in that order."""
     n = len(FIELDS)
-    spans = [(found.starts[n * i + f], found.starts[n * i + f + 1]) for i in rows for f in range(n)]
+    spans = [(features.starts[n * i + f], features.starts[n * i + f + 1]) for i in rows for f in range(n)]
     starts = np.cumsum([0, *(b - a for a, b in spans)]).astype(np.int64)
-    parts = [found.hashes[a:b] for a, b in spans]
-    return Features(found.dense[list(rows)], np.concatenate(parts) if parts else found.hashes[:0], starts)
+    parts = [features.hashes[a:b] for a, b in spans]
+    return Features(features.dense[list(rows)], np.concatenate(parts) if parts else features.hashes[:0], starts)

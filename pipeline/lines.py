@@ -83,13 +83,13 @@ def restore_lines(doc: Document, steps: Collection[str] | None = None) -> Docume
     if len(cuts) == stay:
         return doc
     whole = _restored(doc, stay)
-    rest = [removed for cut in cuts[:stay] for removed in cut]
+    remaining = [removed for cut in cuts[:stay] for removed in cut]
     return doc.evolve(
         text="\n".join(whole["text"]),
         line_tags=whole.get("tag"),
         line_link_share=whole.get("link_share"),
         line_scores=whole.get("score"),
-        removed_lines=rest or None,
+        removed_lines=remaining or None,
     )
 
 

@@ -56,10 +56,10 @@ def cross_validated(pages: Sequence[LabelledPage], vectors: WordVectors, data: P
     parts, wanted, extra = outer_folds(pages), target(pages), extras(data, vectors, seed)
     out = np.zeros((len(pages), len(LABELS)))
     for fold in range(FOLDS):
-        rest, own = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
-        net, divisor = fit(means[rest], dense[rest], wanted.take(rest.tolist()), extra, seed)
-        logits = net.logits(net.inputs(means[own], dense[own])).astype(np.float64)
-        out[own] = softmax(logits / divisor)
+        trained, judged = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+        net, divisor = fit(means[trained], dense[trained], wanted.take(trained.tolist()), extra, seed)
+        logits = net.logits(net.inputs(means[judged], dense[judged])).astype(np.float64)
+        out[judged] = softmax(logits / divisor)
         print(f"category: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
     return out
 
@@ -74,8 +74,8 @@ def fasttext_folds(pages: Sequence[LabelledPage]) -> Probabilities:
     with tempfile.TemporaryDirectory() as folder:
         for fold in range(FOLDS):
             path = Path(folder) / "train.txt"
-            rest = np.flatnonzero(parts != fold).tolist()
-            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in rest), encoding="utf-8")
+            trained = np.flatnonzero(parts != fold).tolist()
+            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in trained), encoding="utf-8")
             for rate in (0.5, 0.3, 0.2):  # the higher the better, but for a rate at which it diverges
                 with contextlib.suppress(RuntimeError):
                     model = fasttext.train_supervised(
@@ -106,17 +106,17 @@ def linear_folds(pages: Sequence[LabelledPage], vectors: WordVectors) -> Probabi
     x, parts, out = torch.tensor(inputs), outer_folds(pages), np.zeros((len(pages), len(LABELS)))
     y = torch.tensor(target(pages).wanted.argmax(1))
     for fold in range(FOLDS):
-        rest, own = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+        trained, judged = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
         weight = torch.zeros(x.shape[1], len(LABELS), requires_grad=True)
         bias = torch.zeros(len(LABELS), requires_grad=True)
         optimizer = torch.optim.AdamW([weight, bias], 0.01, weight_decay=0.1)
         for _ in range(LINEAR_STEPS):
             optimizer.zero_grad()
-            loss: Any = torch.nn.functional.cross_entropy(x[rest] @ weight + bias, y[rest])
+            loss: Any = torch.nn.functional.cross_entropy(x[trained] @ weight + bias, y[trained])
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            out[own] = torch.softmax(x[own] @ weight + bias, 1).numpy()
+            out[judged] = torch.softmax(x[judged] @ weight + bias, 1).numpy()
     return out
 
 
@@ -176,7 +176,7 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
         # Classes that pages of other sites of the language teach too: what a model can be asked for at all.
         taught = np.array([((true == true[i]) & (languages == code) & (sites != sites[i])).any() for i in of])
         earlier = np.array([(pages[int(i)].annotation or {}).get("round", 1) == 1 for i in of])
-        told = {
+        table = {
             "pages": len(of),
             "sites": len(set(own_sites)),
             "largest_site": round(max(own_sites.count(s) for s in set(own_sites)) / len(pages), 4),
@@ -193,24 +193,24 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
             **{name: figures(q[of], true[of], own_sites) for name, q in peers.items()},
         }
         said, groups = grouped(p[of], _GROUP, len(GROUPS)).argmax(1), _GROUP[true[of]]
-        told["confusion"] = np.array(
+        table["confusion"] = np.array(
             [[int(((groups == a) & (said == b)).sum()) for b in range(len(GROUPS))] for a in range(len(GROUPS))]
         ).tolist()
-        out["languages"][language] = told
+        out["languages"][language] = table
         for i, label in enumerate(LABELS):
-            hit, called, own = (
+            hit, called, support = (
                 int(((p[of].argmax(1) == i) & (true[of] == i)).sum()),
                 int((p[of].argmax(1) == i).sum()),
                 int((true[of] == i).sum()),
             )
-            if called or own:
+            if called or support:
                 row = out["classes"].setdefault(label, {})
-                f1 = 2 * hit / (called + own)
+                f1 = 2 * hit / (called + support)
                 row[code] = [
                     round(hit / called, 2) if called else 0.0,
-                    round(hit / own, 2) if own else 0.0,
+                    round(hit / support, 2) if support else 0.0,
                     round(f1, 2),
-                    own,
+                    support,
                 ]
     out["unproven"] = [
         label for label in LABELS if sum(row[3] for row in out["classes"].get(label, {}).values()) < ENOUGH
@@ -226,7 +226,7 @@ def picture(result: dict[str, Any]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * width} {top + cell * n + 20}" font-family="sans-serif" '
         'font-size="10"><rect width="100%" height="100%" fill="white"/>'
     ]
-    for side, (language, told) in enumerate(result["languages"].items()):
+    for side, (language, table) in enumerate(result["languages"].items()):
         x0 = side * width
         parts.append(f'<text x="{x0 + 8}" y="16" font-size="13">{language}: annotated (rows), said (columns)</text>')
         for i, group in enumerate(GROUPS):
@@ -234,7 +234,7 @@ def picture(result: dict[str, Any]) -> str:
             parts.append(f'<text x="{x0 + left - 4}" y="{y + 12}" text-anchor="end">{group.id}</text>')
             x = x0 + left + cell * i + 11
             parts.append(f'<text transform="translate({x},{top - 4}) rotate(-60)">{group.id}</text>')
-            row = told["confusion"][i]
+            row = table["confusion"][i]
             for j, count in enumerate(row):
                 share = count / max(1, sum(row))
                 shade = round(255 * (1 - share))

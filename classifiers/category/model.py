@@ -91,11 +91,11 @@ class Net:
 
     def logits(self, inputs: Floats) -> Floats:
         """Float32 (n, classes)."""
-        own = self.wide
+        wide = self.wide
         out = np.empty((len(inputs), len(self.outer_bias)), np.float32)
         _net(
-            np.ascontiguousarray(inputs), own["hidden"], own["hidden_bias"],
-            own["outer"], own["outer_bias"], own["skip"], out,
+            np.ascontiguousarray(inputs), wide["hidden"], wide["hidden_bias"],
+            wide["outer"], wide["outer_bias"], wide["skip"], out,
         )  # fmt: skip
         return out
 

@@ -116,6 +116,6 @@ def written() -> tuple[list[str], list[str], npt.NDArray[np.float32]]:
 def _marks(classes: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
     place = {label: i for i, label in enumerate(LABELS)}
     out = np.zeros((len(classes), len(LABELS)), np.float32)
-    for row, own in zip(out, classes, strict=True):
-        row[[place[label] for label in own]] = 1
+    for row, labels in zip(out, classes, strict=True):
+        row[[place[label] for label in labels]] = 1
     return out

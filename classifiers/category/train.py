@@ -107,11 +107,11 @@ def fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], se
     parts = folds(wanted.groups, 5, f"temperature {seed}")
     logits, rows = [], []
     for part in range(HELD):
-        rest, own = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
-        if len(rest) and len(own):
-            net = _joined(means[rest], dense[rest], wanted.take(rest.tolist()), extra, seed)
-            logits.append(net.logits(net.inputs(means[own], dense[own])).astype(np.float64))
-            rows += own.tolist()
+        trained, held_out = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
+        if len(trained) and len(held_out):
+            net = _joined(means[trained], dense[trained], wanted.take(trained.tolist()), extra, seed)
+            logits.append(net.logits(net.inputs(means[held_out], dense[held_out])).astype(np.float64))
+            rows += held_out.tolist()
     net = _joined(means, dense, wanted, extra, seed)
     return net, temperature(np.concatenate(logits), wanted.take(rows)) if rows else 1.0
 
@@ -167,12 +167,12 @@ def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], s
     for _ in range(EPOCHS):
         order = torch.randperm(len(x), generator=chance)
         for step in range(steps):
-            own = order[step * ROWS : (step + 1) * ROWS]
-            batch = x[own].clone()
-            fields = (torch.rand(len(own), len(share), generator=chance) > share).float()
+            drawn_pages = order[step * ROWS : (step + 1) * ROWS]
+            batch = x[drawn_pages].clone()
+            fields = (torch.rand(len(drawn_pages), len(share), generator=chance) > share).float()
             batch[:, :width] *= fields.repeat_interleave(width // len(share), 1)
-            batch[:, width:] *= (torch.rand(len(own), 1, generator=chance) > NUMBERS_DROPOUT).float()
-            rows, classes, weights = [batch], [y[own]], [heavy[own] / len(own)]
+            batch[:, width:] *= (torch.rand(len(drawn_pages), 1, generator=chance) > NUMBERS_DROPOUT).float()
+            rows, classes, weights = [batch], [y[drawn_pages]], [heavy[drawn_pages] / len(drawn_pages)]
             for means_of, classes_of, weight, number in others:
                 drawn = torch.randint(len(means_of), (number,), generator=chance)
                 with_numbers = means_of[drawn]

@@ -50,11 +50,11 @@ def preferences() -> dict[str, int]:
 
 def main() -> int:
     every = pairs()
-    for name, own in (
+    for name, annotated in (
         ("all", every),
         *((language, [p for p in every if p[0]["language"] == language]) for language in ("zh", "en")),
     ):
-        print(name, json.dumps(kappa(own)))
+        print(name, json.dumps(kappa(annotated)))
     print("preferred", json.dumps(preferences()))
     return 0
 

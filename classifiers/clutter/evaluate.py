@@ -39,7 +39,7 @@ def cross_validated(
         tell(f"{form}: fold {fold + 1} of {FOLDS}")
         for i, example in enumerate(examples):
             if example.page.fold == fold:
-                scores[i] = model.score(example.found)
+                scores[i] = model.score(example.scan)
     return scores
 
 

@@ -31,8 +31,8 @@ def evaluate(pages: list[LabelledPage], _: Features, data: Path) -> dict[str, An
     parts = outer_folds(pages)
     p = np.zeros((len(pages), len(LABELS)))
     for fold in range(FOLDS):
-        rest = parts != fold
-        p[~rest] = fit(numbers[rest], wanted[rest]).from_numbers(numbers[~rest])
+        trained = parts != fold
+        p[~trained] = fit(numbers[trained], wanted[trained]).from_numbers(numbers[~trained])
     unsafe = 1 - p[:, 0]
     language = np.array([page.language for page in pages])
     out: dict[str, Any] = {}

@@ -41,12 +41,12 @@ class LexiconModel(StoredClassifier):
 
     @cached_property
     def _patterns(self) -> tuple[Any, list[tuple[int, float]]]:
-        found: dict[str, tuple[int, float]] = {}
+        patterns: dict[str, tuple[int, float]] = {}
         for number, label in enumerate(self.labels[1:]):
             for language, terms in self.terms[label].items():
                 for term, weight in terms.items():
-                    found[f" {_plain(term)} " if language == "en" else _plain(term)] = (number, weight)
-        return ahocorasick_rs.AhoCorasick(list(found)), list(found.values())
+                    patterns[f" {_plain(term)} " if language == "en" else _plain(term)] = (number, weight)
+        return ahocorasick_rs.AhoCorasick(list(patterns)), list(patterns.values())
 
     def numbers(self, pages: Batch | Sequence[str]) -> npt.NDArray[np.float64]:
         """What the model sees, float64 (n, classes - 1, NUMBERS)."""

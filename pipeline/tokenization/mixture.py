@@ -250,15 +250,15 @@ def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _read(path: str, folder: str) -> dict[str, Any]:
     """A mixture's keys from a file. :raises ValueError: if there is none, or it holds something else."""
     places = list(dict.fromkeys([storage.join(folder, path) if folder and "://" not in path else path, path]))
-    found = [p for p in places if storage.exists(p)]
-    if not found:
+    files = [p for p in places if storage.exists(p)]
+    if not files:
         raise ValueError(f"file: there is no {' nor '.join(repr(p) for p in places)}")
     try:
-        data = yaml.safe_load(storage.read_bytes(found[0]))
+        data = yaml.safe_load(storage.read_bytes(files[0]))
     except yaml.YAMLError as e:
-        raise ValueError(f"file: {found[0]!r} is not YAML: {' '.join(str(e).split())}") from e
+        raise ValueError(f"file: {files[0]!r} is not YAML: {' '.join(str(e).split())}") from e
     if not isinstance(data, dict) or "file" in data:
-        raise ValueError(f"file: {found[0]!r}: expected keys of a mixture such as preset, weights, shares")
+        raise ValueError(f"file: {files[0]!r}: expected keys of a mixture such as preset, weights, shares")
     return _plain(data)
 
 
@@ -565,8 +565,8 @@ class _Problem:
         out = rates.copy()
         full = np.zeros_like(free)
         while True:  # each round fixes at least one more cell at the bound, so it ends
-            rest = total - float(self.tokens[full].sum()) * at_most
-            k = rest / float((rates[free & ~full] * self.tokens[free & ~full]).sum())
+            remaining = total - float(self.tokens[full].sum()) * at_most
+            k = remaining / float((rates[free & ~full] * self.tokens[free & ~full]).sum())
             out = np.where(full, at_most, k * rates)
             over = ~full & (out > at_most)
             if not (over & free).any():
@@ -606,8 +606,8 @@ class _Problem:
         for column, name in enumerate(self.axes):
             axis = steered.get(name)
             named: dict[str | None, float] = dict(zip(axis.values, axis.wished.tolist(), strict=True)) if axis else {}
-            found = {cell[column] for cell in self.cells} - set(named)
-            values: list[str | None] = [*named, *sorted(found, key=lambda v: (v is None, v or ""))]
+            others = {cell[column] for cell in self.cells} - set(named)
+            values: list[str | None] = [*named, *sorted(others, key=lambda v: (v is None, v or ""))]
             rows = {v: np.array([cell[column] == v for cell in self.cells], dtype=bool) for v in values}
             part = np.array([not named or cell[column] in named for cell in self.cells], dtype=bool)
             before, after = float(self.tokens[part].sum()), float((rates * self.tokens)[part].sum())
@@ -665,7 +665,7 @@ class _Problem:
             # What one class lacks all others share out: only those that lack are named, the largest gaps first.
             short = [(i, text) for i, text in self._missed(axis, rates) if "fills up" not in text]
             gaps = (axis.target - axis.shares(written)).tolist()
-            short.sort(key=lambda found: (-gaps[found[0]], found[0]))
+            short.sort(key=lambda missed: (-gaps[missed[0]], missed[0]))
             out += [f"{axis.values[i] or NONE} {text}" for i, text in short[:_TOLD]]
             if len(short) > _TOLD:
                 out.append(f"{len(short) - _TOLD} more values of {axis.name} are limited, each by less")

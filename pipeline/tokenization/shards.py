@@ -384,8 +384,8 @@ def _row_problem(table: pa.Table, header: ShardHeader) -> str | None:
     for what, bad in checks.items():
         if bad.any():
             row = int(np.argmax(bad))
-            found = {k: int(v[row]) for k, v in number.items()} | {"length": int(sizes[row])}
-            return f"{header.path}: document {table['doc_id'][row].as_py()!r}: {what}; found {found}"
+            numbers = {k: int(v[row]) for k, v in number.items()} | {"length": int(sizes[row])}
+            return f"{header.path}: document {table['doc_id'][row].as_py()!r}: {what}; found {numbers}"
     return None
 
 
@@ -590,8 +590,8 @@ def _shard_problem(path: str, shard: ShardInfo, manifest: Manifest, domains: set
             for language, n in _language_tokens(table).items():
                 languages[language] = languages.get(language, 0) + n
             domains.update(d for d in table["domain"].unique().to_pylist() if d is not None)
-        found = (rows, tokens, parquet.num_row_groups, dict(sorted(languages.items())))
+        counted = (rows, tokens, parquet.num_row_groups, dict(sorted(languages.items())))
     listed = (shard.rows, shard.tokens, shard.row_groups, shard.language_tokens)
-    if found != listed:
-        return f"{shard.path}: rows, tokens, row groups, tokens by language are {found}, the manifest says {listed}"
+    if counted != listed:
+        return f"{shard.path}: rows, tokens, row groups, tokens by language are {counted}, the manifest says {listed}"
     return None

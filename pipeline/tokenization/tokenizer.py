@@ -133,10 +133,12 @@ class Tokenizer:
         if eod_token is None and name == "qwen":
             eod_token = "<|endoftext|>"
         if eod_token not in self.special_tokens:
-            found = (
+            problem = (
                 "no eod_token is set" if eod_token is None else f"eod_token {eod_token!r} is not a special token of it"
             )
-            raise UserError(f"tokenizer {name!r}: {found}; its special tokens: {_some(self.special_tokens) or 'none'}")
+            raise UserError(
+                f"tokenizer {name!r}: {problem}; its special tokens: {_some(self.special_tokens) or 'none'}"
+            )
         self.eod_token: str = eod_token
         self.eod_id: int = self.special_tokens[eod_token]
         self.vocab_size: int = whole.get_vocab_size(with_added_tokens=True)
