@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from classifiers.base import DEVICE, Batch, Classifier, Probabilities, digest
 from classifiers.small import softmax
@@ -27,6 +28,7 @@ BUCKETS = (32, 64, 128, 256, 512)
 """Lengths, in tokens, that rows are padded to: again whatever else is there."""
 
 META = "corpusmill.json"
+Ints = npt.NDArray[np.int64]
 
 
 def page_text(batch: Batch, row: int) -> str:
@@ -41,6 +43,26 @@ def device() -> str:
     import torch
 
     return os.environ.get(DEVICE) or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def padded(ids: Sequence[Sequence[int]], limit: int, pad: int) -> Iterator[tuple[list[int], Ints, Ints]]:
+    """Token ids of texts in blocks as a model takes them, the short ones first.
+
+    :param ids: of each text, at most `limit`.
+    :param pad: id that fills a row up.
+    :returns: numbers of at most ROWS texts; their ids and mask, int64 (ROWS, one of BUCKETS or `limit`).
+    """
+    sizes = [next((size for size in BUCKETS if len(row) <= size <= limit), limit) for row in ids]
+    for size in sorted(set(sizes)):
+        alike = [i for i, other in enumerate(sizes) if other == size]
+        for start in range(0, len(alike), ROWS):
+            rows = alike[start : start + ROWS]
+            tokens, mask = np.full((ROWS, size), pad, np.int64), np.zeros((ROWS, size), np.int64)
+            mask[:, 0] = 1
+            for place, i in enumerate(rows):
+                tokens[place, : len(ids[i])] = ids[i]
+                mask[place, : len(ids[i])] = 1
+            yield rows, tokens, mask
 
 
 class HuggingFaceClassifier(Classifier):
@@ -106,26 +128,13 @@ class HuggingFaceClassifier(Classifier):
         torch.set_num_threads(1)  # one a worker; and what is added up in which order shall not depend on the machine
         batch = Batch.of(pages)
         texts = [page_text(batch, i)[: 8 * self.max_tokens] for i in range(len(batch))]
-        ids: list[list[int]] = (
-            self._tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"] if texts else []
-        )
-        sizes = [next((b for b in BUCKETS if len(row) <= b <= self.max_tokens), self.max_tokens) for row in ids]
-        pad = self._tokenizer.pad_token_id or 0
+        ids = self._tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"] if texts else []
         out = np.zeros((len(ids), len(self.labels)))
-        for size in sorted(set(sizes)):
-            rows = [i for i, s in enumerate(sizes) if s == size]
-            for start in range(0, len(rows), ROWS):
-                chunk = rows[start : start + ROWS]
-                tokens = np.full((ROWS, size), pad, np.int64)
-                mask = np.zeros((ROWS, size), np.int64)
-                mask[:, 0] = 1
-                for place, i in enumerate(chunk):
-                    tokens[place, : len(ids[i])] = ids[i]
-                    mask[place, : len(ids[i])] = 1
-                with torch.no_grad():
-                    device = self._model.device
-                    logits = self._model(
-                        input_ids=torch.from_numpy(tokens).to(device), attention_mask=torch.from_numpy(mask).to(device)
-                    ).logits
-                out[chunk] = logits[: len(chunk)].double().cpu().numpy()
+        device = self._model.device
+        for rows, tokens, mask in padded(ids, self.max_tokens, self._tokenizer.pad_token_id or 0):
+            with torch.no_grad():
+                logits = self._model(
+                    input_ids=torch.from_numpy(tokens).to(device), attention_mask=torch.from_numpy(mask).to(device)
+                ).logits
+            out[rows] = logits[: len(rows)].double().cpu().numpy()
         return out

@@ -254,11 +254,7 @@ def build(data: Path, encoder: Encoder, listed: dict[str, int], known: set[str])
         [text.encode("utf-8", "replace") for text in texts], [TEXT_WORDS] * len(texts)
     )
     vectors = learn(
-        unit(alone - middle),
-        share,
-        basis,
-        [word_rows[a:b] for a, b in pairwise(starts)],
-        unit(encoded @ basis),
+        unit(alone - middle), share, basis, [word_rows[a:b] for a, b in pairwise(starts)], unit(encoded @ basis)
     )
     return WordVectors.of(keys, vectors)
 

@@ -57,10 +57,7 @@ def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[
             "largest_site": round(largest_site(pages, of), 3),
             "share_good": round(float(right.mean()), 4),
             "auc": {
-                name: [
-                    round(auc(v[of], right), 4),
-                    *interval(auc, (v[of], right), groups),
-                ]
+                name: [round(auc(v[of], right), 4), *interval(auc, (v[of], right), groups)]
                 for name, v in systems.items()
             },
             "rank_correlation_with_score": round(_spearman(p, scores[of]), 4),

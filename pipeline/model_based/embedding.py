@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.base import digest
-from classifiers.checkpoint import device
+from classifiers.checkpoint import MAX_TOKENS, device, padded
 from extraction.kernels import compiled
 from extraction.lines import tags as t
 
@@ -109,9 +109,6 @@ PASSAGES = 4
 """Passages of a document that a model reads, at most, spread evenly; their mean is the document's vector."""
 
 CHARACTERS_A_TOKEN = 4
-ROWS, LENGTHS = 16, (32, 64, 128, 256, 512)
-"""Passages go through the model so many at a time, always, padded to one of these lengths: a row's arithmetic must not depend
-on what is beside it."""
 
 
 class SentenceEmbedder:
@@ -145,27 +142,17 @@ class SentenceEmbedder:
         import torch
 
         torch.set_num_threads(1)  # one a worker; and what is added up in which order shall not depend on the machine
-        limit = min(int(self._model.max_seq_length or LENGTHS[-1]), LENGTHS[-1])
+        limit = min(int(self._model.max_seq_length or MAX_TOKENS), MAX_TOKENS)
         cut = [passages(text, limit * CHARACTERS_A_TOKEN) for text in texts]
         flat = [passage for pieces in cut for passage in pieces]
         tokenizer = self._model.tokenizer
         ids = tokenizer(flat, truncation=True, max_length=limit)["input_ids"] if flat else []
-        sizes = [min(limit, next(n for n in LENGTHS if len(row) <= n)) for row in ids]
         embedded = np.zeros((len(flat), self.dimensions), np.float32)
-        for size in sorted(set(sizes)):
-            rows = [i for i, n in enumerate(sizes) if n == size]
-            for start in range(0, len(rows), ROWS):
-                chunk = rows[start : start + ROWS]
-                tokens = np.full((ROWS, size), tokenizer.pad_token_id or 0, np.int64)
-                mask = np.zeros((ROWS, size), np.int64)
-                mask[:, 0] = 1
-                for place, i in enumerate(chunk):
-                    tokens[place, : len(ids[i])] = ids[i]
-                    mask[place, : len(ids[i])] = 1
-                given = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
-                with torch.no_grad():
-                    out = self._model({name: value.to(self._model.device) for name, value in given.items()})
-                embedded[chunk] = out["sentence_embedding"][: len(chunk)].float().cpu().numpy()
+        for rows, tokens, mask in padded(ids, limit, tokenizer.pad_token_id or 0):
+            inputs = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
+            with torch.no_grad():
+                out = self._model({name: value.to(self._model.device) for name, value in inputs.items()})
+            embedded[rows] = out["sentence_embedding"][: len(rows)].float().cpu().numpy()
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         place = 0
         for i, pieces in enumerate(cut):

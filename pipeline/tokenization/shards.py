@@ -366,10 +366,7 @@ def _row_problem(table: pa.Table, header: ShardHeader) -> str | None:
     is_eod = values == header.eod_id
     seen = np.concatenate([[0], np.cumsum(is_eod)])
     ends = np.cumsum(sizes, dtype=np.int64)
-    checks = {
-        "n_tokens is not the length of input_ids": sizes != number["n_tokens"],
-        "input_ids is empty": sizes == 0,
-    }
+    checks = {"n_tokens is not the length of input_ids": sizes != number["n_tokens"], "input_ids is empty": sizes == 0}
     filled = sizes > 0
     last = np.zeros(len(sizes), dtype=bool)
     last[filled] = is_eod[ends[filled] - 1]
