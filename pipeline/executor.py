@@ -214,6 +214,23 @@ def _unit_marks(task: Task, config: StageConfig, unit: Unit) -> list[Marks]:
     return found
 
 
+def live_rows(work: str, unit: Unit, columns: list[str], marks: dict[str, str]) -> Iterator[pa.Table]:
+    """Columns of a chunk's rows that no step has dropped so far, a row group at a time."""
+    assert unit.chunk is not None
+    marked: set[int] = set()
+    for folder in marks.values():
+        marks_here = read_marks(folder, unit.file.file_no, unit.start, unit.stop)
+        marked |= {row for row, mark in marks_here.items() if isinstance(mark, Drop)}
+    with storage.open_read(storage.join(work, unit.chunk)) as f:
+        for batch in pq.ParquetFile(f).iter_batches(batch_size=4096, columns=[*columns, "drop_step"]):
+            table = pa.Table.from_batches([batch])
+            table = table.filter(pa.compute.is_null(table["drop_step"])).drop_columns(["drop_step"])
+            if marked:
+                table = table.filter(pa.array([r not in marked for r in table["row_no"].to_pylist()], pa.bool_()))
+            if table.num_rows:
+                yield table
+
+
 class _Rows:
     """Passes batches of documents through steps and counts what happens."""
 

@@ -32,13 +32,12 @@ from pipeline.executor import (
     Task,
     Unit,
     committed_receipts,
+    live_rows,
     marks_bucket,
     publish_group,
-    read_marks,
     run_unit,
 )
 from pipeline.progress import Progress
-from pipeline.schema import Drop
 from pipeline.steps import CrossDocumentStep
 
 Work = TypeVar("Work", Unit, Group)
@@ -196,23 +195,6 @@ class CrossContext:
         return sorted(r.path for r in frame.mapInArrow(save, from_arrow_schema(schema)).collect())
 
 
-def live_rows(work: str, unit: Unit, columns: list[str], marks: dict[str, str]) -> Iterator[pa.Table]:
-    """Columns of a chunk's rows that no step has dropped so far, a row group at a time."""
-    assert unit.chunk is not None
-    marked: set[int] = set()
-    for folder in marks.values():
-        marks_here = read_marks(folder, unit.file.file_no, unit.start, unit.stop)
-        marked |= {row for row, mark in marks_here.items() if isinstance(mark, Drop)}
-    with storage.open_read(storage.join(work, unit.chunk)) as f:
-        for batch in pq.ParquetFile(f).iter_batches(batch_size=4096, columns=[*columns, "drop_step"]):
-            table = pa.Table.from_batches([batch])
-            table = table.filter(pa.compute.is_null(table["drop_step"])).drop_columns(["drop_step"])
-            if marked:
-                table = table.filter(pa.array([r not in marked for r in table["row_no"].to_pylist()], pa.bool_()))
-            if table.num_rows:
-                yield table
-
-
 @functools.singledispatch
 def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataFrame | None, list[str]]:
     """Decide which rows a cross-document step drops.
@@ -302,4 +284,4 @@ def local_cpu_seconds(spark: SparkSession) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-__all__ = ["CrossContext", "compute_marks", "live_rows", "map_each", "run_units", "write_marks"]
+__all__ = ["CrossContext", "compute_marks", "map_each", "run_units", "write_marks"]

@@ -21,9 +21,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline import storage
 from pipeline.config import StageConfig
-from pipeline.executor import Unit
+from pipeline.executor import Unit, live_rows
 from pipeline.schema import DOCUMENT
-from pipeline.spark.run import CrossContext, compute_marks, live_rows
+from pipeline.spark.run import CrossContext, compute_marks
 from pipeline.tokenization import shards as shard_files
 from pipeline.tokenization.document_steps import Shards, Tokenize
 from pipeline.tokenization.mixture import Cell, Count, cells_of, copy_hash, solve
