@@ -206,7 +206,7 @@ class Comparison:
     work: str
     units: list[Unit]
     """Each with its chunk."""
-    earlier_marks: dict[str, str]
+    earlier_mark_folders: dict[str, str]
     """Folders of the marks of steps of the same round that come before this one, by label."""
     state: list[str]
     """State files of this step of earlier generations, full paths."""

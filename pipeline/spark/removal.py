@@ -95,20 +95,22 @@ class _Rewrite:
         path = storage.join(self.output, self.file.path)
         with storage.open_read(path) as f:
             keys = pq.read_table(f, columns=["doc_id", "url", "text", "drop_step"])
-        found = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
+        matches = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
         if self.file.verdict == "dropped":  # what was removed before stays as it is
             done = pc.and_(pc.equal(keys["drop_step"], REMOVAL), pc.is_null(keys["text"])).to_pylist()
-            found = [None if d else m for m, d in zip(found, done, strict=True)]
-        hits = pa.array([m is not None for m in found], pa.bool_())
+            matches = [None if d else m for m, d in zip(matches, done, strict=True)]
+        hits = pa.array([m is not None for m in matches], pa.bool_())
         n = pc.sum(hits).as_py()
         if not n:
             return None
         with storage.open_read(path) as f:
             table = pq.read_table(f)
-        gone = _removed_rows(table.filter(hits), [m for m in found if m is not None])
-        rest = table.filter(pc.invert(hits))
+        gone = _removed_rows(table.filter(hits), [m for m in matches if m is not None])
+        remaining = table.filter(pc.invert(hits))
         files = [
-            self._write(self.file.verdict, rest if self.file.verdict == "kept" else pa.concat_tables([rest, gone]))
+            self._write(
+                self.file.verdict, remaining if self.file.verdict == "kept" else pa.concat_tables([remaining, gone])
+            )
         ]
         if self.file.verdict == "kept":
             files.append(self._write("dropped", gone))
@@ -168,10 +170,10 @@ class _RewriteShard:
         path = storage.join(self.output, self.shard.path)
         with storage.open_read(path) as f:
             keys = pq.read_table(f, columns=["doc_id", "url"])
-        found = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
-        if not any(found):
+        matches = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
+        if not any(matches):
             return None
-        rest = pa.array([m is None for m in found], pa.bool_())
+        remaining = pa.array([m is None for m in matches], pa.bool_())
         new_path = f"{self.shard.path.removesuffix('.parquet')}-removed-{self.tag}.parquet"
         with storage.open_read(path) as source, pq.ParquetFile(source) as parquet:
             header = shards.read_header(parquet)
@@ -187,7 +189,7 @@ class _RewriteShard:
                 start = 0
                 for i in range(parquet.num_row_groups):
                     table = parquet.read_row_group(i)
-                    writer.write(table.filter(rest.slice(start, table.num_rows)).cast(shards.SHARD))
+                    writer.write(table.filter(remaining.slice(start, table.num_rows)).cast(shards.SHARD))
                     start += table.num_rows
         return dataclasses.asdict(dataclasses.replace(writer.info, path=new_path))
 

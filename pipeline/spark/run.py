@@ -26,14 +26,14 @@ from pyspark.sql.types import LongType, StructField, StructType
 from classifiers.base import DEVICE
 from pipeline import storage
 from pipeline.executor import (
-    MARKS,
+    MARK_ROWS,
     Group,
     Receipt,
     Task,
     Unit,
+    bucket_of,
     committed_receipts,
     live_rows,
-    marks_bucket,
     publish_group,
     run_unit,
 )
@@ -61,8 +61,8 @@ def map_each(
                 yield pa.RecordBatch.from_pydict({"id": [i], "result": [json.dumps(call(items[i]))]})
 
     numbers = spark.range(0, len(items), 1, min(partitions or len(items), len(items)))
-    found = {r.id: json.loads(r.result) for r in numbers.mapInArrow(work, "id long, result string").collect()}
-    return [found[i] for i in range(len(items))]
+    results = {r.id: json.loads(r.result) for r in numbers.mapInArrow(work, "id long, result string").collect()}
+    return [results[i] for i in range(len(items))]
 
 
 def assign_gpu() -> None:
@@ -124,7 +124,7 @@ class CrossContext:
     work: str
     units: list[Unit]
     """Units of the round just done, each with its chunk."""
-    earlier_marks: dict[str, str]
+    earlier_mark_folders: dict[str, str]
     """Marks of cross-document steps of the same round that come before this one."""
     state: list[str]
     """This step's state files of earlier generations, full paths."""
@@ -135,7 +135,7 @@ class CrossContext:
 
     def rows(self, columns: Sequence[str], project: Callable[[pa.Table], pa.Table], schema: pa.Schema) -> DataFrame:
         """Live rows of the round as a DataFrame of `schema`, made by `project` from chunk columns inside the tasks."""
-        units, work, marks = self.units, self.work, self.earlier_marks
+        units, work, marks = self.units, self.work, self.earlier_mark_folders
         names = list(dict.fromkeys([*columns, "file_no", "row_no"]))
 
         def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -199,7 +199,7 @@ class CrossContext:
 def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataFrame | None, list[str]]:
     """Decide which rows a cross-document step drops.
 
-    :returns: a DataFrame of schema `MARKS` (None if the step decides by its record alone), and the state files that this
+    :returns: a DataFrame of schema `MARK_ROWS` (None if the step decides by its record alone), and the state files that this
         pass adds.
     """
     raise TypeError(f"step {step.step!r} has no Spark part: register one with pipeline.spark.run.compute_marks")
@@ -207,9 +207,9 @@ def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataF
 
 def write_marks(frame: DataFrame, folder: str, partitions: int | None) -> int:
     """Write marks by row key; columns that the frame lacks are null. :returns: rows written."""
-    missing = [f for f in MARKS if f.name not in frame.columns]
+    missing = [f for f in MARK_ROWS if f.name not in frame.columns]
     nulls = (F.lit(None).cast(from_arrow_type(f.type)).alias(f.name) for f in missing)
-    return write_rows(frame.select("*", *nulls), MARKS, folder, partitions)
+    return write_rows(frame.select("*", *nulls), MARK_ROWS, folder, partitions)
 
 
 def write_rows(frame: DataFrame, schema: pa.Schema, folder: str, partitions: int | None) -> int:
@@ -253,7 +253,7 @@ def write_rows(frame: DataFrame, schema: pa.Schema, folder: str, partitions: int
 def _files_per_bucket() -> int:
     """The smallest file number of bucket 1."""
     n = 1
-    while marks_bucket(n) == 0:
+    while bucket_of(n) == 0:
         n *= 2
     return n
 

@@ -104,8 +104,8 @@ def _last_hashes(
         for batch in batches:
             table = pa.Table.from_batches([batch])
             table = table.filter(pa.compute.invert(table["validation"]))
-            found = zip(table["generation"].to_pylist(), cells_of(table.select(axes)), strict=True)
-            ids = pa.array([numbers.get(key) for key in found], pa.int32())
+            keys = zip(table["generation"].to_pylist(), cells_of(table.select(axes)), strict=True)
+            ids = pa.array([numbers.get(key) for key in keys], pa.int32())
             yield from pa.table({"cell": ids, "hash": table["hash"]}).filter(ids.is_valid()).to_batches()
 
     hashes = rows.mapInArrow(number, "cell int, hash long").withColumn("bucket", F.shiftright("hash", 48))

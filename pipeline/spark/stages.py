@@ -95,7 +95,7 @@ class SparkEngine:
             label=comparison.label,
             work=comparison.work,
             units=comparison.units,
-            earlier_marks=comparison.earlier_marks,
+            earlier_mark_folders=comparison.earlier_mark_folders,
             state=comparison.state,
             partitions=partitions,
         )
@@ -172,5 +172,5 @@ def _report(output: str) -> None:
 def _cause(error: Exception) -> str:
     """The line of a Spark error that says what happened in the Python worker."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line and not line.startswith(("at ", "org.", "File "))]
-    return (told or lines or [type(error).__name__])[-1]
+    causes = [line for line in lines if "Error" in line and not line.startswith(("at ", "org.", "File "))]
+    return (causes or lines or [type(error).__name__])[-1]

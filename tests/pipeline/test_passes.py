@@ -18,14 +18,14 @@ import pytest
 from pipeline import storage
 from pipeline.config import StageConfig, parse
 from pipeline.executor import (
-    MARKS,
+    MARK_ROWS,
     Group,
     Receipt,
     Task,
     Unit,
+    bucket_of,
     committed_receipts,
     live_rows,
-    marks_bucket,
     publish_group,
     run_unit,
 )
@@ -71,7 +71,7 @@ class InProcess:
         marks: list[dict[str, Any]] = []
         columns = [*step.columns, "doc_id", "file_no", "row_no"]
         for unit in comparison.units:
-            for table in live_rows(comparison.work, unit, columns, comparison.earlier_marks):
+            for table in live_rows(comparison.work, unit, columns, comparison.earlier_mark_folders):
                 for key, row in zip(step.keys(table).to_pylist(), table.to_pylist(), strict=True):
                     first = seen.setdefault(key, row["doc_id"])
                     if first == row["doc_id"]:
@@ -79,10 +79,10 @@ class InProcess:
                     else:
                         place = {"file_no": row["file_no"], "row_no": row["row_no"]}
                         marks.append({**place, "reason": step.reason, "value": key, "duplicate_of": first})
-        for bucket in {marks_bucket(m["file_no"]) for m in marks}:
-            rows = [m for m in marks if marks_bucket(m["file_no"]) == bucket]
+        for bucket in {bucket_of(m["file_no"]) for m in marks}:
+            rows = [m for m in marks if bucket_of(m["file_no"]) == bucket]
             with storage.open_atomic(storage.join(comparison.folder, f"bucket-{bucket:06d}.parquet")) as f:
-                pq.write_table(pa.Table.from_pylist(rows, MARKS), f)
+                pq.write_table(pa.Table.from_pylist(rows, MARK_ROWS), f)
         state = storage.join(comparison.work, "state", comparison.label, "keys.json")
         storage.write_bytes(state, json.dumps(new).encode())
         return Marked(len(marks), [state], 0.0, {})
