@@ -265,22 +265,23 @@ def measure(maker: Maker, n: int, folder: Path) -> dict[str, Any]:
     state = sum(p.stat().st_size for p in (output / "_state").rglob("*.parquet"))
     session.stop()
     moved = event_log.totals(folder / "events")
-    (one,) = record["passes"]
-    step = one["steps"]["fuzzy_dedup"]
+    assert record is not None
+    (one,) = record.passes
+    step = one.steps["fuzzy_dedup"]
     return {
         "documents": n,
-        "mean_characters": round(step["characters_in"] / n),
-        "dropped": step["rows_in"] - step["kept"],
+        "mean_characters": round(step.characters_in / n),
+        "dropped": step.rows_in - step.kept,
         "wall_seconds": {"stage": round(wall, 1), "messages": said.getvalue().splitlines()},
-        "cpu_seconds": {"stage": round(cpu, 1), "fuzzy_dedup": round(step["cpu_seconds"], 1)},
+        "cpu_seconds": {"stage": round(cpu, 1), "fuzzy_dedup": round(step.cpu_seconds, 1)},
         "documents_per_cpu_second": {
             "stage": round(n / cpu),
-            "fuzzy_dedup": round(n / step["cpu_seconds"]),
+            "fuzzy_dedup": round(n / step.cpu_seconds),
         },
         "peak_memory_gb": {k: round(v / 1e9, 2) for k, v in sorted(memory.peak.items())},
         "shuffle": {**moved, "bytes_per_document": round(moved["shuffle_bytes"] / n)},
         "state_bytes_per_document": round(state / n),
-        "report": {k: v for k, v in one["notes"]["fuzzy_dedup"].items() if not isinstance(v, list)},
+        "report": {k: v for k, v in one.notes["fuzzy_dedup"].items() if not isinstance(v, list)},
         "quality": quality(maker, output, n),
     }
 
