@@ -166,8 +166,7 @@ def main() -> int:
                 auc(np.concatenate([scores[i] for i in of]), np.concatenate([chosen[i].labels for i in of]) >= 0.5), 4
             )
     machine.save(
-        "clutter_models",
-        {"models": models, "decisions": decisions(chosen, [p["blend (shipped)"][i] for i in judged])},
+        "clutter_models", {"models": models, "decisions": decisions(chosen, [p["blend (shipped)"][i] for i in judged])}
     )
     return 0
 
