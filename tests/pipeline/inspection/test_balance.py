@@ -17,7 +17,7 @@ from pipeline.storage import write_json
 from pipeline.strict import UserError
 from pipeline.tokenization.plan import Count
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / "configs" / "tokenization.yaml")
 
 
