@@ -43,14 +43,14 @@ class Server:
                     outer.asked[page] += 1
                     outer.bodies.append({"path": self.path, **body})
                     outer.headers.append(dict(self.headers))
-                found = answer(body, before)
+                reply = answer(body, before)
                 status, headers, data = 200, {}, b""
-                if isinstance(found, tuple):
-                    status, headers = found
-                elif isinstance(found, bytes):
-                    data = found
+                if isinstance(reply, tuple):
+                    status, headers = reply
+                elif isinstance(reply, bytes):
+                    data = reply
                 else:
-                    data = json.dumps({"choices": [{"message": {"content": found}}]}).encode()
+                    data = json.dumps({"choices": [{"message": {"content": reply}}]}).encode()
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(data))}.items():
                     self.send_header(name, value)
@@ -188,13 +188,13 @@ def test_the_cost_is_told_first_and_nothing_is_asked_without_consent(serve: Any,
     prices = ["--price-in", "1000000", "--price-out", "1000000"]
     arguments = ["web_type", "--pages", pages, "--model", "m", "--base-url", server.url, "--out", str(out)]
     assert annotate.main([*arguments, *prices]) == 1
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     prompts = [annotate.prompt(annotate.TASKS["web_type"], p) for p in (page(1), page(2, "zh"))]
     read_tokens = sum(len(m[0]["content"]) / 4 for m in prompts)
     read_tokens += len(prompts[0][1]["content"]) / 4 + len(prompts[1][1]["content"]) / 1.6
-    assert f"about {read_tokens:,.0f} tokens to read, 120 to write" in told
-    assert f"about {read_tokens + 120:,.2f} at these prices" in told
-    assert "not begun" in told
+    assert f"about {read_tokens:,.0f} tokens to read, 120 to write" in message
+    assert f"about {read_tokens + 120:,.2f} at these prices" in message
+    assert "not begun" in message
     assert server.bodies == []
 
 
@@ -248,8 +248,8 @@ def test_what_is_no_answer_fails_that_page_alone(
 
 def test_the_command_tells_its_options() -> None:
     command = [sys.executable, "-m", "classifiers.annotate", "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert all(word in told for word in ("--pages", "--base-url", "--price-in", "web_type", "$OPENAI_API_KEY"))
+    message = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert all(word in message for word in ("--pages", "--base-url", "--price-in", "web_type", "$OPENAI_API_KEY"))
 
 
 def test_what_is_not_there_is_said(serve: Any, tmp_path: Path, capsys: Any) -> None:

@@ -137,10 +137,10 @@ def test_a_model_from_a_folder(name: str, tmp_path: Path) -> None:
     shipped = load(name)
     for file in (Path("classifiers") / name / "weights").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    own = load(name, str(tmp_path))
-    assert own is not shipped
-    assert own.sha256() == shipped.sha256()
-    assert (own.predict_proba(TEXTS) == shipped.predict_proba(TEXTS)).all()
+    copied = load(name, str(tmp_path))
+    assert copied is not shipped
+    assert copied.sha256() == shipped.sha256()
+    assert (copied.predict_proba(TEXTS) == shipped.predict_proba(TEXTS)).all()
 
 
 @pytest.mark.parametrize("name", NAMES)

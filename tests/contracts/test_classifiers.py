@@ -35,18 +35,18 @@ def test_shape(name: str) -> None:
     assert np.allclose(p.sum(1), 1, atol=1e-5)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert f"<!-- results:{name} -->" in card, "the figures of a card come from a committed result"
-    told = "".join(path.read_text(encoding="utf-8") for path in [folder / "GUIDE.md", *folder.glob("labels.yaml")])
-    assert all(label in told for label in model.labels)
+    defined = "".join(path.read_text(encoding="utf-8") for path in [folder / "GUIDE.md", *folder.glob("labels.yaml")])
+    assert all(label in defined for label in model.labels)
 
 
 @pytest.mark.parametrize("path", HASHED, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_are_those_whose_digests_are_told(path: Path) -> None:
-    told = {b: a for a, b in re.findall(r"^    ([0-9a-f]{64})  (\S+)$", path.read_text(encoding="utf-8"), re.M)}
+    digests = {b: a for a, b in re.findall(r"^    ([0-9a-f]{64})  (\S+)$", path.read_text(encoding="utf-8"), re.M)}
     files = [p for p in path.parent.iterdir() if p.suffix not in (".md", ".py") and p.is_file()]
-    assert set(told) == {p.name for p in files} != set()
+    assert set(digests) == {p.name for p in files} != set()
     for file in files:
         data = file.read_bytes()
-        assert hashlib.sha256(data).hexdigest() == told[file.name], file.name
+        assert hashlib.sha256(data).hexdigest() == digests[file.name], file.name
         assert len(data) < TEN_MB
 
 
