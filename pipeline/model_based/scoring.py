@@ -70,6 +70,21 @@ class Asking(DocumentStep):
             out[i] = docs[i].evolve(scores=others + scored)
         return out
 
+    def verdict(self, doc: Document, scores: dict[str, float]) -> Document | Drop:
+        """Verdict on a document that has its scores, from the probability of each label."""
+        raise TypeError(f"{type(self).__name__} must define verdict")
+
+    def process(self, docs: list[Document]) -> list[Document | Drop]:
+        out: list[Document | Drop] = list(docs)
+        asked = [i for i, doc in enumerate(docs) if (doc.text or "").strip()]
+        for i, doc in zip(asked, self.scored([docs[i] for i in asked]), strict=True):
+            out[i] = self.verdict(doc, of_classifier(doc, self.classifier))
+        return out
+
+    def __call__(self, doc: Document) -> Document | Drop:
+        (verdict,) = self.process([doc])
+        return verdict
+
 
 class Scored(Asking, Rule):
     """A rule on what a page classifier says; scores of dropped documents are stored too."""
@@ -90,19 +105,10 @@ class Scored(Asking, Rule):
         (doc,) = self.scored([doc])
         return self.number(of_classifier(doc, self.classifier))
 
-    def process(self, docs: list[Document]) -> list[Document | Drop]:
-        out: list[Document | Drop] = list(docs)
-        asked = [i for i, doc in enumerate(docs) if (doc.text or "").strip()]
-        for i, doc in zip(asked, self.scored([docs[i] for i in asked]), strict=True):
-            scores = of_classifier(doc, self.classifier)
-            value = self.number(scores)
-            reason = self.judge(value, doc.language)
-            out[i] = doc if reason is None else Drop(self.reason(scores, reason), value=value, document=doc)
-        return out
-
-    def __call__(self, doc: Document) -> Document | Drop:
-        (verdict,) = self.process([doc])
-        return verdict
+    def verdict(self, doc: Document, scores: dict[str, float]) -> Document | Drop:
+        value = self.number(scores)
+        reason = self.judge(value, doc.language)
+        return doc if reason is None else Drop(self.reason(scores, reason), value=value, document=doc)
 
 
 def of_classifier(doc: Document, classifier: str) -> dict[str, float]:

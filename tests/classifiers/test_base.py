@@ -125,7 +125,7 @@ def test_nothing_gives_nothing(name: str) -> None:
 
 
 def test_models_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no classifier 'sentiment'; there are: category, quality, safety, web_type"):
+    with pytest.raises(ValueError, match=f"no classifier 'sentiment'; there are: {', '.join(NAMES)}"):
         load("sentiment")
     for name, file in (("quality", "small.safetensors"), ("safety", "lexicon.json"), ("category", "words.safetensors")):
         with pytest.raises(ValueError, match=rf"found no {re.escape(file)} or config\.json"):

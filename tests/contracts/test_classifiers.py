@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from classifiers.registry import NAMES, load
+from classifiers.small import SmallModel
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "classifiers").glob("*/weights/NOTICE.md"))
@@ -59,3 +62,52 @@ def test_commands_say_what_they_do(module: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert f"classifiers.{module}" in done.stdout
+
+
+LABELS = """from classifiers.answer import one_of
+
+LABELS = ("dry", "warm")
+ANSWER = one_of(LABELS)
+"""
+STEP = """from typing import ClassVar, Literal
+
+from pipeline.model_based.scoring import Scored
+from pipeline.steps import Limits
+
+
+class Tone(Scored):
+    step: Literal["tone"] = "tone"
+    below: ClassVar[str] = "dry"
+    min: Limits | None = {"default": 1.0}
+
+    def number(self, scores: dict[str, float]) -> float:
+        return scores["warm"]
+"""
+USE = """import json, sys
+import classifiers, pipeline.model_based
+classifiers.__path__.append(sys.argv[1])
+pipeline.model_based.__path__.append(sys.argv[2])
+from classifiers import annotate, registry
+from pipeline.schema import Document
+from pipeline.steps import discover
+
+prompt = annotate.prompt(annotate.TASKS["tone"], {"text": "Words."})[0]["content"]
+drop = discover("model_based")["tone"]()(Document(doc_id="0", source_file="a", text="Words."))
+print(json.dumps([registry.NAMES, registry.load("tone").labels, "The tones" in prompt, drop.reason]))
+"""
+
+
+def test_a_new_classifier_is_a_folder_and_a_step(tmp_path: Path) -> None:
+    """Found by registry, annotation and pipeline; no list names it."""
+    folder, steps = tmp_path / "classifiers" / "tone", tmp_path / "steps"
+    quality = load("quality")
+    assert isinstance(quality, SmallModel)
+    dataclasses.replace(quality, labels=("dry", "warm")).save(folder / "weights")
+    steps.mkdir()
+    for path, text in ((folder / "__init__.py", ""), (folder / "labels.py", LABELS), (folder / "GUIDE.md", "The tones"),
+                       (steps / "tone.py", STEP)):  # fmt: skip
+        path.write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", USE, folder.parent, steps], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == [sorted([*NAMES, "tone"]), ["dry", "warm"], True, "dry"]
