@@ -1,8 +1,7 @@
 """Labelled pages: those annotated under the guides, and WCXB's page types, as batches with targets.
 
-The annotations (`annotations/pages.jsonl`) are keyed by record id; the pages themselves are read from `data` (WARC
-files), those of
-documentation packages from beside the annotations. Text is extracted as preparation does it, by the engine `lines`.
+The annotations (`annotations/pages.jsonl`) are keyed by record id; the pages themselves are read from `data` (WARC files),
+those of documentation packages from beside the annotations. Text is extracted as preparation does it, by the engine `lines`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Train the line model: `python -m classifiers.clutter.train --data DATA --out FOLDER`.
 
-DATA holds `html/` with wcxb-dev, zh-gold and zh-blogs; the annotated pages are read from beside this file. Takes
-LightGBM and torch
-(the extra `train`); two cores need about three minutes for both forms. The same data and seed give the same weights.
+DATA holds `html/` with wcxb-dev, zh-gold and zh-blogs; the annotated pages are read from beside this file. Takes LightGBM and
+torch (the extra `train`); two cores need about three minutes for both forms. The same data and seed give the same weights.
 """
 
 from __future__ import annotations

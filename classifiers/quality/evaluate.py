@@ -1,9 +1,8 @@
 """Evaluate the quality model: `python -m classifiers.quality.evaluate --data DATA`.
 
-Five folds by site, against the annotations; ROC AUC of good against poor texts, with bootstrap intervals over sites.
-Beside it, in
-the same folds: the numbers of a page without its words, the length, and the perplexity under a bigram model of the gold texts of
-other sites.
+Five folds by site, against the annotations; ROC AUC of good against poor texts, with bootstrap intervals over sites. Beside
+it, in the same folds: the numbers of a page without its words, the length, and the perplexity under a bigram model of the
+gold texts of other sites.
 """
 
 from __future__ import annotations
