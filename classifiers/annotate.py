@@ -57,9 +57,9 @@ TASKS = {name: Task(name, part(name, "labels").ANSWER) for name in NAMES}
 
 
 def draw(rows: Iterator[dict[str, Any]], number: int, seed: int) -> list[dict[str, Any]]:
-    """As many of each language, at most SITE_SHARE from one site, by hash of seed and id: the same for any order of the rows.
+    """Draw as many pages of each language, at most SITE_SHARE from one site, by hash of seed and id.
 
-    Holds a few times `number` rows of each language, however many there are.
+    The order of the rows does not matter. Holds a few times `number` rows of each language, however many there are.
     """
     limit = max(1, int(SITE_SHARE * number))
     by_language: dict[str, list[_Ranked]] = defaultdict(list)
@@ -84,7 +84,7 @@ _Ranked = tuple[int, str, dict[str, Any]]
 
 
 def _first(rows: Sequence[_Ranked], number: int, limit: int, sites: Counter[str]) -> list[_Ranked]:
-    """The first rows by hash, at most `limit` of a site; `sites` counts on."""
+    """Take the first rows by hash, at most `limit` of a site; `sites` counts on."""
     out: list[_Ranked] = []
     for ranked in sorted(rows, key=lambda r: r[:2]):
         if len(out) < number and sites[ranked[1]] < limit:
@@ -94,7 +94,7 @@ def _first(rows: Sequence[_Ranked], number: int, limit: int, sites: Counter[str]
 
 
 def shown(row: dict[str, Any]) -> str:
-    """What the model sees of a page."""
+    """Text that the model sees of a page: beginning, middle and end where it is long."""
     text = row["text"]
     if len(text) > BEGINNING + MIDDLE + END + 200:
         half = len(text) // 2
@@ -104,7 +104,7 @@ def shown(row: dict[str, Any]) -> str:
 
 
 def prompt(task: Task, row: dict[str, Any]) -> list[dict[str, str]]:
-    """Messages: the guide, then the page."""
+    """Messages that ask about a page: the guide, then the page."""
     guide = (importlib.resources.files(f"classifiers.{task.name}") / "GUIDE.md").read_text(encoding="utf-8")
     if task.answer.classes:
         guide += f"\n## The classes\n\n{task.answer.classes}"
@@ -117,12 +117,12 @@ def prompt(task: Task, row: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def tokens(row: dict[str, Any], text: str) -> float:
-    """About how many tokens a text has."""
+    """Estimate the tokens of a text."""
     return len(text) / CHARACTERS_PER_TOKEN.get(row.get("language") or "", OTHER_CHARACTERS_PER_TOKEN)
 
 
 def checked(task: Task, row: dict[str, Any], content: str) -> dict[str, Any]:
-    """The annotation that an answer holds. :raises AnswerError: if it does not hold."""
+    """Read the annotation that an answer holds. :raises AnswerError: if it does not hold."""
     start, end = content.find("{"), content.rfind("}")
     try:
         answer = json.loads(content[start : end + 1])
@@ -176,7 +176,7 @@ class Endpoint:
 
 
 def annotate(task: Task, row: dict[str, Any], endpoint: Endpoint, pause: float = 1.0) -> dict[str, Any]:
-    """One page; a wrong answer is shown to the model and asked again. :raises AnswerError, OSError: after ATTEMPTS."""
+    """Annotate one page; a wrong answer is shown to the model and asked again. :raises AnswerError, OSError: after ATTEMPTS."""
     messages = prompt(task, row)
     for attempt in range(ATTEMPTS):
         last = attempt + 1 == ATTEMPTS

@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def page_text(batch: Batch, row: int) -> str:
-    """What the model reads of a page: its address, its title, its text."""
+    """Text that the model reads of a page: address, title and text, a line break between them."""
     url = batch.urls[row] if batch.urls is not None else None
     title = batch.titles[row] if batch.titles is not None else None
     return "\n".join(part for part in (url, title, batch.texts[row]) if part)

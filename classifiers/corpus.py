@@ -19,7 +19,7 @@ LINES = ("line_tags", "line_link_share", "page_signals")
 
 
 def read_pages(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, Any]]:
-    """Rows with a text, of Parquet files or a JSONL file; ids are made from the text where there are none.
+    """Read rows with a text from Parquet files or a JSONL file; ids are made from the text where there are none.
 
     :raises ValueError: if nothing there has the column `text`.
     """
@@ -57,7 +57,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def annotated_pages(pages: str, labels: Path) -> list[LabelledPage]:
-    """Pages with the annotations that `classifiers.annotate` made of them; those without one are left out.
+    """Read pages with the annotations that `classifiers.annotate` made of them; those without one are left out.
 
     :raises ValueError: if an annotated page is not among the pages.
     """

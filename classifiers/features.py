@@ -140,7 +140,7 @@ def address_words(url: str | None) -> bytes:
 
 
 def signal_words(signals: Mapping[str, Any] | None) -> bytes:
-    """What the page says of itself, as words."""
+    """Signals of a page as words: {"og_type": "video.movie"} is b"ogvideomovie"."""
     if not signals:
         return b""
     words = [f"schema{name}" for name in signals.get("schema_types") or ()]
@@ -150,7 +150,7 @@ def signal_words(signals: Mapping[str, Any] | None) -> bytes:
 
 
 def page_numbers(url: str | None, title: str | None, signals: Mapping[str, Any] | None) -> list[float]:
-    """The columns behind LINE_COLUMNS."""
+    """Numbers of the columns PAGE_COLUMNS."""
     out = [0.0] * 9
     if url:
         path, _, query = url.partition("://")[2].partition("/")[2].partition("?")

@@ -53,7 +53,7 @@ class LabelledPage:
 
 
 def batch_of(pages: Sequence[LabelledPage]) -> Batch:
-    """Pages as classifiers take them."""
+    """Make a batch of pages, as classifiers take them."""
     extractions = [page.extraction for page in pages]
     return Batch(
         texts=[e.text for e in extractions],
@@ -66,7 +66,7 @@ def batch_of(pages: Sequence[LabelledPage]) -> Batch:
 
 
 def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -> list[LabelledPage]:
-    """All annotated pages, then the pages of WCXB-dev that are not annotated; each in the order of its file.
+    """Read all annotated pages, then the pages of WCXB-dev that are not annotated; each in the order of its file.
 
     :param name: of the file of annotations.
     :raises ValueError: if a page that was annotated is not in the data.
@@ -116,13 +116,13 @@ def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -
 
 
 def read_annotations(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file of annotations."""
+    """Read the rows of a file of annotations."""
     with path.open(encoding="utf-8") as f:
         return [json.loads(line) for line in f]
 
 
 def data_digest(pages: Sequence[LabelledPage]) -> str:
-    """SHA-256 of the texts and labels, for the model's header."""
+    """SHA-256 of the texts and labels of pages, for the model's header."""
     digest = hashlib.sha256()
     for page in pages:
         digest.update(json.dumps([page.extraction.text, page.annotation, page.wcxb_type], sort_keys=True).encode())

@@ -38,7 +38,7 @@ TREES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What differs between classifiers."""
+    """Settings that differ between classifiers."""
 
     rounds: int = 100
     """Boosting rounds; each has a tree for every class (one for two classes)."""
@@ -49,7 +49,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be learned of n pages: `wanted` float32 (n, classes), rows that sum to 1; `weights` float32 (n,); `groups`,
+    """Lesson of n pages: `wanted` float32 (n, classes), rows that sum to 1; `weights` float32 (n,); `groups`,
     the sites, which are never split."""
 
     wanted: Floats
@@ -88,13 +88,13 @@ class SmallModel(StoredClassifier):
         return softmax(self.logits(features) / self.temperature)
 
     def logits(self, features: Features) -> npt.NDArray[np.float64]:
-        """Float64 (n, classes), before the temperature."""
+        """Logits before the temperature, float64 (n, classes)."""
         rows = self.columns(features)
         raw = np.stack([evaluate(trees, rows) for trees in self.trees], axis=1)
         return raw if len(self.trees) > 1 else np.column_stack([np.zeros(len(raw)), raw[:, 0]])
 
     def columns(self, features: Features) -> Floats:
-        """What the trees see: dense numbers, then the linear scores."""
+        """Columns that the trees see: dense numbers, then the linear scores; float32 (n, columns)."""
         scores = linear.score(features, self._wide, self.biases)
         return np.concatenate([features.dense, scores], axis=1)
 
@@ -138,7 +138,7 @@ Model = SmallModel
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> Probabilities:
-    """Float32 rows that sum to 1."""
+    """Softmax of logits, float32 (n, classes): rows sum to 1."""
     raised = np.exp(logits - logits.max(1, keepdims=True))
     out: Probabilities = (raised / raised.sum(1, keepdims=True)).astype(np.float32)
     return out
@@ -194,7 +194,7 @@ def _trees(rows: Floats, target: Target, classes: int, settings: Settings, seed:
 
 
 def temperature(logits: npt.NDArray[np.float64], target: Target) -> float:
-    """The one of a grid with the least cross entropy."""
+    """Choose the temperature of a grid with the least cross entropy."""
 
     def loss(by: float) -> float:
         p = np.clip(softmax(logits / by).astype(np.float64), 1e-9, 1.0)

@@ -62,7 +62,7 @@ class MarkedLine:
 
 
 def marked_lines(doc: Document) -> list[MarkedLine]:
-    """All lines of a text, those that steps cut back in their places."""
+    """Lines of a text, those that steps cut back in their places."""
     whole = _restored(doc, 0)
     scores = whole.get("score") or [None] * len(whole["text"])
     return [

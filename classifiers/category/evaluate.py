@@ -65,7 +65,7 @@ def cross_validated(pages: Sequence[LabelledPage], vectors: WordVectors, data: P
 
 
 def fasttext_folds(pages: Sequence[LabelledPage]) -> Probabilities:
-    """The same of fastText on words and pairs of words, trained on the annotated pages of the other sites."""
+    """Probabilities of every page by fastText on words and pairs of words, trained on the annotated pages of the other sites."""
     import fasttext
 
     parts, out = outer_folds(pages), np.zeros((len(pages), len(LABELS)))
@@ -97,7 +97,7 @@ def fasttext_folds(pages: Sequence[LabelledPage]) -> Probabilities:
 
 
 def linear_folds(pages: Sequence[LabelledPage], vectors: WordVectors) -> Probabilities:
-    """The same of a softmax regression on what the shipped model sees, trained on the annotated pages of the other sites."""
+    """Probabilities of every page by a softmax regression on what the shipped model sees, trained as that is."""
     import torch
 
     batch = batch_of(pages)
@@ -121,7 +121,7 @@ def linear_folds(pages: Sequence[LabelledPage], vectors: WordVectors) -> Probabi
 
 
 def commonest_folds(pages: Sequence[LabelledPage]) -> Probabilities:
-    """The same of the shares of the classes among the pages of the other sites, in each language."""
+    """Shares of the classes among the pages of the other sites, by language, as probabilities of every page."""
     parts, out = outer_folds(pages), np.zeros((len(pages), len(LABELS)))
     wanted = target(pages).wanted
     languages = np.array([page.language for page in pages])
@@ -137,7 +137,7 @@ def grouped(p: Probabilities, of: npt.NDArray[np.int64], number: int) -> Probabi
 
 
 def figures(p: Probabilities, true: npt.NDArray[np.int64], sites: Sequence[str]) -> dict[str, Any]:
-    """What a model's probabilities are worth on some pages."""
+    """Compute what a model's probabilities are worth on some pages."""
 
     def first(p: Probabilities, true: npt.NDArray[np.int64]) -> float:
         return float((p.argmax(1) == true).mean())
@@ -159,7 +159,7 @@ def figures(p: Probabilities, true: npt.NDArray[np.int64], sites: Sequence[str])
 
 
 def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) -> tuple[dict[str, Any], Probabilities]:
-    """All figures of the card, and the probabilities that they are made of."""
+    """Compute all figures of the card, and the probabilities that they are made of."""
     p = cross_validated(pages, vectors, data)
     peers = {
         "linear": linear_folds(pages, vectors),

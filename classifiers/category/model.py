@@ -86,7 +86,7 @@ class Net:
         return {name: value.astype(np.float32) for name, value in vars(self).items() if name != "wide"}
 
     def inputs(self, means: Floats, dense: Floats) -> Floats:
-        """What the net sees, float32 (n, inputs)."""
+        """Join what the net sees, float32 (n, inputs)."""
         return np.concatenate([means, standardised(dense, self.wide["centre"], self.wide["spread"])], axis=1)
 
     def logits(self, inputs: Floats) -> Floats:
@@ -160,13 +160,13 @@ Model = WordModel
 
 
 def compressed(dense: Floats) -> Floats:
-    """Numbers about lines, their long tails drawn in."""
+    """Sign and logarithm of numbers about lines: their long tails are drawn in."""
     out: Floats = (np.sign(dense) * np.log1p(np.abs(dense))).astype(np.float32)
     return out
 
 
 def standardised(dense: Floats, centre: Floats, spread: Floats) -> Floats:
-    """Of mean 0 and spread 1 on the training pages, cut off at CLIP."""
+    """Numbers about lines with mean 0 and spread 1 on the training pages, cut off at CLIP."""
     out: Floats = np.clip((compressed(dense) - centre) / spread, -CLIP, CLIP).astype(np.float32)
     return out
 

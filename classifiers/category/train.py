@@ -40,7 +40,7 @@ NETS, UNITS, EPOCHS, ROWS = 2, 256, 40, 64
 
 RATE, DECAY, DROPOUT = 2e-3, 2e-3, 0.5
 FIELD_DROPOUT = (0.4, 0.2, 0.2, 0.1)
-"""Of address, title, beginning and text: a page may come without any of them. The numbers about lines: NUMBERS_DROPOUT."""
+"""Shares of pages that lose address, title, beginning, text: a page may come without any. Of the numbers: NUMBERS_DROPOUT."""
 
 NUMBERS_DROPOUT, INPUT_DROPOUT = 0.2, 0.2
 LENT = 0.8
@@ -54,7 +54,7 @@ GROUP_WEIGHT = 0.5
 """What the loss of the group weighs beside that of the class."""
 
 HELD = 1
-"""Of five parts of the sites, how many are held out in turn to choose the temperature."""
+"""How many of five parts of the sites are held out in turn to choose the temperature."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -89,7 +89,7 @@ def target(pages: Sequence[LabelledPage]) -> Target:
 
 
 def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
-    """What it learns from beside the pages."""
+    """Read the texts to learn from beside the pages."""
     texts, titles, classes = sets.definitions()
     out = [Extra(vectors.means(Batch(texts, titles=titles)), classes, 0.4, 48)]
     texts, titles, classes = sets.written()
@@ -103,7 +103,7 @@ def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
 
 
 def fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> tuple[Net, float]:
-    """The net, and its temperature, chosen on pages of sites that it had not seen."""
+    """Train a net, and choose its temperature on pages of sites that it had not seen."""
     parts = folds(wanted.groups, 5, f"temperature {seed}")
     logits, rows = [], []
     for part in range(HELD):
@@ -117,7 +117,7 @@ def fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], se
 
 
 def _joined(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> Net:
-    """The mean of NETS nets, as one net."""
+    """Join NETS nets to one net, their mean."""
     nets = [_fit(means, dense, wanted, extra, seed + number) for number in range(NETS)]
 
     def mean(name: str) -> npt.NDArray[np.float16]:

@@ -38,12 +38,12 @@ ENGLISH, CHINESE = 34_000, 50_000
 
 DIMENSIONS = 192
 FREQUENCY = 1e-3
-"""Of a word that weighs half as much as a rare one, before learning (Arora et al., A Simple but Tough-to-Beat Baseline for
-Sentence Embeddings, ICLR 2017)."""
+"""Frequency of a word that weighs half as much as a rare one, before learning (Arora et al., A Simple but Tough-to-Beat Baseline
+for Sentence Embeddings, ICLR 2017)."""
 
 SHRINK, MIXED, PER_LABEL = 0.2, 0.1, 40
-"""Of the covariance within a label towards a multiple of the unit matrix; of the covariance of all texts, in that of the labels'
-means; texts of a label, at most, by which its mean counts."""
+"""Shrinkage of the covariance within a label towards a multiple of the unit matrix; share of the covariance of all texts in that
+of the labels' means; texts of a label, at most, by which its mean counts."""
 
 EPOCHS, ROWS, RATE, HIDDEN = 3, 128, 1e-3, 512
 CONTRAST, SHARPNESS = 0.1, 15.0
@@ -100,7 +100,7 @@ def headwords(path: Path) -> set[str]:
 
 
 def chinese_words(texts: Iterator[str], known: set[str]) -> Counter[str]:
-    """How often known words occur, each run of characters cut greedily, the longest word first."""
+    """Count known words, each run of characters cut greedily, the longest word first."""
     out: Counter[str] = Counter()
     for text in texts:
         for run in _HAN.findall(text):
@@ -113,7 +113,7 @@ def chinese_words(texts: Iterator[str], known: set[str]) -> Counter[str]:
 
 
 def vocabulary(texts: Sequence[str], listed: dict[str, int], known: set[str]) -> tuple[list[str], Floats]:
-    """The words, English ones first, and the share of each among those of its language."""
+    """Choose the words, English ones first, with the share of each among those of its language."""
     latin: Counter[str] = Counter()
     for text in texts:
         latin.update(_LATIN.findall(text.lower()))
@@ -125,12 +125,12 @@ def vocabulary(texts: Sequence[str], listed: dict[str, int], known: set[str]) ->
 
 
 def opening(text: str) -> str:
-    """As much of a text of a public set as is encoded."""
+    """Cut a text of a public set to what is encoded of it."""
     return text[: 1000 if max(text[:200], default="a") < "\u3000" else 400]
 
 
 def corpus(data: Path, pages: Sequence[LabelledPage]) -> list[str]:
-    """Texts that are learned from beside those of the public sets: none of a site of the evaluation."""
+    """Texts to learn from beside those of the public sets: none of a site of the evaluation."""
     taken = {site_of(page) for page in pages if page.annotation}
     texts = []
     for page in pages:
@@ -142,14 +142,14 @@ def corpus(data: Path, pages: Sequence[LabelledPage]) -> list[str]:
 
 
 def unit(vectors: Floats) -> Floats:
-    """Each of length 1."""
+    """Scale vectors to length 1."""
     out: Floats = (vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)).astype(np.float32)
     return out
 
 
 def directions(encoded: Floats, labels: Sequence[tuple[str, str]], everything: Floats) -> Floats:
-    """Those in which labels differ most against what differs within one (linear discriminant analysis), each scaled so that all
-    texts spread alike over it: float32 (d, DIMENSIONS).
+    """Find directions in which labels differ most against what differs within one (linear discriminant analysis), float32 (d,
+    DIMENSIONS), each scaled so that all texts spread alike over it.
 
     :param encoded: centred unit vectors of labelled texts; `everything` of all texts.
     """

@@ -79,7 +79,7 @@ def _may_be_content(line: list[str], pairs: set[tuple[str, str]], single: set[st
 
 @numba.njit(cache=False)
 def _subsequence(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """For each of `a` its place in `b`, or -1: the heaviest common subsequence, in which runs weigh more."""
+    """Place in `b` of each of `a`, or -1, by the heaviest common subsequence, in which runs weigh more."""
     n, m = len(a), len(b)
     back = np.zeros((n + 1, m + 1), np.uint8)
     before = np.zeros(m + 1, np.float32)

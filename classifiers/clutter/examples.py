@@ -51,7 +51,7 @@ class Example:
 
     @property
     def teaches(self) -> bool:
-        """Whether it is fit for training. On 1.4 % of WCXB's pages nothing was marked, and most of them have content."""
+        """Whether the page is fit for training. On 1.4 % of WCXB's pages nothing was marked, and most of them have content."""
         return len(self.labels) > 0 and (bool(self.page.gold) or self.page.source == "annotated")
 
     @property
@@ -67,7 +67,7 @@ class Example:
 
     @property
     def f1(self) -> Callable[[str, str], float]:
-        """How a text of this page is judged."""
+        """Measure by which a text of this page is judged."""
         return gram_f1 if self.page.is_chinese else word_f1
 
     def fold(self, salt: str) -> int:
@@ -76,7 +76,7 @@ class Example:
 
 
 def load_pages(data: Path) -> list[LabelledPage]:
-    """Every labelled page there is."""
+    """Read every labelled page there is."""
     pages = [
         *load_gold(data, "wcxb-dev"),
         *load_gold(data, "zh-gold"),
@@ -102,13 +102,13 @@ def examples_of(pages: Sequence[LabelledPage], form: Form) -> list[Example]:
 
 
 def of_page(page: LabelledPage) -> Example:
-    """All lines of a page as the engine sees it."""
+    """Example of all lines of a page as the engine sees it."""
     scanned = scan(page.html)
     return _example(page, scanned, "page", line_texts(page.html, scanned))
 
 
 def of_texts(page: LabelledPage, view: View, lines: Sequence[str]) -> Example:
-    """Plain lines of this page: all of them, or those of a text that something else extracted."""
+    """Example of plain lines of a page: all of them, or those of a text that something else extracted."""
     return _example(page, scan_text(lines), view, list(lines))
 
 

@@ -10,7 +10,7 @@ _WORD = re.compile(r"\w+")
 
 
 def multiset_f1(extracted: Iterable[str], gold: Iterable[str]) -> float:
-    """F1 of two multisets; 1 if both are empty, 0 if one is."""
+    """F1 of two multisets: "a a b" and "a b c" share two of three, 2/3. It is 1 if both are empty, 0 if one is."""
     a, b = Counter(extracted), Counter(gold)
     if not a or not b:
         return float(not a and not b)

@@ -47,14 +47,14 @@ class LabelledPage:
 
 
 def group_of(row: dict[str, Any]) -> str:
-    """What must not be split over folds: the site."""
+    """Site of a page, which must not be split over folds."""
     if row["source"] == "cwce":
         return str(row.get("link_host") or row.get("split_key"))
     return registered_domain(row["url"]) or str(row["url"])
 
 
 def load_gold(data: Path, name: str) -> list[LabelledPage]:
-    """Pages of `html/{name}.warc.gz` with the gold texts of `html/{name}.gold.jsonl.gz`."""
+    """Read the pages of `html/{name}.warc.gz` with the gold texts of `html/{name}.gold.jsonl.gz`."""
     with gzip.open(data / "html" / f"{name}.gold.jsonl.gz", "rt", encoding="utf-8") as f:
         rows = {row["record_id"]: row for row in map(json.loads, f)}
     return [
@@ -73,7 +73,7 @@ def load_gold(data: Path, name: str) -> list[LabelledPage]:
 
 
 def load_silver(data: Path, limit: int) -> list[LabelledPage]:
-    """At most `limit` pages of each site of the Chinese blogs; their "gold" is what the theme puts into its main element."""
+    """Read at most `limit` pages of each site of the Chinese blogs; their "gold" is what the theme puts into its main element."""
     with gzip.open(data / "html" / "zh-blogs.pages.jsonl.gz", "rt", encoding="utf-8") as f:
         rows = {row["record_id"]: row for row in map(json.loads, f)}
     chosen: dict[str, int] = {}
@@ -99,7 +99,7 @@ def load_silver(data: Path, limit: int) -> list[LabelledPage]:
 
 
 def load_annotated(data: Path) -> list[LabelledPage]:
-    """The pages that were annotated line by line (GUIDE.md); their gold text is the kept lines.
+    """Read the pages that were annotated line by line (GUIDE.md); their gold text is the kept lines.
 
     Their HTML is read from `data`, and for pages of documentation packages from beside the annotations. The line
     numbers are those of lexbor's lines, so selectolax is needed (the extra `train`).

@@ -16,7 +16,7 @@ SKIP = frozenset(["script", "style", "template", "noscript", "head", "svg", "ifr
 
 
 def reference_lines(html: str) -> list[str]:
-    """The lines, white space collapsed, without empty ones."""
+    """Lines of a page, white space collapsed, without empty ones."""
     from selectolax.lexbor import LexborHTMLParser
 
     root = LexborHTMLParser(html).body
@@ -48,7 +48,7 @@ def reference_lines(html: str) -> list[str]:
 
 
 def digest(lines: list[str]) -> str:
-    """Tells whether lines are those that were annotated."""
+    """Fingerprint of lines, 16 hex characters: whether they are those that were annotated."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

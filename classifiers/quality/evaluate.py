@@ -35,7 +35,7 @@ GOLD = ("html/wcxb-dev", "html/zh-gold")
 
 
 def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[str, Any]:
-    """All figures of the card. `data` holds html/: the perplexity model is made of its gold texts."""
+    """Compute all figures of the card. `data` holds html/: the perplexity model is made of its gold texts."""
     rows = chosen(pages)
     pages, features = [pages[i] for i in rows], take(features, rows)
     quality = [page.annotation["quality"] for page in pages if page.annotation]
@@ -79,7 +79,7 @@ def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[
 
 
 def _numbers_alone(pages: Sequence[LabelledPage], features: Features) -> npt.NDArray[np.float64]:
-    """The same trees without words."""
+    """Probabilities to be good by the same trees without words, float64 (n,)."""
     blank = Features(features.dense, np.zeros(0, np.uint32), np.zeros_like(features.starts))
     wanted = target(pages)
     parts = outer_folds(pages)
@@ -92,7 +92,7 @@ def _numbers_alone(pages: Sequence[LabelledPage], features: Features) -> npt.NDA
 
 
 def _perplexities(pages: Sequence[LabelledPage], data: Path) -> npt.NDArray[np.float64]:
-    """Of each text, by a model of its language made of the gold texts of other folds' sites."""
+    """Perplexity of each text, float64 (n,), by a model of its language made of the gold texts of other folds' sites."""
     parts = outer_folds(pages)
     out = np.full(len(pages), np.inf)
     for name, code in zip(GOLD, ("en", "zh"), strict=True):

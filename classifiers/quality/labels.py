@@ -11,12 +11,12 @@ GOOD = 0.75
 
 
 def score(dimensions: Sequence[int]) -> float:
-    """One score from five numbers of 0 to 3, in the order of DIMENSIONS; 0 to 1."""
+    """One score, 0 to 1, from five numbers of 0 to 3 in the order of DIMENSIONS: [3, 2, 3, 2, 1] is 12 / 18."""
     return (sum(dimensions) + dimensions[4]) / 18
 
 
 def is_good(dimensions: Sequence[int]) -> bool:
-    """Whether the guide calls the text good."""
+    """Tell whether the guide calls the text good."""
     return score(dimensions) >= GOOD - 1e-9 and dimensions[4] >= 2
 
 

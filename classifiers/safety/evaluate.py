@@ -25,7 +25,7 @@ BOUNDS = (0.3, 0.5, 0.7, 0.9)
 
 
 def evaluate(pages: list[LabelledPage], _: Features, data: Path) -> dict[str, Any]:
-    """All figures of the card."""
+    """Compute all figures of the card."""
     pages = [pages[i] for i in chosen(pages)]
     numbers, wanted = examples(pages)
     parts = outer_folds(pages)

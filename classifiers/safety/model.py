@@ -49,7 +49,7 @@ class LexiconModel(StoredClassifier):
         return ahocorasick_rs.AhoCorasick(list(patterns)), list(patterns.values())
 
     def numbers(self, pages: Batch | Sequence[str]) -> npt.NDArray[np.float64]:
-        """What the model sees, float64 (n, classes - 1, NUMBERS)."""
+        """Numbers that the model sees, float64 (n, classes - 1, NUMBERS)."""
         batch = Batch.of(pages)
         nothing: list[None] = [None] * len(batch)
         urls, titles = batch.urls or nothing, batch.titles or nothing
@@ -112,5 +112,5 @@ Model = LexiconModel
 
 
 def _plain(text: str) -> str:
-    """Words in lower case, apart by two spaces: neighbours share none, so that each can be found; Chinese ends a word."""
+    """Lower-case words, two spaces between them: neighbours share none, so that each can be found. "The赌场" is "the  赌场"."""
     return _BETWEEN.sub("  ", text.lower())

@@ -33,7 +33,7 @@ ENOUGH = 10
 
 
 def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[str, Any]:
-    """All figures of the card."""
+    """Compute all figures of the card."""
     rows = chosen(pages)
     pages, features = [pages[i] for i in rows], take(features, rows)
     seven = np.zeros((len(pages), len(WCXB_TYPES)))
@@ -108,7 +108,7 @@ def _pair(said: Any, true: Any, classes: list[int]) -> dict[str, float]:
 
 
 def _seven(pages: list[LabelledPage], features: Features, translated: Any) -> dict[str, Any]:
-    """WCXB's seven types on all its pages."""
+    """Compute figures of WCXB's seven types on all its pages."""
     rows = [i for i, page in enumerate(pages) if page.wcxb_type]
     features, wcxb = take(features, rows), [pages[i] for i in rows]
     true = np.array([WCXB_TYPES.index(page.wcxb_type or "") for page in wcxb])

@@ -39,7 +39,7 @@ def fit(vectors: Vectors, k: int) -> Vectors:
 
 
 def fit_split(vectors: Vectors, k: int, most: int) -> Vectors:
-    """As `fit`; clusters with more than `most` of the vectors are split, again and again, as far as they can be."""
+    """Centres as of `fit`; clusters with more than `most` of the vectors are split, again and again, as far as they can be."""
     done: list[Vectors] = []
     todo = [(vectors, fit(vectors, k))]
     while todo:
@@ -110,7 +110,7 @@ def parents(vectors: Vectors, threshold: float, new: int = 0) -> tuple[Ids, Ids,
 
 
 def _lengths(vectors: Vectors) -> npt.NDArray[np.float64]:
-    """Exact but for the root's last bit, and that is the same everywhere (IEEE 754)."""
+    """Lengths of vectors, exact but for the root's last bit, and that is the same everywhere (IEEE 754)."""
     wide = vectors.astype(np.float32)
     squares: Floats = np.einsum("nd,nd->n", wide, wide)
     return np.sqrt(squares.astype(np.float64))

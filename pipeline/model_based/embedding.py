@@ -131,7 +131,7 @@ class SentenceEmbedder:
         return SentenceTransformer(self.path, device=device()).eval()
 
     def sha256(self) -> str:
-        """Of the weights if they lie in a folder; of name and configuration if they come from a hub."""
+        """SHA-256 of the weights if they lie in a folder; of name and configuration if they come from a hub."""
         files = sorted(Path(self.path).rglob("*.safetensors"))
         if files:
             return digest("".join(digest(file.read_bytes()) for file in files).encode())

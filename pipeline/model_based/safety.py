@@ -82,7 +82,7 @@ class UnsafeSites(CrossDocumentStep):
             raise ValueError(f"unsafe_sites: in both allow and block: {', '.join(sorted(both)[:5])}")
 
     def flags(self, rows: pa.Table) -> pa.Array:
-        """Whether each row (n) is flagged. Rows without scores are not."""
+        """Flag rows, bool (n,). Rows without scores are not flagged."""
         column = rows["scores"]
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         flat = pc.list_flatten(column)

@@ -1,4 +1,4 @@
-"""What mixture is wished for: target shares and weights of the axes (`pipeline/tokenization/axes.py`), and the bounds.
+"""The mixture that is wished for: target shares and weights of the axes (`pipeline/tokenization/axes.py`), and the bounds.
 
     plan = solve(Mixture(shares={"language": {"zh": 1, "en": 1}}), ("language", "source"), counts)      # solver.py
 
@@ -58,7 +58,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "uniform-groups": {"shares": {"group": {g.id: 1.0 for g in GROUPS}}},
     "temperature": {"temperature": {"category": 0.5}},
 }
-"""What `preset` stands for: keys of a mixture, under those that are written."""
+"""Keys of a mixture that `preset` stands for, under those that are written."""
 
 
 class Mixture(Strict):

@@ -30,7 +30,7 @@ _HASH_RANGE = 1 << 64
 
 
 class Count(NamedTuple):
-    """What a cell holds."""
+    """Documents and tokens of a cell."""
 
     documents: int
     tokens: int
@@ -59,7 +59,7 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class ShareReport:
-    """What became of one value of one axis.
+    """Shares of one value of one axis, before and after.
 
     Shares are of all tokens; on an axis with target shares, of the tokens of its named values, and None for the others.
     """

@@ -30,7 +30,7 @@ _STATISTICS = [name for name in SHARD.names if name != "input_ids"]
 
 @dataclass(frozen=True)
 class ShardHeader:
-    """What every shard file says of itself, as JSON under the metadata key `corpusmill`."""
+    """Facts that every shard file holds, as JSON under the metadata key `corpusmill`."""
 
     split: Split
     generation: int
@@ -128,7 +128,7 @@ class ShardWriter:
 
     @property
     def info(self) -> ShardInfo:
-        """What was written. :raises ValueError: before the block has ended without an error."""
+        """Facts of the written shard. :raises ValueError: before the block has ended without an error."""
         if self._info is None:
             raise ValueError(f"{self.header.path}: the shard is not finished")
         return self._info
@@ -173,7 +173,7 @@ def language_tokens_of(table: pa.Table) -> dict[str, int]:
 
 
 def difference(schema: pa.Schema) -> str:
-    """What is wrong with a schema, in words."""
+    """Say what is wrong with a schema."""
     wrong = [f"no {n}" for n in SHARD.names if n not in schema.names]
     wrong += [f"{f.name} unexpected" for f in schema if f.name not in SHARD.names]
     both = [(f, SHARD.field(f.name)) for f in schema if f.name in SHARD.names]
@@ -186,7 +186,7 @@ def _null(field: pa.Field) -> str:
 
 
 def row_problem(table: pa.Table, header: ShardHeader) -> str | None:
-    """The first row that breaks a promise of the format, in words; None if all hold."""
+    """Describe the first row that breaks a promise of the format; None if all hold."""
     ids = table["input_ids"].combine_chunks()
     values = pc.list_flatten(ids).to_numpy()
     sizes = pc.list_value_length(ids).to_numpy()
@@ -215,6 +215,6 @@ def row_problem(table: pa.Table, header: ShardHeader) -> str | None:
 
 
 def read_header(parquet: pq.ParquetFile) -> ShardHeader:
-    """What a shard file says of itself. :raises KeyError, TypeError: if it is no shard."""
+    """Read the facts that a shard file holds. :raises KeyError, TypeError: if it is no shard."""
     data = json.loads(parquet.schema_arrow.metadata[METADATA_KEY])
     return ShardHeader(**{k: v for k, v in data.items() if k not in ("format", "schema_version")})

@@ -38,7 +38,7 @@ Hashes = npt.NDArray[np.uint64]
 
 
 class ShardOptions(Strict):
-    """How documents become shards."""
+    """Options of how documents become shards."""
 
     seed: int = Field(0, ge=0, description="of the shuffle, the validation split and the copies")
     shard_tokens: int = Field(
@@ -150,7 +150,7 @@ def shuffle_order(keys: Hashes, rows: pa.Table) -> pa.Array:
 def is_validation(
     seed: int, domains: Sequence[str | None], doc_ids: Sequence[str], share: float
 ) -> npt.NDArray[np.bool_]:
-    """Which documents are for validation, shape (n,): those of a `share` of the registered domains.
+    """Tell which documents are for validation, bool, shape (n,): those of a `share` of the registered domains.
 
     Decided by XXH3-64 of "validation/{seed}/{domain}", so all pages of a domain are on one side, in every generation; a
     document without a domain is decided by its doc_id.

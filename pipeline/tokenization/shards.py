@@ -195,7 +195,7 @@ def _file_problem(path: str, shard: ShardInfo) -> str | None:
 
 
 def _shard_problem(path: str, shard: ShardInfo, manifest: Manifest, domains: set[str]) -> str | None:
-    """What is wrong with one shard, or None; its domains are added to `domains`."""
+    """Say what is wrong with one shard, or None; its domains are added to `domains`."""
     if problem := _file_problem(path, shard):
         return problem
     digest = file_sha256(path)

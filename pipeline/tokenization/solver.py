@@ -234,7 +234,7 @@ class _Problem:
             full |= over & free
 
     def misses(self, rates: Floats) -> bool:
-        """Whether a share of a value that has tokens is not its target."""
+        """Tell whether a share of a value that has tokens is not its target."""
         written = rates * self.tokens
         return any(
             np.abs(a.shares(written) - a.target).max(initial=0.0) > _MISSED for a in [*self.steered, *self.weighted]
@@ -260,7 +260,7 @@ class _Problem:
         return best
 
     def report(self, rates: Floats, counts: Mapping[Cell, Count]) -> list[ShareReport]:
-        """One entry a value of each axis: named ones in order of their name, then the others."""
+        """Report every value of each axis: named ones in order of their name, then the others."""
         out = []
         steered = {a.name: a for a in self.steered}
         for column, name in enumerate(self.axes):
@@ -315,7 +315,7 @@ class _Problem:
         return out
 
     def notes(self, rates: Floats, wanted: int, converged: bool) -> list[str]:
-        """What was not reached, and the bound that was in the way."""
+        """Notes on what was not reached, and the bound that was in the way."""
         out = []
         written = rates * self.tokens
         for axis in self.steered:
