@@ -112,29 +112,15 @@ def rows(pages: int) -> list[Row]:
         step = steps[where]
         assert isinstance(step, CrossDocumentStep)
         cost = step.cost(at(where), round(at(where) * characters))
-        out.append(
-            Row(
-                stage,
-                f"`{name}`",
-                at(where),
-                cost.cpu_seconds / 3600,
-                cost.shuffle_bytes,
-                cost.disk_bytes,
-                "its estimate",
-            )
-        )
+        hours = cost.cpu_seconds / 3600
+        out.append(Row(stage, f"`{name}`", at(where), hours, cost.shuffle_bytes, cost.disk_bytes, "its estimate"))
 
     def table_of(where: str) -> None:
         """Reading the rows of an earlier stage, chunks, publishing: what the stage of the benchmark took beside its step."""
         run = result("fuzzy_dedup")["runs"][-1]
         seconds = (run["cpu_seconds"]["stage"] - run["cpu_seconds"]["fuzzy_dedup"]) / run["documents"]
-        simple(
-            where,
-            seconds,
-            "fuzzy_dedup: stage without its step",
-            "(rows: read, chunks, publish)",
-            2 * BYTES_A_CHARACTER * characters,
-        )
+        source, disk = "fuzzy_dedup: stage without its step", 2 * BYTES_A_CHARACTER * characters
+        simple(where, seconds, source, "(rows: read, chunks, publish)", disk)
 
     ways = result("readers")["ways"]
     twice = 1 / ways["read_records"]["pages_per_cpu_second"] + 1 / ways["read_records, second"]["pages_per_cpu_second"]
@@ -173,17 +159,10 @@ def rows(pages: int) -> list[Row]:
     simple("tokenization.tokenize", seconds, "tokenization: its mean page")
     written = result("tokenization")["shards"]["shard (zstd 3, plain ids, page v1)"]
     tokens = at("tokenization.shards") * tokens_a_page()
-    out.append(
-        Row(
-            "tokenization",
-            "`shards`",
-            at("tokenization.shards"),
-            tokens / (written["write_mtok_per_cpu_second"] * 1e6) / 3600,
-            tokens * BYTES_A_TOKEN_ID,
-            tokens * written["bytes_per_token"],
-            "tokenization; as many tokens as counted",
-        )
-    )
+    hours = tokens / (written["write_mtok_per_cpu_second"] * 1e6) / 3600
+    shuffled, stored = tokens * BYTES_A_TOKEN_ID, tokens * written["bytes_per_token"]
+    source = "tokenization; as many tokens as counted"
+    out.append(Row("tokenization", "`shards`", at("tokenization.shards"), hours, shuffled, stored, source))
     return out
 
 

@@ -9,11 +9,8 @@ inputs. Groups and classes count in a macro mean from ENOUGH pages of the langua
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,17 +21,15 @@ import numpy.typing as npt
 from classifiers.category.labels import BALANCE_OF, GROUP_OF, GROUPS, LABELS
 from classifiers.category.model import WordModel, WordVectors, compressed
 from classifiers.category.train import WEIGHTS, chosen, extras, fit, read_vectors, site_of, target
+from classifiers.evaluation import FOLDS, LANGUAGES, WORD, fasttext_folds
 from classifiers.features import features_of
 from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, load_pages
 from classifiers.metrics import calibration, interval, macro_f1
 from classifiers.small import folds, softmax
 from classifiers.training import SEED
 
-FOLDS = 5
 ENOUGH = 10
 LINEAR_STEPS = 300
-WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
-LANGUAGES = {"English": "en", "Chinese": "zh"}
 Probabilities = npt.NDArray[np.float64]
 _GROUP = np.array([[g.id for g in GROUPS].index(GROUP_OF[label]) for label in LABELS])
 _BALANCES = sorted(set(BALANCE_OF.values()))
@@ -64,36 +59,10 @@ def cross_validated(pages: Sequence[LabelledPage], vectors: WordVectors, data: P
     return out
 
 
-def fasttext_folds(pages: Sequence[LabelledPage]) -> Probabilities:
+def fasttext(pages: Sequence[LabelledPage]) -> Probabilities:
     """Probabilities of every page by fastText on words and pairs of words, trained on the annotated pages of the other sites."""
-    import fasttext
-
-    parts, out = outer_folds(pages), np.zeros((len(pages), len(LABELS)))
     texts = [" ".join(WORD.findall(f"{p.extraction.title or ''} {p.extraction.text[:8000]}".lower())) for p in pages]
-    labels = [p.annotation["category"] for p in pages if p.annotation]
-    with tempfile.TemporaryDirectory() as folder:
-        for fold in range(FOLDS):
-            path = Path(folder) / "train.txt"
-            trained = np.flatnonzero(parts != fold).tolist()
-            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in trained), encoding="utf-8")
-            for rate in (0.5, 0.3, 0.2):  # the higher the better, but for a rate at which it diverges
-                with contextlib.suppress(RuntimeError):
-                    model = fasttext.train_supervised(
-                        str(path),
-                        wordNgrams=2,
-                        dim=64,
-                        epoch=25,
-                        lr=rate,
-                        minCount=2,
-                        bucket=200_000,
-                        thread=1,
-                        verbose=0,
-                    )
-                    break
-            for i in np.flatnonzero(parts == fold).tolist():
-                for name, p in zip(*model.predict(texts[i], k=len(LABELS)), strict=True):
-                    out[i, LABELS.index(name.removeprefix("__label__"))] = p
-    return out
+    return fasttext_folds(texts, target(pages).wanted.argmax(1).tolist(), len(LABELS), outer_folds(pages))
 
 
 def linear_folds(pages: Sequence[LabelledPage], vectors: WordVectors) -> Probabilities:
@@ -163,7 +132,7 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
     p = cross_validated(pages, vectors, data)
     peers = {
         "linear": linear_folds(pages, vectors),
-        "fasttext": fasttext_folds(pages),
+        "fasttext": fasttext(pages),
         "commonest": commonest_folds(pages),
     }
     true = np.array([LABELS.index(page.annotation["category"]) for page in pages if page.annotation])

@@ -28,18 +28,8 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.steps import file_sha256
 from pipeline.strict import UserError
-from pipeline.tokenization.shard_files import (
-    FORMAT,
-    METADATA_KEY,
-    SCHEMA_VERSION,
-    SPLITS,
-    ShardInfo,
-    Split,
-    difference,
-    language_tokens_of,
-    read_header,
-    row_problem,
-)
+from pipeline.tokenization import shard_files
+from pipeline.tokenization.shard_files import FORMAT, METADATA_KEY, SCHEMA_VERSION, SPLITS, ShardInfo, Split
 from pipeline.tokenization.shard_rows import SHARD, shard_number, shuffle_key
 from pipeline.tokenization.tokenizer import Tokenizer
 
@@ -203,7 +193,7 @@ def _shard_problem(path: str, shard: ShardInfo, manifest: Manifest, domains: set
         return f"{shard.path}: SHA-256 is {digest}, the manifest says {shard.sha256}"
     with storage.open_read(path) as f, pq.ParquetFile(f) as parquet:
         if not parquet.schema_arrow.equals(SHARD, check_metadata=False):
-            return f"{shard.path}: {difference(parquet.schema_arrow)}"
+            return f"{shard.path}: {shard_files.difference(parquet.schema_arrow)}"
         data = json.loads((parquet.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
         expected = {
             "format": FORMAT,
@@ -218,13 +208,13 @@ def _shard_problem(path: str, shard: ShardInfo, manifest: Manifest, domains: set
         wrong = [f"{k} is {data.get(k)!r}, expected {v!r}" for k, v in expected.items() if data.get(k) != v]
         if wrong:
             return f"{shard.path}: header: {', '.join(wrong)}"
-        header = read_header(parquet)
+        header = shard_files.read_header(parquet)
         rows = tokens = 0
         languages: dict[str, int] = {}
         before: tuple[int, str, int, int] | None = None
         for i in range(parquet.num_row_groups):
             table = parquet.read_row_group(i, use_threads=False)
-            if problem := row_problem(table, header):
+            if problem := shard_files.row_problem(table, header):
                 return problem
             keys = shuffle_key(header.seed, table)
             if (shard_number(keys, header.n_shards) != header.shard).any():
@@ -236,7 +226,7 @@ def _shard_problem(path: str, shard: ShardInfo, manifest: Manifest, domains: set
                 before = place
             rows += table.num_rows
             tokens += pc.sum(table["n_tokens"]).as_py() or 0
-            for language, n in language_tokens_of(table).items():
+            for language, n in shard_files.language_tokens_of(table).items():
                 languages[language] = languages.get(language, 0) + n
             domains.update(d for d in table["domain"].unique().to_pylist() if d is not None)
         counted = (rows, tokens, parquet.num_row_groups, dict(sorted(languages.items())))

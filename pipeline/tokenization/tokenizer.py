@@ -69,7 +69,7 @@ None of the characters that may follow composes with one before it, so NFC of th
 
 
 class TokenizerOptions(Strict):
-    """The choice of a tokenizer, and what its added tokens mean."""
+    """Which tokenizer, and what its added tokens mean."""
 
     name: str = Field(
         "qwen", description="qwen (shipped), a tokenizer.json, a folder that holds one, or a model's name on the hub"
