@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.base import Batch
-from classifiers.clutter.pages import group_of, read_bytes
+from classifiers.clutter.pages import group_of, read_bytes, read_rows
 from extraction import Extraction, extract
 from extraction.domains import registered_domain
 
@@ -72,7 +72,7 @@ def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -
     :raises ValueError: if a page that was annotated is not in the data.
     """
     rows = {(row["source"], row["id"]): row for row in read_annotations(annotations / name)}
-    gold = _gold(data, WCXB) | _gold(data, "html/zh-gold")
+    gold = read_rows(data / f"{WCXB}.gold.jsonl.gz") | read_rows(data / "html/zh-gold.gold.jsonl.gz")
     pages: dict[tuple[str, str], LabelledPage] = {}
     for source in dict.fromkeys([s for s, _ in rows if s.endswith((".warc.gz", ".warc"))] + [f"{WCXB}.warc.gz"]):
         for record_id, body, charset in read_bytes(data / source):
@@ -127,8 +127,3 @@ def data_digest(pages: Sequence[LabelledPage]) -> str:
     for page in pages:
         digest.update(json.dumps([page.extraction.text, page.annotation, page.wcxb_type], sort_keys=True).encode())
     return digest.hexdigest()
-
-
-def _gold(data: Path, name: str) -> dict[str, dict[str, Any]]:
-    with gzip.open(data / f"{name}.gold.jsonl.gz", "rt", encoding="utf-8") as f:
-        return {row["record_id"]: row for row in map(json.loads, f)}

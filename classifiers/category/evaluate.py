@@ -167,20 +167,12 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
         ).tolist()
         out["languages"][language] = table
         for i, label in enumerate(LABELS):
-            hit, called, support = (
-                int(((p[of].argmax(1) == i) & (true[of] == i)).sum()),
-                int((p[of].argmax(1) == i).sum()),
-                int((true[of] == i).sum()),
-            )
+            likeliest = p[of].argmax(1)
+            hit, called = int(((likeliest == i) & (true[of] == i)).sum()), int((likeliest == i).sum())
+            support = int((true[of] == i).sum())
             if called or support:
-                row = out["classes"].setdefault(label, {})
-                f1 = 2 * hit / (called + support)
-                row[code] = [
-                    round(hit / called, 2) if called else 0.0,
-                    round(hit / support, 2) if support else 0.0,
-                    round(f1, 2),
-                    support,
-                ]
+                shares = hit / max(called, 1), hit / max(support, 1), 2 * hit / (called + support)
+                out["classes"].setdefault(label, {})[code] = [*(round(share, 2) for share in shares), support]
     out["unproven"] = [
         label for label in LABELS if sum(row[3] for row in out["classes"].get(label, {}).values()) < ENOUGH
     ]

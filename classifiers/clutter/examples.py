@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -128,8 +128,3 @@ def _example(page: LabelledPage, scanned: Scan, view: View, texts: list[str]) ->
     example = Example(page, scanned, view, texts, labels, weights.astype(np.float32))
     example.weights[:] *= example.page_weight
     return example
-
-
-def total_lines(examples: Iterable[Example]) -> int:
-    """Lines of all examples."""
-    return sum(len(example.labels) for example in examples)

@@ -65,15 +65,12 @@ def test_commands_say_what_they_do(module: str) -> None:
 
 
 LABELS = """from classifiers.answer import one_of
-
 LABELS = ("dry", "warm")
 ANSWER = one_of(LABELS)
 """
 STEP = """from typing import ClassVar, Literal
-
 from pipeline.model_based.scoring import Scored
 from pipeline.steps import Limits
-
 
 class Tone(Scored):
     step: Literal["tone"] = "tone"
@@ -83,8 +80,7 @@ class Tone(Scored):
     def number(self, scores: dict[str, float]) -> float:
         return scores["warm"]
 """
-USE = """import json, sys
-import classifiers, pipeline.model_based
+USE = """import json, sys, classifiers, pipeline.model_based
 classifiers.__path__.append(sys.argv[1])
 pipeline.model_based.__path__.append(sys.argv[2])
 from classifiers import annotate, registry
@@ -99,15 +95,14 @@ print(json.dumps([registry.NAMES, registry.load("tone").labels, "The tones" in p
 
 def test_a_new_classifier_is_a_folder_and_a_step(tmp_path: Path) -> None:
     """Found by registry, annotation and pipeline; no list names it."""
-    folder, steps = tmp_path / "classifiers" / "tone", tmp_path / "steps"
+    folder, step = tmp_path / "classifiers" / "tone", tmp_path / "steps" / "tone.py"
     quality = load("quality")
     assert isinstance(quality, SmallModel)
     dataclasses.replace(quality, labels=("dry", "warm")).save(folder / "weights")
-    steps.mkdir()
-    for path, text in ((folder / "__init__.py", ""), (folder / "labels.py", LABELS), (folder / "GUIDE.md", "The tones"),
-                       (steps / "tone.py", STEP)):  # fmt: skip
-        path.write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-c", USE, folder.parent, steps], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    step.parent.mkdir()
+    step.write_text(STEP)
+    for name, text in (("__init__.py", ""), ("labels.py", LABELS), ("GUIDE.md", "The tones")):
+        (folder / name).write_text(text)
+    command = [sys.executable, "-c", USE, folder.parent, step.parent]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [sorted([*NAMES, "tone"]), ["dry", "warm"], True, "dry"]
