@@ -82,16 +82,8 @@ def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -
                 continue
             url = row["url"] if row else gold[record_id]["url"]
             group = group_of(gold[record_id]) if record_id in gold else registered_domain(url) or url
-            pages[source, record_id] = LabelledPage(
-                record_id,
-                source,
-                url,
-                group,
-                row["language"] if row else "en",
-                extract(body, charset=charset),
-                row,
-                kind,
-            )
+            language, extraction = row["language"] if row else "en", extract(body, charset=charset)
+            pages[source, record_id] = LabelledPage(record_id, source, url, group, language, extraction, row, kind)
     with gzip.open(annotations / "packages.jsonl.gz", "rt", encoding="utf-8") as f:
         for page in map(json.loads, f):
             row = rows.get((page["source"], page["id"]))

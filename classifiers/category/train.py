@@ -195,18 +195,9 @@ def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], s
             optimizer.step()
             schedule.step()
 
-    def half(t: Any) -> npt.NDArray[np.float16]:
-        return np.ascontiguousarray(t.detach().numpy().astype(np.float16))
-
-    return Net(
-        centre,
-        spread,
-        half(hidden.weight.T),
-        half(hidden.bias),
-        half(outer.weight.T),
-        half(outer.bias),
-        half(skip.weight.T),
-    )
+    trained = (hidden.weight.T, hidden.bias, outer.weight.T, outer.bias, skip.weight.T)
+    arrays = [np.ascontiguousarray(tensor.detach().numpy().astype(np.float16)) for tensor in trained]
+    return Net(centre, spread, *arrays)
 
 
 def train(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path | None, seed: int = SEED) -> WordModel:

@@ -18,7 +18,7 @@ from classifiers.registry import NAMES, load
 from classifiers.small import SmallModel
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = sorted((ROOT / "classifiers").glob("*/weights/NOTICE.md"))
+SHIPPED = sorted([*ROOT.glob("classifiers/*/weights/NOTICE.md"), *ROOT.glob("extraction/*/weights/NOTICE.md")])
 HASHED = [*SHIPPED, *(ROOT / "classifiers").glob("**/annotations/README.md")]
 TEN_MB = 10_000_000
 
