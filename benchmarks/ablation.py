@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py [out/ablation]
 
-To be run at the commit that the models were trained at. Docs: `python benchmarks/tables.py --write`.
+To be run at the commit that the models were trained at. Docs: `python -m benchmarks.tables --write`.
 """
 
 from __future__ import annotations
