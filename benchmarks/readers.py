@@ -26,7 +26,7 @@ import machine
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from extraction import domains
-from pipeline.preparation import readers_archive
+from pipeline.readers import archive
 from pipeline.readers.inputs import InputOptions, read_records
 
 Counts = tuple[int, int]
@@ -53,7 +53,7 @@ def records(files: list[Path]) -> Counts:
 
 
 def second_reader(files: list[Path]) -> Counts:
-    with patch.object(readers_archive, "_begins_at", lambda *_: False):
+    with patch.object(archive, "_begins_at", lambda *_: False):
         return records(files)
 
 

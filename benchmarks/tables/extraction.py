@@ -1,4 +1,4 @@
-"""Extraction: quality and speed of every engine on two gold sets."""
+"""Engines of extraction: quality and speed on two gold sets."""
 
 from benchmarks.tables._markdown import Json, blocks, cells, table, taken_on
 
@@ -31,5 +31,5 @@ def render(result: Json) -> str:
         table("zh-gold, 4-gram F1 | all | articles | forums | pages/CPU s | x default", chinese),
         table("constants | chosen on other hosts (5 folds) | as shipped", folds),
         f"Decoding costs {costs['decode_ms']:.2f} ms a page, the child process {costs['sandbox_overhead_ms']:.2f}. "
-        f"Data: {result['data']}.\n{taken_on(result, 'extraction')}",
+        f"Data: {result['data']}.\n{taken_on(result, 'engines')}",
     )

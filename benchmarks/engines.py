@@ -1,4 +1,4 @@
-"""Extraction against its peers: `python benchmarks/extraction.py [--data DIR] [--pages N]`.
+"""Extraction against its peers: `python benchmarks/engines.py [--data DIR] [--pages N]`.
 
 Quality on WCXB-dev is word F1 (lower-cased word multisets), on zh-gold F1 over multisets of 4-character grams without
 white space; both a page, averaged over pages; an empty text for an empty gold text counts 1. All systems see the same
