@@ -156,6 +156,11 @@ def test_other_folders_are_no_packages() -> None:
     assert [p for folder in NOT_PACKAGES for p in (ROOT / folder).rglob("__init__.py")] == []
 
 
+def test_no_script_hides_a_package() -> None:
+    """The folder of a script that runs comes first on the path: `benchmarks/extraction.py` would stand for the package."""
+    assert [p for folder in NOT_PACKAGES for p in (ROOT / folder).glob("*.py") if (ROOT / p.stem).is_dir()] == []
+
+
 def text_files() -> Iterator[Path]:
     yield from (p for p in ROOT.iterdir() if p.is_file())
     for folder in (".ci", "docs", *PACKAGES, *NOT_PACKAGES):
