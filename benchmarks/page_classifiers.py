@@ -9,12 +9,8 @@ process, batches of 256 annotated pages as preparation leaves them, the fastest 
 
 from __future__ import annotations
 
-import argparse
 import functools
-import gc
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +27,6 @@ from classifiers.quality.train import chosen as with_text
 
 ROWS = 256
 PASSES = 5
-
-
-def tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 def fasttext_folds(pages: Sequence[LabelledPage], labels: Sequence[int], classes: int) -> npt.NDArray[np.float64]:
@@ -66,22 +58,11 @@ def fasttext_quality(pages: Sequence[LabelledPage]) -> dict[str, list[float]]:
     return out
 
 
-def cpu_of(call: Callable[[], object]) -> float:
-    """CPU seconds of the fastest of PASSES."""
-    times = []
-    for _ in range(PASSES):
-        gc.collect()
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 def speed(name: str, pages: Sequence[LabelledPage]) -> dict[str, float]:
     """Documents, and megabytes of text, a CPU second."""
     model = registry.load(name)
     batches = [batch_of(pages[i : i + ROWS]) for i in range(0, len(pages), ROWS)]
-    seconds = cpu_of(lambda: [model.scores(batch) for batch in batches])
+    seconds, _ = machine.fastest(lambda: [model.scores(batch) for batch in batches], passes=PASSES)
     size = sum(len(page.extraction.text.encode()) for page in pages)
     return {
         "pages": len(pages),
@@ -99,7 +80,8 @@ def fasttext_speed(pages: Sequence[LabelledPage]) -> float:
 
     model = fasttext.load_model(str(Path(language.__file__).parent / "weights" / "lid.176.ftz"))
     texts = [page.extraction.text.replace("\n", " ") for page in pages]
-    return round(len(pages) / cpu_of(lambda: [model.predict(text, k=1) for text in texts]), 1)
+    seconds, _ = machine.fastest(lambda: [model.predict(text, k=1) for text in texts], passes=PASSES)
+    return round(len(pages) / seconds, 1)
 
 
 @functools.cache
@@ -110,8 +92,7 @@ def labelled(data: Path, file: str) -> tuple[list[LabelledPage], Features]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+    parser = machine.parser(__doc__, data="folder that holds html/ and warc/")
     options = parser.parse_args()
     annotated = [page for page in labelled(options.data, PAGES)[0] if page.annotation]
     reference, agreed = fasttext_speed(annotated), agreement.report()
