@@ -86,10 +86,9 @@ class Classifier(abc.ABC):
 
 
 class StoredClassifier(Classifier):
-    """A classifier whose model is one file in a folder."""
+    """A classifier whose model is the file FILE in a folder."""
 
     FILE: ClassVar[str]
-    """Name of the file."""
 
     @abc.abstractmethod
     def to_bytes(self) -> bytes:
