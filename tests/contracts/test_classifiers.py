@@ -72,8 +72,8 @@ STEP = """from typing import ClassVar, Literal
 from pipeline.model_based.scoring import Scored
 from pipeline.steps import Limits
 
-class Tone(Scored):
-    step: Literal["tone"] = "tone"
+class MadeUp(Scored):
+    step: Literal["made_up"] = "made_up"
     below: ClassVar[str] = "dry"
     min: Limits | None = {"default": 1.0}
 
@@ -87,15 +87,15 @@ from classifiers import annotate, registry
 from pipeline.schema import Document
 from pipeline.steps import discover
 
-prompt = annotate.prompt(annotate.TASKS["tone"], {"text": "Words."})[0]["content"]
-drop = discover("model_based")["tone"]()(Document(doc_id="0", source_file="a", text="Words."))
-print(json.dumps([registry.NAMES, registry.load("tone").labels, "The tones" in prompt, drop.reason]))
+prompt = annotate.prompt(annotate.TASKS["made_up"], {"text": "Words."})[0]["content"]
+drop = discover("model_based")["made_up"]()(Document(doc_id="0", source_file="a", text="Words."))
+print(json.dumps([registry.NAMES, registry.load("made_up").labels, "The tones" in prompt, drop.reason]))
 """
 
 
 def test_a_new_classifier_is_a_folder_and_a_step(tmp_path: Path) -> None:
     """Found by registry, annotation and pipeline; no list names it."""
-    folder, step = tmp_path / "classifiers" / "tone", tmp_path / "steps" / "tone.py"
+    folder, step = tmp_path / "classifiers" / "made_up", tmp_path / "steps" / "made_up.py"
     quality = load("quality")
     assert isinstance(quality, SmallModel)
     dataclasses.replace(quality, labels=("dry", "warm")).save(folder / "weights")
@@ -105,4 +105,4 @@ def test_a_new_classifier_is_a_folder_and_a_step(tmp_path: Path) -> None:
         (folder / name).write_text(text)
     command = [sys.executable, "-c", USE, folder.parent, step.parent]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [sorted([*NAMES, "tone"]), ["dry", "warm"], True, "dry"]
+    assert json.loads(done.stdout) == [sorted([*NAMES, "made_up"]), ["dry", "warm"], True, "dry"]
