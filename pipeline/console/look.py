@@ -24,7 +24,7 @@ from pipeline.console.options import (
     print_json,
     print_lines,
 )
-from pipeline.console.run import config_path
+from pipeline.console.run import config_path, prepare_spark
 from pipeline.strict import UserError, no_such
 
 if TYPE_CHECKING:
@@ -258,6 +258,7 @@ def sites(
     from pipeline.inspection import sites as module
 
     if spark:
+        prepare_spark()
         from pipeline.spark.sites import report as count_sites
     else:
         from pipeline.inspection.sites import sites as count_sites

@@ -96,7 +96,7 @@ def run(
         loaded.append(load(config_path(configs, profile, stage), [*places, *overrides[stage]], stage))
     for config in loaded:  # before anything is published, not when its turn comes
         _check_same(config)
-    _prepare_spark()
+    prepare_spark()
     for config in loaded:
         code = run_and_tell(config)
         if code:
@@ -124,8 +124,10 @@ def _check_same(config: StageConfig) -> None:
         )
 
 
-def _prepare_spark() -> None:
-    """Set up a quiet Spark, and the Java of the checkout where the machine has none."""
+def prepare_spark() -> None:
+    """Set up a quiet Spark, and the Java of the checkout where the machine has none. Under spark-submit both are there."""
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return
     java = ROOT.parent / ".java"
     if "JAVA_HOME" not in os.environ and shutil.which("java") is None and (java / "bin" / "java").exists():
         os.environ["JAVA_HOME"] = str(java)
@@ -163,7 +165,8 @@ def run_and_tell(config: StageConfig) -> int:
     """
     from pipeline.inspection.funnel import print_funnel
     from pipeline.outputs import LeaseLost
-    from pipeline.spark.stages import StageFailed, run_stage
+    from pipeline.passes import StageFailed
+    from pipeline.spark.stages import run_stage
 
     try:
         record = run_stage(config)
@@ -213,7 +216,7 @@ def remove(
 
     Example: `corpusmill remove out/demo/preparation out/demo/tokenization --list takedowns.txt`
     """
-    _prepare_spark()
+    prepare_spark()
     from pipeline.spark.removal import remove_from_outputs
 
     print_lines(remove_from_outputs(outputs, lists))

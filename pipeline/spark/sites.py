@@ -1,4 +1,4 @@
-"""Report the largest sites over Spark: one published file a task; counting in Spark."""
+"""The report of the largest sites over Spark: one published file a task; counting in Spark."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _count(path: str) -> sites.Counts:
 def _rows(domains: list[str], path: str) -> Iterator[tuple[str, str, str, int, str]]:
     """What one file tells of the chosen sites, as rows: domain, kind, key, number, text."""
     with storage.open_read(path) as f:
-        looks = sites.look(pq.read_table(f, columns=sites.LOOK_COLUMNS), domains)
-    for domain, site in looks.items():
+        by_domain = sites.look(pq.read_table(f, columns=sites.LOOK_COLUMNS), domains)
+    for domain, site in by_domain.items():
         yield from ((domain, "line", line, n, "") for line, n in site["lines"].items())
         yield from ((domain, "reason", reason, n, "") for reason, n in site["reasons"].items())
         # A sample's hash, halved: Spark's integers have a sign.
@@ -37,7 +37,7 @@ def _rows(domains: list[str], path: str) -> Iterator[tuple[str, str, str, int, s
 def largest_sites(
     spark: SparkSession, output: str, top: int, common: int
 ) -> tuple[sites.Counts, dict[str, dict[str, Any]]]:
-    """Count and look at the `top` largest domains of an output.
+    """Counts and looks of the `top` largest domains of an output.
 
     Domains are counted and chosen in Spark, their lines too; what comes to the driver is `top` rows, and `common` lines, the
     reasons and a few samples of each.
@@ -49,9 +49,9 @@ def largest_sites(
     def counting(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for i in batch.column(0).to_pylist():
-                counts = _count(paths[i])
-                if counts:
-                    columns: list[list[Any]] = [list(counts), *map(list, zip(*counts.values(), strict=True))]
+                by_domain = _count(paths[i])
+                if by_domain:
+                    columns: list[list[Any]] = [list(by_domain), *map(list, zip(*by_domain.values(), strict=True))]
                     yield pa.RecordBatch.from_pydict(dict(zip(names, columns, strict=True)))
 
     counted = numbers.mapInArrow(counting, "domain string, " + ", ".join(f"{n} long" for n in names[1:]))
