@@ -8,12 +8,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.config import StageConfig, dump, parse
-from pipeline.outputs import Manifest, PublishedFile, RunRecord, Verdict
+from pipeline.executor import VERDICTS
+from pipeline.outputs import Manifest, PublishedFile, RunRecord
 from pipeline.schema import SCHEMA_VERSION, Document, Drop, to_table
 from pipeline.steps import DocumentStep, Rule
 from pipeline.storage import write_json
-
-VERDICTS: tuple[Verdict, ...] = ("kept", "dropped")
 
 
 def write_record(folder: Path, config: StageConfig) -> None:

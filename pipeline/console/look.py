@@ -21,7 +21,7 @@ from pipeline.console.options import (
     console,
     mistakes_in_files,
     number,
-    print_json,
+    print_data,
     print_lines,
 )
 from pipeline.console.run import config_path, prepare_spark
@@ -94,7 +94,6 @@ def explain(
         explanation = explain_file(target, load(config, sets or []), url)
     print_lines(explanation.lines(everything))
     if text and explanation.document.text is not None:
-        print_json(explanation.document.page_signals)
         print_lines(text_lines(explanation.document))
 
 
@@ -166,9 +165,7 @@ def rules(
 def whatif(
     output: Annotated[str, typer.Argument(help="a stage's output, made with output.audit=true")],
     sets: Sets = None,
-    curve: Annotated[
-        str | None, typer.Option(metavar="RULE", help="shares of documents at a grid of thresholds")
-    ] = None,
+    curve: Annotated[str | None, typer.Option(metavar="RULE", help="shares of documents by threshold")] = None,
     n: Annotated[int, number("examples of each kind")] = 3,
     as_json: Json = False,
 ) -> None:
@@ -186,17 +183,13 @@ def whatif(
         print_lines(module.curve(output, curve))
         return
     outcome = module.outcome(output, sets or [], n)
-    if as_json:
-        print_json(module.outcome_data(outcome))
-    else:
-        print_lines(module.outcome_lines(module.stored_config(output), sets or [], outcome))
+    stored = module.stored_config(output)
+    print_data(module.outcome_data(outcome), as_json, lambda: module.outcome_lines(stored, sets or [], outcome))
 
 
 def balance(
     output: Annotated[str | None, typer.Argument(help="count this output; default: what the config names")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="the tokenization stage's YAML (default: the usual one)")
-    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="default: the usual one of tokenization")] = None,
     sets: Sets = None,
     picture: Annotated[Path | None, typer.Option(help="draw the shares to this SVG")] = None,
 ) -> None:
@@ -239,9 +232,7 @@ def sites(
     output: Output,
     top: Annotated[int, typer.Option(help="sites")] = 20,
     lines: Annotated[int, typer.Option(help="commonest lines of each site")] = 10,
-    share: Annotated[
-        float, typer.Option(help="share of a site's documents with a line for the line to be proposed")
-    ] = 0.3,
+    share: Annotated[float, typer.Option(help="share of a site's documents with a line to propose it")] = 0.3,
     out: Annotated[str | None, typer.Option(metavar="FILE", help="write the report as JSON, too")] = None,
     as_json: Json = False,
     spark: Annotated[bool, typer.Option("--spark", help="count with Spark, as jobs/sites.py does")] = False,
@@ -265,10 +256,7 @@ def sites(
     counted = count_sites(output, top, lines, share)
     if out is not None:
         storage.write_json(out, counted)
-    if as_json:
-        print_json(counted)
-    else:
-        print_lines(module.report_lines(counted, lines))
+    print_data(counted, as_json, lambda: module.report_lines(counted, lines))
 
 
 def unsafe_sites(
@@ -303,10 +291,7 @@ def contamination(output: Output, as_json: Json = False) -> None:
 
     with mistakes_in_files():
         findings = module.report(output)
-    if as_json:
-        print_json(findings)
-    else:
-        print_lines(module.report_lines(findings))
+    print_data(findings, as_json, lambda: module.report_lines(findings))
 
 
 def inspect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,12 +32,13 @@ def number(of: str) -> Any:
     return typer.Option("--number", "-n", min=0, help=of)
 
 
-def print_json(data: Any) -> None:
-    print(json.dumps(data, indent=1, ensure_ascii=False))
-
-
-def print_lines(lines: list[str]) -> None:
+def print_lines(lines: Sequence[str]) -> None:
     print("\n".join(lines))
+
+
+def print_data(data: Any, as_json: bool, lines: Callable[[], Sequence[str]]) -> None:
+    """Print data as JSON, or its lines for people."""
+    print_lines([json.dumps(data, indent=1, ensure_ascii=False)] if as_json else lines())
 
 
 @contextlib.contextmanager

@@ -48,9 +48,7 @@ def run(
         ),
     ] = None,
     output: Annotated[str, typer.Option("--out", help="folder for the outputs of all stages")] = "out/run",
-    profile: Annotated[
-        str | None, typer.Option(help="a folder of configs that replace the usual ones: report, demo")
-    ] = None,
+    profile: Annotated[str | None, typer.Option(help="configs that replace the usual ones: report, demo")] = None,
     configs: Annotated[
         Path | None, typer.Option(help="folder of configs (default: ./configs, else the shipped ones)")
     ] = None,

@@ -7,9 +7,8 @@ they are taken from the output.
 
 from __future__ import annotations
 
-import os
+import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from pipeline.outputs import published_files, read_run_records
 from pipeline.readers.inputs import read_records
 from pipeline.removal import url_key
 from pipeline.schema import VERDICT_COLUMNS, Document, Drop, from_table
-from pipeline.steps import CrossDocumentStep, DocumentStep, Rule, Step, apply_step
+from pipeline.steps import CrossDocumentStep, DocumentStep, Rule, apply_step
 from pipeline.strict import UserError
 
 NEAR_PAGES = 5
@@ -58,7 +57,7 @@ class StageVerdicts:
     """What the steps of one stage made of the page."""
 
     title: str
-    config: StageConfig | None
+    config: StageConfig
     steps: list[StepVerdict]
 
 
@@ -91,17 +90,13 @@ class Explanation:
     def _verdict(self) -> list[str]:
         doc, last = self.document, self.stages[-1]
         if not doc.is_dropped:
-            return [f"verdict: kept by {', '.join(s.title.partition(' ')[0] for s in self.stages)}"]
-        lines = [f"verdict: dropped by {doc.drop_step} ({last.title.partition(' ')[0]}): {_reason(doc)}"]
-        step = _step_of(last.config, doc.drop_step) if last.config is not None else None
+            return [f"verdict: kept by {', '.join(s.config.stage for s in self.stages)}"]
+        lines = [f"verdict: dropped by {doc.drop_step} ({last.config.stage}): {_reason(doc)}"]
+        step = dict(zip(last.config.labels(), last.config.steps, strict=True)).get(doc.drop_step or "")
         if isinstance(step, Rule):
             return [*lines, f"  bound: {bounds(step, doc.language)}"]
         parameters = thresholds(step) if step is not None else ""
         return [*lines, f"  parameters: {parameters}"] if parameters else lines
-
-
-def _step_of(config: StageConfig, label: str | None) -> Step | None:
-    return dict(zip(config.labels(), config.steps, strict=True)).get(label or "")
 
 
 def explain_steps(
@@ -196,8 +191,6 @@ def explain_file(path: str, config: StageConfig, url: str | None = None) -> Expl
     :param url: the address that URL rules see.
     :raises UserError: if the page cannot be read.
     """
-    if os.path.isdir(path):
-        raise UserError(f"{path!r} is a folder: say which page of it, by URL or doc_id")
     verdicts, doc = explain_steps(config, document_of_file(path, url))
     return Explanation([], [StageVerdicts(config.stage, config, verdicts)], doc)
 
@@ -300,7 +293,8 @@ def _as_it_came(config: StageConfig, row: Document) -> tuple[Document, bool]:
 
 
 def text_lines(doc: Document) -> list[str]:
-    """The text of a document, a line each, with the tag of each line."""
-    tags: Sequence[str | None] = doc.line_tags or []
+    """What a page says of itself, as JSON, and its text, each line with its tag."""
     lines = (doc.text or "").split("\n")
-    return [f"{(tags[i] if i < len(tags) else None) or '':>6} | {line}" for i, line in enumerate(lines)]
+    tags = [*(doc.line_tags or ()), *[""] * len(lines)]
+    signals = json.dumps(doc.page_signals, ensure_ascii=False)
+    return [signals, *(f"{tag:>6} | {line}" for tag, line in zip(tags, lines, strict=False))]
