@@ -860,7 +860,7 @@ def expert_parallel(r: dict[str, Any]) -> str:
 
 
 def ablation(r: dict[str, Any]) -> str:
-    from model.ablation_report import tables
+    from model.study.ablation.report import tables
 
     machine, software = r["machine"], r["software"]
     return (

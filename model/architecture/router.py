@@ -1,7 +1,5 @@
-"""What transformers' Dots1 lacks for training: a router in FP32, balancing, load counters, a head that keeps few logits.
+"""Routers of the mixture of experts, and how experts are kept equally busy.
 
-    model = build(options.dots1(), attention="sdpa", experts="grouped_mm")    # on the meta device
-    initialise(model, seed=0, std=0.006)                                      # after sharding and `to_empty`
     balance = Balance(model)
     for batch in step:
         balance.begin(counted, alpha / sequences)
@@ -10,8 +8,6 @@
         (total / targets).backward()
     load, loss = balance.take()
     balance.update(load, gamma)
-
-Parameters, buffers and their names are those of the stock model, so a checkpoint is one of `Dots1ForCausalLM`.
 
 - **Router** (report, 2.1): scores s = sigmoid(x W^T) in FP32 also under autocast, which would else take the product to bf16.
 - **Balance without auxiliary loss** (Wang et al., arXiv:2408.15664): after each step b += gamma x sign(mean load - load). The
@@ -22,7 +18,7 @@ Parameters, buffers and their names are those of the stock model, so a checkpoin
 - **Counting once**: activation checkpointing runs a router a second time, during `backward`. A router counts between
   `Balance.begin` and `Balance.end` alone, which enclose the forward pass.
 
-Shapes: B sequences, T places, N = B x T, H hidden, E experts, K chosen ones, L layers with experts, V vocabulary.
+Shapes: B sequences, T places, N = B x T, H hidden, E experts, K chosen ones, L layers with experts.
 """
 
 from __future__ import annotations
@@ -31,15 +27,9 @@ from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import nn
-from torch.distributed.tensor import DTensor
 from transformers import Dots1Config, Dots1ForCausalLM
-from transformers.models.dots1.modeling_dots1 import Dots1MoE, Dots1RotaryEmbedding, Dots1TopkRouter
-
-from model.parallel import Experts, box, draw
-
-IGNORE = -100
+from transformers.models.dots1.modeling_dots1 import Dots1MoE, Dots1TopkRouter
 
 
 class _Extra(torch.autograd.Function):
@@ -92,7 +82,7 @@ class Router(Dots1TopkRouter):
         self.loss = nn.Buffer(torch.zeros((), dtype=torch.float32), persistent=False)
         self.counting = False
         self.counted: torch.Tensor | None = None
-        self.keys: torch.Tensor | None = None  # of the sequences, for model/layers.py
+        self.keys: torch.Tensor | None = None  # of the sequences, for model/architecture/recycling.py
         self.scale = 0.0
 
     def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -119,141 +109,6 @@ class Router(Dots1TopkRouter):
         self.load.scatter_add_(0, chosen_NK.flatten(), hits)
 
 
-class _Head(torch.autograd.Function):
-    """Cross-entropy of a linear head, some places at a time, so that all logits never exist together.
-
-    Gradients are made with the logits, in forward; backward scales them. The losses come from the probabilities: in bf16 each is
-    off by up to 0.004, either way, less than what bf16 logits are off by.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden_NH: torch.Tensor,
-        head_VH: torch.Tensor,
-        targets_N: torch.Tensor,
-        chunk: int,
-        dtype: torch.dtype,
-        need: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        head = head_VH.to(dtype)
-        losses = torch.zeros(len(hidden_NH), dtype=torch.float32, device=hidden_NH.device)
-        grad_hidden = torch.zeros_like(hidden_NH, dtype=torch.float32) if need else None
-        grad_head = torch.zeros_like(head_VH, dtype=torch.float32) if need else None
-        for begin in range(0, len(hidden_NH), chunk):
-            part = slice(begin, begin + chunk)
-            hidden, targets = hidden_NH[part].to(dtype), targets_N[part]
-            valid = targets != IGNORE
-            safe = targets.masked_fill(~valid, 0)[:, None]
-            p = torch.softmax(hidden @ head.T, 1)  # sums in FP32, rounds to `dtype`
-            losses[part] = p.gather(1, safe)[:, 0].float().clamp_(min=1e-38).log_().neg_().masked_fill_(~valid, 0.0)
-            if grad_hidden is None or grad_head is None:
-                continue
-            # The gradient of the logits is p less 1 at the target, and none where there is no target. One place a row is
-            # touched, and rows without a target fall out of the products: nothing goes over all of p again, as
-            # `scatter_add_` does on a CPU.
-            p[torch.arange(len(p), device=p.device), safe[:, 0]] -= 1
-            none = ~valid[:, None]
-            grad_hidden[part] = (p @ head).masked_fill_(none, 0.0)
-            grad_head += p.T @ hidden.masked_fill(none, 0.0)
-        if need:
-            ctx.save_for_backward(grad_hidden, grad_head)
-        ctx.dtypes = hidden_NH.dtype, head_VH.dtype
-        ctx.mark_non_differentiable(losses)
-        return losses.sum(), losses
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        hidden, head = ctx.saved_tensors
-        hidden_type, head_type = ctx.dtypes
-        return (hidden * grad).to(hidden_type), head.mul_(grad).to(head_type), None, None, None, None
-
-
-def head_loss(
-    hidden_NH: torch.Tensor, head_VH: torch.Tensor, targets_N: torch.Tensor, chunk: int = 1024
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy of a head's logits, `chunk` places at a time, in autocast's precision.
-
-    :returns: sum of the losses, in nats, FP32; and each `(N,)`, 0 where the target is -100.
-    """
-    device = hidden_NH.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
-    with torch.autocast(device, enabled=False):
-        return cast(
-            "tuple[torch.Tensor, torch.Tensor]",
-            _Head.apply(hidden_NH, head_VH, targets_N, chunk, dtype, torch.is_grad_enabled()),  # type: ignore[no-untyped-call]
-        )
-
-
-class Trained(Dots1ForCausalLM):  # type: ignore[no-untyped-call]
-    """`Dots1ForCausalLM` whose forward gives the loss alone, without keeping the logits."""
-
-    head_tokens = 1024
-
-    @classmethod
-    def _can_set_experts_implementation(cls) -> bool:
-        return True  # transformers looks for a decorator in the source of the class's module, which is here another one
-
-    def forward(
-        self, input_ids: torch.Tensor, labels: torch.Tensor, position_ids: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """
-        :param input_ids: `(B, T)`, as are labels (same positions, -100 for none) and position_ids (restart at each document).
-        :returns: sum of the losses, in nats, FP32; and the loss of each target `(B, T)`, 0 where there is none.
-        """
-        hidden_BTH = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False).last_hidden_state
-        targets_BT = F.pad(labels[:, 1:], (0, 1), value=IGNORE)
-        total, losses_N = head_loss(
-            hidden_BTH.flatten(0, 1), self.lm_head.weight, targets_BT.flatten(), self.head_tokens
-        )
-        losses_BT = F.pad(losses_N.view(labels.shape)[:, :-1], (1, 0))
-        return total, losses_BT
-
-
-def build(config: Dots1Config, *, attention: str, experts: str, head_tokens: int = 1024) -> Trained:
-    """The model on the meta device, with this module's routers, or the routers and attention of model/layers.py.
-
-    The experts are model/parallel.py's.
-    """
-    from model import layers  # which builds on this module
-
-    config = type(config).from_dict(config.to_dict())
-    config._attn_implementation = attention
-    config._experts_implementation = experts
-    with torch.device("meta"):
-        model = Trained(config)
-        layers.share(model)
-        for number, layer in enumerate(model.model.layers):
-            if isinstance(layer.mlp, Dots1MoE):
-                layer.mlp.gate = layers.router(config, number)
-                layer.mlp.experts = Experts(config)
-    model.head_tokens = head_tokens
-    return model
-
-
-@torch.no_grad()
-def initialise(model: nn.Module, seed: int, std: float) -> None:
-    """Matrices N(0, std), norms 1, biases 0, and rotary frequencies, which `to_empty` loses.
-
-    A rank draws what it holds; the weights do not depend on the number of ranks (model/parallel.py).
-    """
-    for name, parameter in model.named_parameters():
-        local = parameter.to_local() if isinstance(parameter, DTensor) else parameter
-        if parameter.dim() == 1:
-            local.fill_(1.0)
-        else:
-            draw(local, f"init/{seed}/{name}", parameter.shape, *box(parameter), std)
-    for module in model.modules():
-        if isinstance(module, Dots1RotaryEmbedding):
-            fresh = Dots1RotaryEmbedding(module.config)
-            module.inv_freq.copy_(fresh.inv_freq)
-            module.original_inv_freq.copy_(fresh.original_inv_freq)
-        elif isinstance(module, Router):
-            module.e_score_correction_bias.zero_()
-            module.load.zero_()
-            module.loss.zero_()
-
-
 class Balance:
     """The routers of a model: counting, and the bias.
 
@@ -270,7 +125,7 @@ class Balance:
 
         :param counted_BT: False for padding.
         :param scale: gradient of the sequence-wise loss of one sequence: alpha over sequences of the step.
-        :param keys_B: `layers.keys`, for routers that recycle; None: they do not.
+        :param keys_B: `recycling.keys`, for routers that recycle; None: they do not.
         """
         for router in self.routers:
             router.counting, router.counted, router.scale, router.keys = True, counted_BT, scale, keys_B

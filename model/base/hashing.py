@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -35,3 +36,8 @@ def uniform(*values: Any) -> npt.NDArray[np.float64]:
 def order(*values: Any) -> npt.NDArray[np.int64]:
     """A shuffle: the order of the hashes of `values`, one of which is usually `np.arange(n)`."""
     return np.argsort(mix(*values), kind="stable")
+
+
+def digest64(text: str) -> int:
+    """First 64 bits of a text's SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

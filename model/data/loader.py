@@ -1,4 +1,4 @@
-"""Batches for training, from shards: `model/stream.py` behind torchdata's `StatefulDataLoader`.
+"""Batches for training, from shards: `model/data/stream.py` behind torchdata's `StatefulDataLoader`.
 
     batches = loader(DataOptions(shards="out/demo/tokenization"), "train", 8192, batch_size=4, rank=0, world=1, workers=2)
     for batch in batches:
@@ -26,10 +26,13 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from model import packing
-from model.stream import IGNORE, DataOptions, Lane, Order, Phase, Source, Split, StreamError
-
-__all__ = ["IGNORE", "Batch", "DataOptions", "Phase", "Sequences", "StreamError", "loader", "merge"]
+from model.base.arrays import IGNORE
+from model.base.errors import StreamError
+from model.data import packing
+from model.data.config import DataOptions
+from model.data.shards import Split
+from model.data.source import Source
+from model.data.stream import Lane, Order
 
 Batch = dict[str, torch.Tensor]
 

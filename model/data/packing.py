@@ -14,7 +14,7 @@ Both take a contiguous run of the stream and no token is lost: what a window lea
 so the whole state between two windows is a place in the stream. A cut makes two pieces that know nothing of each other.
 
 A document may take more places than it has tokens: `marks` places if its piece has at least `min_marked` tokens, and `tail`
-places if the piece does not end its document (Untie the Knots, `model/utk.py`).
+places if the piece does not end its document (Untie the Knots, model/data/utk.py).
 
 Shapes: N documents, P pieces.
 """
@@ -27,9 +27,9 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Int64s = npt.NDArray[np.int64]
+from model.base.arrays import Int64s
+from model.base.errors import PackingError
 
 Method = Literal["best_fit", "concatenate"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -37,10 +37,6 @@ METHODS: tuple[Method, ...] = get_args(Method)
 ADMIT = (0.875, 0.75, 0.5, 0.25, 0.0)
 """Share of a window's places that is packed longest first; the rest is filled in the order of the stream. The next one is tried
 if documents that found no room could not be cut into the gaps, which happens with marks only; at 0 it cannot happen."""
-
-
-class PackingError(ValueError):
-    """The documents cannot be packed as asked."""
 
 
 F = TypeVar("F", bound=Callable[..., Any])

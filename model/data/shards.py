@@ -15,25 +15,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
+
+from model.base.arrays import Int32s, Int64s
+from model.base.errors import ShardError
 
 FORMAT = "corpusmill-shards"
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 METADATA_KEY = b"corpusmill"
 
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-
-
-class ShardError(ValueError):
-    """The folder is not what SHARDS.md specifies, or not the one expected. Says what was found and what was expected."""
+Split = Literal["train", "validation"]
 
 
 @dataclass(frozen=True)

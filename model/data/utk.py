@@ -38,23 +38,19 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from model.hashing import Hashes, mix, order, uniform
+from model.base.arrays import IGNORE, Int64s
+from model.base.config import Options
+from model.base.hashing import Hashes, mix, order, uniform
 
-Int64s = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
-
-IGNORE = -100
-"""No target, as torch's cross-entropy and transformers have it."""
 
 LABEL_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-class UtkOptions(BaseModel):
+class UtkOptions(Options):
     """How sequences are tied; see the head of this file for what is the paper's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     probability: float = Field(
         0.8, ge=0, le=1, description="share of the sequences; the paper's high one (0.3 the low)"

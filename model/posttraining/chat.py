@@ -21,7 +21,8 @@ from typing import Any
 
 import tokenizers
 
-from model.conversations import Message
+from model.base.errors import ChatError
+from model.posttraining.conversations import Message
 
 BEGIN, END = "<|im_start|>", "<|im_end|>"
 
@@ -42,10 +43,6 @@ TEMPLATE = """\
 {{ '<|im_start|>assistant\\n' }}
 {%- endif -%}
 """
-
-
-class ChatError(ValueError):
-    """A tokenizer that cannot be used: what was found, what was expected."""
 
 
 @dataclass(frozen=True)

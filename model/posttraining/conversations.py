@@ -13,21 +13,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from model.config import Options
-from model.hashing import uniform
-from model.verify import Check
-
-
-class ConversationError(ValueError):
-    """A file that cannot be used: file and line, what was found, what was expected."""
-
+from model.base.config import Options
+from model.base.errors import ConversationError
+from model.base.files import write_text
+from model.base.hashing import digest64, uniform
+from model.verification.verify import Check
 
 Role = Literal["system", "user", "assistant"]
 
@@ -150,16 +146,9 @@ def read(kind: type[Row], files: Sequence[str | Path]) -> list[Row]:
 
 
 def write(path: Path, rows: Iterable[Options | dict[str, Any]]) -> None:
-    """JSON lines, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("w", encoding="utf-8") as file:
-        for row in rows:
-            value = row if isinstance(row, dict) else row.model_dump(mode="json", exclude_defaults=True)
-            file.write(json.dumps(value, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
+    """Write JSON lines, whole or not at all."""
+    values = (row if isinstance(row, dict) else row.model_dump(mode="json", exclude_defaults=True) for row in rows)
+    write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 
 class ConversationOptions(Options):
@@ -190,8 +179,7 @@ class ConversationOptions(Options):
 
 def copies(seed: int, key: str, factor: float) -> int:
     """How often a conversation comes: the factor, its fraction decided by a hash of (seed, id)."""
-    number = int.from_bytes(hashlib.sha256(f"upsample/{key}".encode()).digest()[:8], "big")
-    return int(factor) + int(float(uniform(seed, number)[0]) < factor - int(factor))
+    return int(factor) + int(float(uniform(seed, digest64(f"upsample/{key}"))[0]) < factor - int(factor))
 
 
 def upsampled(rows: Sequence[Conversation], options: ConversationOptions) -> list[Conversation]:

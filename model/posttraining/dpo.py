@@ -6,7 +6,7 @@
     loss = -log sigmoid(beta x (log-ratio of chosen - log-ratio of rejected)) + sft_weight x mean loss of the chosen tokens
 
 The reference is the model at the start. After each step average = decay x average + (1 - decay) x weights, in FP32, beginning
-with the start; `export/` is the average, `last/` the weights of the last step. Ids are made by model/chat.py, not by trl (why:
+with the start; `export/` is the average, `last/` the weights of the last step. Ids are made by chat.py, not by trl (why:
 there). trl's collator pads on the right with an attention mask, under which the log-probabilities of Dots1 are those of each
 answer alone (tested). The SFT term is the mean over the tokens of a micro-batch, then over micro-batches: with `micro_batch` 1
 each answer weighs the same, however long.
@@ -32,22 +32,22 @@ from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.dpo_config import DPOConfig as TrlConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from model.chat import Chat
-from model.config import Options, dump
-from model.conversations import ConversationError, Preference, read
-from model.finetune import (
+from model.base.config import Options, dump
+from model.base.errors import ConversationError
+from model.base.files import write_text
+from model.posttraining.chat import Chat
+from model.posttraining.conversations import Preference, read
+from model.posttraining.finetune import (
     FineTuneOptions,
     Metrics,
     arguments,
     biases,
     check_biases,
-    command,
     save,
     start,
+    table,
     tokenizer_of,
-    unfinished,
 )
-from model.sft import table
 
 
 class DpoConfig(Options):
@@ -173,8 +173,7 @@ def run(config: DpoConfig, *, quiet: bool = False) -> dict[str, Any]:
     columns, counts = prepare(rows, chat, config.train.sequence_length)
     if not quiet:
         print(table(counts), flush=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(dump(config), encoding="utf-8")
+    write_text(out / "config.yaml", dump(config))
     metrics = Metrics(out, quiet=quiet)
     trainer = trainer_for(config, model, chat, columns, metrics)
     average = None if config.average is None else Average(model, config.average)
@@ -200,23 +199,5 @@ def run(config: DpoConfig, *, quiet: bool = False) -> dict[str, Any]:
         "seconds": metrics.seconds,
         "sources": counts,
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    def told(config: DpoConfig) -> str:
-        unfinished(config.out)
-        summary = run(config)
-        return (
-            f"{summary['steps']:,} steps, {summary['pairs']:,} pairs, {summary['seconds']:.0f} s: last tenth loss "
-            f"{summary['loss']:.4f}, chosen preferred {summary['preferred']:.1%}, margin {summary['margin']:.3f}; "
-            f"{config.out}/export"
-        )
-
-    description = "Preference optimisation of a fine-tuned model, with an SFT term and an average."
-    return command(DpoConfig, told, "dpo", description, arguments)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

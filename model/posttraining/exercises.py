@@ -1,11 +1,4 @@
-"""Made exercises that a verifier can judge, for trying post-training: arithmetic in English and Chinese, small programs.
-
-    python -m model.exercises --out out/model/exercises
-
-    conversations.jsonl    questions with answers, for model.sft: of `--answered` of the training questions
-    prompts.jsonl          all training questions with their checks, for model.rft
-    heldout.jsonl          other questions with their checks, for model.answer
-    summary.json           how many, by source
+"""Made exercises that a verifier can judge: arithmetic in English and Chinese, small programs.
 
 Held out is by operands, in either order: if 3 and 5 are held out, no training question of any kind adds, subtracts or compares
 3 and 5, in either language. Programs are held out by operation and constant. Everything is decided by hashes of (seed,
@@ -14,19 +7,17 @@ operands): the same on every machine. This is no measure of a language model: th
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from model.conversations import Conversation, Message, Prompt, write
-from model.hashing import uniform
-from model.verify import Arithmetic, Code
+from model.base.files import write_text
+from model.base.hashing import digest64, uniform
+from model.posttraining.conversations import Conversation, Message, Prompt, write
+from model.verification.verify import Arithmetic, Code
 
 NAMES = ("f", "g", "h", "solve")
 
@@ -95,8 +86,7 @@ def exercises(largest: int) -> Iterator[Exercise]:
 
 
 def _draw(seed: int, text: str) -> float:
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-    return float(uniform(seed, number)[0])
+    return float(uniform(seed, digest64(text))[0])
 
 
 def split(
@@ -122,43 +112,20 @@ def split(
     return conversations, [e.prompt() for e in train], [e.prompt() for e in other]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m model.exercises",
-        description="Made exercises: conversations, prompts with checks, held-out prompts.",
-    )
-    parser.add_argument("--out", required=True, type=Path, help="folder")
-    parser.add_argument("--largest", type=int, default=9, metavar="N", help="operands are 0 to N (default: 9)")
-    parser.add_argument("--held-out", type=float, default=0.2, metavar="SHARE", help="of the operands (default: 0.2)")
-    parser.add_argument(
-        "--answered", type=float, default=0.5, metavar="SHARE", help="of training questions (default: 0.5)"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    for name in ("held_out", "answered"):
-        share = getattr(options, name)
-        if not 0 <= share <= 1:
-            print(f"error: --{name.replace('_', '-')}: found {share}, expected 0 to 1", file=sys.stderr)
-            return 2
-    if options.largest < 1 or options.seed < 0:
-        print(
-            f"error: found --largest {options.largest} --seed {options.seed}, expected 1 and 0 or more", file=sys.stderr
-        )
-        return 2
-    conversations, prompts, held_out = split(options.seed, options.largest, options.held_out, options.answered)
-    write(options.out / "conversations.jsonl", conversations)
-    write(options.out / "prompts.jsonl", prompts)
-    write(options.out / "heldout.jsonl", held_out)
-    counts: dict[str, Any] = {
-        "conversations": dict(sorted(Counter(c.source for c in conversations).items())),
-        "prompts": dict(sorted(Counter(p.source for p in prompts).items())),
-        "heldout": dict(sorted(Counter(p.source for p in held_out).items())),
+def write_exercises(out: Path, seed: int, largest: int, held_out: float, answered: float) -> dict[str, dict[str, int]]:
+    """Write the files of `model.exercises`.
+
+    :returns: rows of each file, by source.
+    """
+    conversations, prompts, other = split(seed, largest, held_out, answered)
+    counts: dict[str, dict[str, int]] = {}
+    files: dict[str, Sequence[Conversation | Prompt]] = {
+        "conversations": conversations,
+        "prompts": prompts,
+        "heldout": other,
     }
-    (options.out / "summary.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
-    for name, by in counts.items():
-        print(f"{name}: {sum(by.values()):,} ({', '.join(f'{k} {v}' for k, v in by.items())})")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    for name, rows in files.items():
+        write(out / f"{name}.jsonl", rows)
+        counts[name] = dict(sorted(Counter(row.source for row in rows).items()))
+    write_text(out / "summary.json", json.dumps(counts, indent=1) + "\n")
+    return counts

@@ -1,8 +1,8 @@
 """What the three ways of post-training share: options, the model, the schedule, metrics, export.
 
-They rest on trl's trainers. Its model is the stock `Dots1ForCausalLM`, with routers that compute in FP32 under autocast too
-(model/moe.py), weights in FP32. The experts' biases are buffers, no parameters: they stay as pre-training left them, and
-balancing does not go on, nor is there a balance loss (the report says nothing of either; `check_biases` holds it).
+They rest on trl's trainers. The model is the stock `Dots1ForCausalLM`, with routers that compute in FP32 under autocast too
+(model/architecture/router.py), weights in FP32. The experts' biases are buffers, no parameters: they stay as pre-training left
+them, and balancing does not go on, nor is there a balance loss (the report says nothing of either; `check_biases` holds it).
 
     out/
       config.yaml      the options
@@ -15,13 +15,10 @@ A run that is killed begins again: its state is not saved. One process.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import shutil
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,41 +29,12 @@ from pydantic import Field, model_validator
 from transformers import Dots1ForCausalLM, GenerationConfig, PreTrainedTokenizerFast
 from transformers.models.dots1.modeling_dots1 import Dots1MoE
 
-from model.chat import TEMPLATE, Chat, ChatError
-from model.config import ConfigError, Options, Read, load_as
-from model.conversations import ConversationError
-from model.moe import Router
-
-
-class FineTuneError(RuntimeError):
-    """The run cannot begin or go on: what was found, what was expected."""
-
-
-def command(
-    kind: type[Read],
-    run: Callable[[Read], str],
-    name: str,
-    description: str,
-    arguments: Sequence[str] | None,
-    *errors: type[Exception],
-) -> int:
-    """The command line that the three have in common: `--config`, `--set`, errors in a line with exit code 2.
-
-    :param kind: of the config.
-    :param run: trains, and says how it went in a line.
-    :param errors: what it raises for what cannot be used, beside those of this module and of the conversations.
-    """
-    parser = argparse.ArgumentParser(prog=f"python -m model.{name}", description=description)
-    parser.add_argument("--config", required=True, help=f"YAML, such as configs/model/{name}.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value; YAML")
-    options = parser.parse_args(arguments)
-    refused: tuple[type[Exception], ...] = (ConfigError, ConversationError, ChatError, FineTuneError, *errors)
-    try:
-        print(run(load_as(kind, options.config, options.set)))
-    except refused as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+from model.architecture.router import Router
+from model.base.config import Options
+from model.base.errors import ChatError, FineTuneError
+from model.base.files import replacing
+from model.base.tables import aligned
+from model.posttraining.chat import TEMPLATE, Chat
 
 
 def unfinished(out: str) -> None:
@@ -278,10 +246,14 @@ def save(state: dict[str, torch.Tensor], base: str | Path, chat: Chat, folder: P
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=[chat.end, chat.eod], pad_token_id=chat.eod
     )
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    chat.write(part)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    with replacing(folder) as part:
+        model.save_pretrained(part)
+        chat.write(part)
     return folder
+
+
+def table(counts: dict[str, dict[str, int]]) -> str:
+    """Format counts by source, a line each."""
+    names = list(next(iter(counts.values())))
+    rows = [["source", *(n.replace("_", " ") for n in names)]]
+    return aligned(rows + [[source, *(f"{count[n]:,}" for n in names)] for source, count in sorted(counts.items())])

@@ -3,12 +3,12 @@
     python -m model.rft --config configs/model/rft.yaml
 
 1. `sample.answers` answers to each prompt, in chunks of `sample.chunk` prompts; each is judged by its prompt's check
-   (model/verify.py) and written whole or not at all: `samples/chunk-000000.jsonl`. The same command after a kill goes on with the
-   next chunk. A chunk's draws come from (seed, chunk), so the samples are those of an uninterrupted run.
+   (model/verification/verify.py). A chunk is written whole or not at all: `samples/chunk-000000.jsonl`. The same command after a
+   kill goes on with the next chunk. A chunk's draws come from (seed, chunk), so the samples are those of an uninterrupted run.
 2. Right answers that ended by themselves, equal ones once, at most `keep.most` a prompt, chosen by a hash of (seed, prompt,
    answer): no prompt has more weight than that, however easy. They are `accepted.jsonl`.
 3. For DPO, beside each kept answer a wrong one of the same prompt, where there is one: `pairs.jsonl`.
-4. Fine-tuning on `accepted.jsonl`, and on `also` (model/sft.py).
+4. Fine-tuning on `accepted.jsonl`, and on `also` (model/posttraining/sft.py).
 
     out/
       samples/plan.json, chunk-*.jsonl      what is sampled from what; answers with verdicts
@@ -28,12 +28,13 @@ from typing import Any, cast
 import torch
 from pydantic import Field
 
-from model import sft
-from model.answer import by_source, judge, sample
-from model.config import Options, dump
-from model.conversations import (
+from model.base.config import Options, dump
+from model.base.errors import ConversationError, FineTuneError
+from model.base.files import write_text
+from model.posttraining import sft
+from model.posttraining.answers import by_source, judge, sample
+from model.posttraining.conversations import (
     Conversation,
-    ConversationError,
     ConversationOptions,
     Message,
     Preference,
@@ -41,9 +42,9 @@ from model.conversations import (
     read,
     write,
 )
-from model.finetune import FineTuneError, FineTuneOptions, command, start
-from model.sandbox import SandboxError, SandboxOptions, describe
-from model.verify import Verdict
+from model.posttraining.finetune import FineTuneOptions, start, table
+from model.verification.sandbox import SandboxOptions, describe
+from model.verification.verify import Verdict
 
 
 class SampleOptions(Options):
@@ -76,7 +77,7 @@ class RftConfig(Options):
     also: tuple[str, ...] = Field(
         (), description="files of conversations that are fine-tuned on beside the accepted ones"
     )
-    upsample: dict[str, float] = Field(default_factory=dict, description="as in model/sft.py")
+    upsample: dict[str, float] = Field(default_factory=dict, description="as in model/posttraining/sft.py")
     train: FineTuneOptions = FineTuneOptions()
 
 
@@ -236,29 +237,13 @@ def run(config: RftConfig, *, quiet: bool = False) -> dict[str, Any]:
         files=(str(out / "accepted.jsonl"), *config.also), upsample=config.upsample, seed=config.sample.seed
     )
     summary = sft.run(sft.SftConfig(out=config.out, start=config.start, data=data, train=config.train), quiet=quiet)
-    (out / "config.yaml").write_text(dump(config), encoding="utf-8")
+    write_text(out / "config.yaml", dump(config))
     return summary
 
 
 def acceptance(counts: dict[str, dict[str, Any]]) -> str:
     """Counts by source as a table."""
     shown = {s: {k: v for k, v in c.items() if k != "verdicts"} for s, c in counts.items()}
-    lines = sft.table({s: c for s, c in shown.items() if s != "all"} | {"~all": shown["all"]}).replace("~all", "all ")
+    lines = table({s: c for s, c in shown.items() if s != "all"} | {"~all": shown["all"]}).replace("~all", "all ")
     rates = ", ".join(f"{s} {c['right'] / max(1, c['answers']):.1%}" for s, c in counts.items())
     return f"{lines}\nright: {rates}"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    def told(config: RftConfig) -> str:
-        summary = run(config)
-        return (
-            f"{summary['steps']:,} steps, {summary['targets']:,} tokens learned: loss of the last tenth "
-            f"{summary['loss']:.4f} nats; {config.out}/export"
-        )
-
-    description = "Sample answers, keep those that a verifier finds right, fine-tune on them. Goes on after a kill."
-    return command(RftConfig, told, "rft", description, arguments, SandboxError)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

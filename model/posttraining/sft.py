@@ -24,22 +24,24 @@ from transformers import PrinterCallback
 from trl.trainer.sft_config import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from model.chat import Chat, Encoded
-from model.config import Options, dump
-from model.conversations import Conversation, ConversationError, ConversationOptions, read, upsampled
-from model.finetune import (
+from model.architecture.head import head_loss
+from model.base.arrays import IGNORE
+from model.base.config import Options, dump
+from model.base.errors import ConversationError
+from model.base.files import write_text
+from model.posttraining.chat import Chat, Encoded
+from model.posttraining.conversations import Conversation, ConversationOptions, read, upsampled
+from model.posttraining.finetune import (
     FineTuneOptions,
     Metrics,
     arguments,
     biases,
     check_biases,
-    command,
     save,
     start,
+    table,
     tokenizer_of,
-    unfinished,
 )
-from model.moe import IGNORE, head_loss
 
 
 class SftConfig(Options):
@@ -137,8 +139,7 @@ def run(config: SftConfig, *, quiet: bool = False) -> dict[str, Any]:
     encoded, counts = prepare(rows, chat, config.data, config.train.sequence_length)
     if not quiet:
         print(table(counts), flush=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(dump(config), encoding="utf-8")
+    write_text(out / "config.yaml", dump(config))
     metrics = Metrics(out, quiet=quiet)
     trainer = trainer_for(config, model, chat, encoded, metrics)
     before = biases(model)
@@ -156,34 +157,5 @@ def run(config: SftConfig, *, quiet: bool = False) -> dict[str, Any]:
         "seconds": metrics.seconds,
         "sources": counts,
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
-
-
-def table(counts: dict[str, dict[str, int]]) -> str:
-    """Counts by source, a line each."""
-    names = list(next(iter(counts.values())))
-    rows = [["source", *(n.replace("_", " ") for n in names)]]
-    rows += [[source, *(f"{count[n]:,}" for n in names)] for source, count in sorted(counts.items())]
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
-        for r in rows
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    def told(config: SftConfig) -> str:
-        unfinished(config.out)
-        summary = run(config)
-        return (
-            f"{summary['steps']:,} steps, {summary['targets']:,} of {summary['tokens']:,} tokens learned, "
-            f"{summary['seconds']:.0f} s: loss of the last tenth {summary['loss']:.4f} nats; {config.out}/export"
-        )
-
-    description = "Supervised fine-tuning of an exported model on conversations."
-    return command(SftConfig, told, "sft", description, arguments)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,94 +1,33 @@
-"""A trained model in Hugging Face's format, for `transformers`, vLLM, SGLang, llama.cpp.
+"""A trained model for an inference engine, from an export or from a checkpoint of any number of ranks, on a CPU.
 
-    python -m model.export out/model/tiny --out out/model/tiny-vllm --engine vllm
-    python -m model.export out/model/tiny/checkpoints/tokens-000000000393216 --out out/model/tiny-393216
-
-    config.json, generation_config.json, model*.safetensors     one tensor an expert, as the published model has them; with
-                                                                `cross_layer` fused, and of a type of our own (model/layers.py)
-    tokenizer.json, tokenizer_config.json                       the shards' own
-
-What is exported: a folder in this format; a run's folder, for its `export/`, or its last checkpoint where that is later; or one
-checkpoint, of any number of ranks, on a CPU. A checkpoint's weights are in memory once, in FP32. What an engine needs beyond the
-format: model/engines.py.
+A checkpoint's weights are in memory once, in FP32. What an engine needs beyond Hugging Face's format: model/serving/engines.py.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.distributed.checkpoint import state_dict_loader
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from transformers import GenerationConfig
 
-from model import layers
-from model.config import ConfigError, ModelOptions, load
-from model.engines import (
-    CONFIG,
-    DEFAULT_PRECISION,
-    ENGINES,
-    PRECISIONS,
-    Engine,
-    ExportError,
-    Precision,
-    architecture,
-    config_for,
-    find,
-    is_model,
-    read_config,
-)
-from model.shards import ShardError, Shards, open_shards
+from model.base.errors import ExportError, ShardError
+from model.base.files import replacing
+from model.data.shards import open_shards
+from model.serving.engines import Engine, Precision, config_for
+from model.training.config import load
+from model.training.export import export
+from model.training.run_folder import CONFIG, is_model, read_config
 
 INDEX = "model.safetensors.index.json"
 ROUTER = (".mlp.gate.weight", ".mlp.gate.e_score_correction_bias")
 """Ends of names of what stays FP32 in any precision (report, 2.4); transformers casts the first of them as it loads."""
-
-
-def export(state: dict[str, torch.Tensor], options: ModelOptions, shards: Shards, folder: Path) -> Path:
-    """Write a model that stock `Dots1ForCausalLM.from_pretrained` reads, or with `cross_layer` `model.layers.load` alone, in
-    the precision of `state`.
-
-    :param state: full tensors on the CPU by the stock model's names.
-    :param folder: replaced, when the new one is whole.
-    """
-    with torch.device("meta"):
-        model = layers.causal(options.dots1())
-    model.load_state_dict(state, assign=True)
-    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        eos_token_id=options.eos_token_id, pad_token_id=options.eos_token_id
-    )
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    (part / "tokenizer.json").write_bytes(shards.read(shards.tokenizer_file))
-    (part / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(options, shards), indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
-    return folder
-
-
-def tokenizer_config(options: ModelOptions, shards: Shards) -> dict[str, Any]:
-    """What transformers wants beside `tokenizer.json`."""
-
-    eos = shards.eod_token
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": eos,
-        "pad_token": eos,
-        "model_max_length": options.max_position_embeddings,
-        "clean_up_tokenization_spaces": False,
-    }
 
 
 def convert(source: Path, out: Path, engine: Engine, precision: Precision) -> Path:
@@ -103,22 +42,18 @@ def convert(source: Path, out: Path, engine: Engine, precision: Precision) -> Pa
     check_out(out)
     if out.resolve() == source.resolve():
         raise ExportError(f"{out} is the model itself; choose another --out")
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    total = 0
-    for path in sorted(p for p in source.iterdir() if p.is_file()):
-        if path.suffix == ".safetensors":
-            total += cast(path, part / path.name, getattr(torch, precision))
-        elif path.name not in (CONFIG, INDEX):
-            shutil.copyfile(path, part / path.name)
-    if (source / INDEX).exists():
-        index = json.loads((source / INDEX).read_text())
-        index["metadata"] = index.get("metadata", {}) | {"total_size": total}
-        (part / INDEX).write_text(json.dumps(index, indent=1) + "\n")
-    (part / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    shutil.rmtree(out, ignore_errors=True)
-    part.rename(out)
+    with replacing(out) as part:
+        total = 0
+        for path in sorted(p for p in source.iterdir() if p.is_file()):
+            if path.suffix == ".safetensors":
+                total += cast(path, part / path.name, getattr(torch, precision))
+            elif path.name not in (CONFIG, INDEX):
+                shutil.copyfile(path, part / path.name)
+        if (source / INDEX).exists():
+            index = json.loads((source / INDEX).read_text())
+            index["metadata"] = index.get("metadata", {}) | {"total_size": total}
+            (part / INDEX).write_text(json.dumps(index, indent=1) + "\n")
+        (part / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     return out
 
 
@@ -186,35 +121,3 @@ def write(source: Path, out: Path, engine: Engine, precision: Precision, shards:
         return convert(export_checkpoint(source, whole, shards), out, engine, precision)
     finally:
         shutil.rmtree(whole, ignore_errors=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m model.export", description="Write a trained model for an inference engine."
-    )
-    parser.add_argument("source", type=Path, help="a run's folder, one of its checkpoints, or a folder of config.json")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write; a model that is there is replaced")
-    parser.add_argument("--engine", choices=ENGINES, default="transformers", help="who is to read it (transformers)")
-    parser.add_argument(
-        "--dtype",
-        choices=PRECISIONS,
-        help="of the weights, but the router's (FP32); bfloat16 for vllm and sglang, else float32",
-    )
-    parser.add_argument("--shards", help="folder of the shards, for a checkpoint's tokenizer; else as in config.yaml")
-    options = parser.parse_args(arguments)
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    precision = options.dtype or DEFAULT_PRECISION[options.engine]
-    try:
-        source = find(options.source)
-        out = write(source, options.out, options.engine, precision, options.shards)
-    except (ExportError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{source} -> {out}: {architecture(read_config(out))}, {precision}, for {options.engine}")
-    if options.engine == "llama.cpp":
-        print(f"next, in llama.cpp's folder: python convert_hf_to_gguf.py {out.resolve()} --outtype bf16")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""What each inference engine reads, and where a model is. No torch here: `model.serve` starts at once.
+"""What each inference engine reads. No torch here: `model.serve` starts at once.
 
 | engine | architecture in config.json | why |
 |---|---|---|
@@ -14,10 +14,10 @@ Read at the versions in docs/model_serving.md.
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any, Literal, get_args
+
+from model.base.errors import ExportError
+from model.training.run_folder import CONFIG
 
 Engine = Literal["transformers", "vllm", "sglang", "llama.cpp"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -28,12 +28,7 @@ DEFAULT_PRECISION: dict[Engine, Precision] = {
     **{"vllm": "bfloat16", "sglang": "bfloat16"},
 }
 """vLLM and SGLang compute in two bytes; llama.cpp's converter chooses for itself (`--outtype`)."""
-
-CONFIG = "config.json"
-PREFIX, STATE = "tokens-", "state.json"
-"""Of model/checkpoint.py, which has torch: a checkpoint's folder, and the file that is in each."""
 DOTS, GLM = "Dots1ForCausalLM", "Glm4MoeForCausalLM"
-
 SAME = (
     *("vocab_size", "hidden_size", "intermediate_size", "moe_intermediate_size", "num_hidden_layers", "head_dim"),
     *("num_attention_heads", "num_key_value_heads", "n_shared_experts", "n_routed_experts", "num_experts_per_tok"),
@@ -41,16 +36,11 @@ SAME = (
     *("max_position_embeddings", "rms_norm_eps", "attention_bias", "tie_word_embeddings", "eos_token_id"),
 )
 """Keys of the same meaning in both configurations, whose defaults differ: each must be there."""
-
 BESIDE = (
     *("initializer_range", "attention_dropout", "use_cache", "bos_token_id", "pad_token_id", "dtype"),
     "transformers_version",
 )
 """More of them, that no engine computes with."""
-
-
-class ExportError(ValueError):
-    """A model that cannot be written: what was found, what was expected."""
 
 
 def architecture(config: dict[str, Any]) -> str:
@@ -71,7 +61,7 @@ def config_for(engine: Engine, config: dict[str, Any]) -> dict[str, Any]:
     if config.get("cross_layer", 1) > 1:
         raise ExportError(
             f"{CONFIG} has cross_layer {config['cross_layer']}: no engine has layers that share keys and values, "
-            "model.layers.load reads such a model"
+            "model.architecture.cross_layer.load reads such a model"
         )
     if found != DOTS:
         expected = DOTS if engine == "llama.cpp" else f"{DOTS} or {GLM}"
@@ -109,52 +99,3 @@ def glm4_moe(config: dict[str, Any]) -> dict[str, Any]:
         "rope_parameters": rope | {"partial_rotary_factor": 1.0},
         "num_nextn_predict_layers": 0,
     }
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model's folder."""
-    config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    return config
-
-
-def is_model(folder: Path) -> bool:
-    """Whether a folder has a model in Hugging Face's format."""
-    return (folder / CONFIG).is_file() and any(folder.glob("*.safetensors"))
-
-
-def find(path: Path) -> Path:
-    """The folder to read a model from: one in Hugging Face's format, or a checkpoint.
-
-    :param path: either of them, or a run's folder.
-    :raises ExportError: none of these.
-    """
-    if is_model(path) or (path / STATE).is_file():
-        return path
-    exported = path / "export"
-    checkpoints = sorted(state.parent for state in path.glob(f"checkpoints/{PREFIX}*[0-9]/{STATE}"))
-    if is_model(exported) and not (checkpoints and tokens_of(checkpoints[-1]) > exported_tokens(path)):
-        return exported
-    if checkpoints:
-        return checkpoints[-1]
-    if not path.exists():
-        found = "no such folder"
-    elif not path.is_dir():
-        found = "a file"
-    else:
-        names = sorted(p.name for p in path.iterdir())
-        found = "in it " + (", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "nothing")
-    raise ExportError(
-        f"{path}: no model ({found}); expected {CONFIG} with *.safetensors, a run's folder (export/ or "
-        f"checkpoints/{PREFIX}*/), or one checkpoint"
-    )
-
-
-def tokens_of(place: Path) -> int:
-    """Tokens that a checkpoint has seen, by its name."""
-    return int(place.name.removeprefix(PREFIX))
-
-
-def exported_tokens(run: Path) -> int:
-    """Tokens that a run's `export/` has seen, by its summary; more than any checkpoint's where there is none."""
-    summary = run / "summary.json"
-    return int(json.loads(summary.read_text())["tokens"]) if summary.exists() else sys.maxsize

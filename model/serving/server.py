@@ -1,12 +1,9 @@
-"""Serve a model by OpenAI's protocol, until Ctrl-C or SIGTERM.
+"""An engine's own server for a model: its command line, the folder that it reads, its life as a process.
 
-    python -m model.serve out/model/tiny
-    python -m model.serve out/model/tiny --engine vllm --port 8001 -- --tensor-parallel-size 8
-
-An engine's own server does the work, as a process of its own: vLLM where it is installed and a GPU is there, else `transformers
-serve`; SGLang and llama.cpp on demand. It reads a temporary folder of links to the model's files, with config.json in the
-engine's terms (model/engines.py), named as the model is to be called: `transformers serve` answers to the name on its command
-line only. Nothing is downloaded or copied.
+The server is a process of its own: vLLM where it is installed and a GPU is there, else `transformers serve`; SGLang and llama.cpp
+on demand. It reads a temporary folder of links to the model's files, with config.json in the engine's terms
+(model/serving/engines.py), named as the model is to be called: `transformers serve` answers to the name on its command line only.
+Nothing is downloaded or copied.
 
 The folder gets what a base model lacks, for the server alone:
 
@@ -30,15 +27,16 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from model.engines import CONFIG, ENGINES, PRECISIONS, Engine, ExportError, config_for, find, is_model, read_config
+from model.base.errors import ServeError
+from model.serving.engines import Engine, config_for
+from model.training.run_folder import CONFIG, find, is_model, read_config
 
 TEMPLATE = "chat_template.jinja"
 GENERATION = "generation_config.json"
@@ -46,19 +44,13 @@ PLAIN = (
     "{% for message in messages %}{{ message['content'] }}{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endfor %}"
 )
 """The chat template of a base model: contents alone, a blank line between them."""
-
 SAMPLING = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
 """`transformers serve` is greedy whatever a request's temperature unless the model's own configuration says `do_sample`."""
-
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 OFFLINE = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE = 10.0
 """Seconds that a server has to end what it is answering."""
-
-
-class ServeError(RuntimeError):
-    """The model cannot be served: what was found, what was expected."""
 
 
 @dataclass(frozen=True)
@@ -338,49 +330,3 @@ def prepare(options: argparse.Namespace, place: Path) -> Plan:
         served = stage(model, name, engine, template, place)
     command = command_for(engine, served, name, options.host, port, options.dtype, template)
     return Plan(engine, name, options.host, port, (*command, *options.extra), place)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    cut = given.index("--") if "--" in given else len(given)
-    parser = argparse.ArgumentParser(
-        prog="python -m model.serve",
-        description="Serve a model by OpenAI's protocol, until Ctrl-C or SIGTERM.",
-        epilog="What follows -- goes to the engine's server as it is.",
-    )
-    parser.add_argument("model", type=Path, help="a run's folder, an export, or a .gguf file of llama.cpp")
-    parser.add_argument(
-        "--engine",
-        choices=("auto", *ENGINES),
-        default="auto",
-        help="auto: vLLM if it and a GPU are there, else transformers",
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: every network (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="0: a free one (8000)")
-    parser.add_argument("--name", help="the model's name in requests; else the run's")
-    parser.add_argument("--dtype", choices=PRECISIONS, help="bfloat16 for vllm and sglang, else as the weights are")
-    parser.add_argument("--chat-template", type=Path, metavar="FILE", help="Jinja; in place of the model's")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the command, leave the folder that it reads, start nothing"
-    )
-    options = parser.parse_args(given[:cut])
-    options.extra = given[cut + 1 :]
-    place = Path(tempfile.mkdtemp(prefix="corpusmill-serve-"))
-    kept = False
-    try:
-        plan = prepare(options, place)
-        if options.dry_run:
-            print(plan.shell)
-            kept = True
-            return 0
-        return run(plan)
-    except (ServeError, ExportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    finally:
-        if not kept:
-            shutil.rmtree(place, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,88 +1,14 @@
-"""What a model costs: parameters, FLOPs, and the steps of a recipe.
-
-    python -m model.calculator                                      # configs/model/dots.llm1.yaml: the 11.2T recipe
-    python -m model.calculator --config configs/model/tiny.yaml
-    python -m model.calculator --ranks 256 --expert-parallel 8      # and what each of 256 devices holds, gathers and exchanges
-
-FLOPs: a product of (m, k) and (k, n) is 2mkn; training is three times the forward pass; attention is counted over the places that
-a token sees, half a sequence on average; the embedding is a look-up and costs none; recomputation is not counted.
-"""
+"""What a recipe costs: FLOPs and steps of its stages, what each of many devices holds and exchanges. No torch here."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from model.config import (
-    ConfigError,
-    ModelOptions,
-    RunConfig,
-    TrainOptions,
-    batch_sequences,
-    learning_rate,
-    load,
-    stage_name,
-)
-
-DEFAULT = Path("configs/model/dots.llm1.yaml")
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Counts; `active` are those that one token meets, embedding and head included."""
-
-    total: int
-    active: int
-    embedding: int
-    head: int
-    expert: int
-    experts: int
-
-    @property
-    def multiplied(self) -> int:
-        """Active ones that take part in a product: all but the embedding (norms are too few to matter)."""
-        return self.active - self.embedding
-
-
-def parameters(m: ModelOptions) -> Parameters:
-    """Counts of a model's parameters; the router's biases are buffers."""
-    table = m.vocab_size * m.hidden_size
-    heads, kv = m.num_attention_heads * m.head_dim, m.num_key_value_heads * m.head_dim
-    attention = m.hidden_size * 2 * heads + m.head_dim
-    keys_and_values = m.hidden_size * 2 * kv + m.head_dim
-    norms = 2 * m.hidden_size
-    dense = 3 * m.hidden_size * m.intermediate_size
-    expert = 3 * m.hidden_size * m.moe_intermediate_size
-    router = m.n_routed_experts * m.hidden_size
-    rest = 2 * table + m.hidden_size + m.num_hidden_layers * (attention + norms) + m.kv_layers * keys_and_values
-    rest += m.first_k_dense_replace * dense
-    shared = m.moe_layers * (router + m.n_shared_experts * expert)
-    return Parameters(
-        total=rest + shared + m.moe_layers * m.n_routed_experts * expert,
-        active=rest + shared + m.moe_layers * m.num_experts_per_tok * expert,
-        embedding=table,
-        head=table,
-        expert=expert,
-        experts=m.moe_layers * m.n_routed_experts,
-    )
-
-
-def training_flops(m: ModelOptions, sequence_length: int) -> float:
-    """FLOPs to train on one token, forward and backward."""
-    seen = sequence_length / 2
-    attention = 4 * m.num_hidden_layers * m.num_attention_heads * m.head_dim * seen
-    return 3 * (2 * parameters(m).multiplied + attention)
-
-
-def cache_bytes(m: ModelOptions, places: int = 1, width: int = 2) -> int:
-    """Keys and values of a sequence in a cache.
-
-    :param width: bytes of a number; 2 in bf16.
-    """
-    return 2 * m.kv_layers * m.num_key_value_heads * m.head_dim * places * width
+from model.architecture.config import ModelOptions
+from model.architecture.costs import cache_bytes, parameters, training_flops
+from model.base.errors import ConfigError
+from model.training.config import RunConfig, TrainOptions
+from model.training.schedule import batch_sequences, learning_rate, stage_name
 
 
 def hunyuan_flops(active: float, tokens: float) -> float:
@@ -216,33 +142,3 @@ def report(config: RunConfig) -> str:
         begin = s.until_tokens
     lines.append(f"{'all':<12}{begin:>14.4g}{'':>16}{sum(s.steps for s in recipe(t)):>12,.0f}")
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m model.calculator", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", default=DEFAULT, help=f"a run's YAML; {DEFAULT}")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value, as in model.train"
-    )
-    parser.add_argument("--ranks", type=int, metavar="N", help="tell what each of N devices holds and exchanges")
-    parser.add_argument(
-        "--expert-parallel",
-        type=int,
-        metavar="P",
-        help="ranks that share the experts of a layer; train.expert_parallel",
-    )
-    options = parser.parse_args(arguments)
-    try:
-        config = load(options.config, options.set)
-        given = options.expert_parallel
-        shared = config.train.expert_parallel if given is None else given
-        told = [] if options.ranks is None else [devices_report(config, options.ranks, shared)]
-        print("\n\n".join([report(config), *told]))
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

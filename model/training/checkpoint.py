@@ -27,33 +27,25 @@ from torch import nn
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-PREFIX = "tokens-"
-STATE = "state.json"
-
-
-class InUse(RuntimeError):
-    """Another process trains into the folder."""
+from model.base.errors import InUseError
+from model.training.run_folder import PREFIX, STATE, checkpoints
 
 
 @contextlib.contextmanager
 def alone(out: Path) -> Iterator[None]:
     """Keep a run's folder for this process; the kernel lets go of it when the process ends, however it ends.
 
-    :raises InUse: another process has it.
+    :raises InUseError: another process has it.
     """
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InUse(f"another process trains into {out}; wait for it, stop it, or choose another out") from None
+            raise InUseError(
+                f"another process trains into {out}; wait for it, stop it, or choose another out"
+            ) from None
         yield
-
-
-def folders(out: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
-    found = (out / "checkpoints").glob(f"{PREFIX}*")
-    return sorted(p for p in found if (p / STATE).exists() and not p.name.endswith(".part"))
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -131,5 +123,5 @@ def prune(out: Path, keep: int | None) -> None:
     for path in (out / "checkpoints").glob("*.part"):
         shutil.rmtree(path, ignore_errors=True)
     if keep is not None:
-        for path in folders(out)[:-keep]:
+        for path in checkpoints(out)[:-keep]:
             shutil.rmtree(path)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.shards import Int64s, Shards
-from model.stream import IGNORE, Split
+from model.base.arrays import IGNORE, Int64s
+from model.data.shards import Shards, Split
 
 GROUPS = ("language", "source", "category", "domain")
 DOMAINS = 50

@@ -1,34 +1,23 @@
-"""Train a model on shards.
-
-    python -m model.train --config configs/model/tiny.yaml
-    torchrun --nproc-per-node 8 -m model.train --config configs/model/one-gpu.yaml --set train.micro_batch=1
-
-The same command after a kill goes on from the last checkpoint, and ends in the weights of an uninterrupted run, bit for bit, on
-the same number of ranks (tested on CPUs); another number is possible and equal but for rounding. Knobs are in the config; `--set`
-changes one for a run.
+"""One training run: steps, evaluations, checkpoints, the export at the end.
 
     out/model/tiny/
-      config.yaml                 the options of the run
-      checkpoints/tokens-*/       model/checkpoint.py
-      metrics.jsonl, ...          model/metrics.py
+      config.yaml                 options of the run
+      checkpoints/tokens-*/       model/training/checkpoint.py
+      metrics.jsonl, ...          model/training/metrics.py
       summary.json                losses, unigram entropy of the tokens trained on, seconds
-      export/                     model/export.py
+      export/                     model/training/export.py
 
 More than one rank: each layer's parameters are sharded over all ranks (FSDP2), gradients reduced in FP32; experts too, or shared
-among `train.expert_parallel` ranks, to which tokens travel (model/parallel.py). A step is the same batch for any number of ranks;
-its loss is the mean over its targets, whatever the micro-batches.
+among `train.expert_parallel` ranks, to which tokens travel (model/architecture/parallel.py). A step is the same batch for any
+number of ranks; its loss is the mean over its targets, whatever the micro-batches.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,100 +25,31 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
-import transformers
 import yaml
-from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from model import checkpoint, evaluate, layers, metrics
-from model.calculator import training_flops
-from model.config import ConfigError, Kind, RunConfig, batch_sequences, expert_rate, learning_rate, load, stage_name
-from model.data import Batch, StreamError, loader, merge
-from model.export import export
-from model.metrics import EXPERTS_EVERY, Progress, Spikes, Writer
-from model.moe import IGNORE, Balance, Trained, build, initialise, worst_violation
-from model.parallel import AdamW, clip, shard
-from model.shards import ShardError, Shards, open_shards
+from model.architecture import recycling
+from model.architecture.costs import training_flops
+from model.architecture.parallel import clip
+from model.architecture.router import Balance, worst_violation
+from model.base.arrays import IGNORE
+from model.base.config import dump
+from model.base.errors import TrainError
+from model.base.files import write_text
+from model.data.loader import Batch, loader, merge
+from model.data.shards import Shards, open_shards
+from model.training import checkpoint, evaluation, metrics
+from model.training.config import RunConfig
+from model.training.export import export
+from model.training.metrics import EXPERTS_EVERY, Progress, Writer
+from model.training.ranks import Place
+from model.training.run_folder import checkpoints
+from model.training.schedule import batch_sequences, expert_rate, learning_rate, stage_name
+from model.training.setup import of_experts, optimizer_for, prepare
+from model.training.spikes import Spikes
 
 MAX_LEFT_OUT = 10
 """Steps in a row without a finite loss and gradient, after which a run ends."""
-
-
-class TrainError(RuntimeError):
-    """The run cannot begin or go on: what was found, what was expected."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where this process computes."""
-
-    rank: int
-    world: int
-    device: torch.device
-
-
-@contextlib.contextmanager
-def processes() -> Iterator[Place]:
-    """The ranks that torchrun started, or this process alone."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(device)
-    if world == 1:
-        yield Place(0, 1, device)
-        return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
-    try:
-        yield Place(dist.get_rank(), world, device)
-    finally:
-        dist.destroy_process_group()
-
-
-def prepare(config: RunConfig, place: Place) -> Trained:
-    """The model with its first weights, sharded over the ranks."""
-    t = config.train
-    model = build(config.model.dots1(), attention=t.attention, experts=t.experts, head_tokens=t.head_tokens)
-    if t.activation_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    if place.world > 1:
-        shard(model, place.device, place.world, t.expert_parallel)
-    model.to_empty(device=place.device)
-    initialise(model, t.seed, config.model.initializer_range)
-    model.train()
-    return model
-
-
-def kind_of(name: str) -> Kind:
-    """What a parameter is, by its name."""
-    if name == "model.embed_tokens.weight":
-        return "embedding"
-    if name == "lm_head.weight":
-        return "head"
-    if name.endswith(".mlp.gate.weight"):
-        return "router"
-    return "experts" if ".mlp.experts." in name else "others"
-
-
-def optimizer_for(model: nn.Module, config: RunConfig) -> tuple[AdamW, list[float]]:
-    """AdamW; matrices decay (embedding, head and routers too), norms do not.
-
-    :returns: the optimizer, and the factor of the learning rate of each of its groups.
-    """
-    o = config.train.optimizer
-    found: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decay, kind = o.weight_decay if parameter.dim() > 1 else 0.0, kind_of(name)
-        apart = o.expert_noise_tokens is not None and kind == "experts"
-        found.setdefault((decay, o.rates.get(kind, 1.0), apart), []).append(parameter)
-    groups = [{"params": parameters, "weight_decay": decay} for (decay, _, _), parameters in found.items()]
-    return AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True), [factor for _, factor, _ in found]
-
-
-def of_experts(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[bool]:
-    """Which of the optimizer's groups begin with routed experts."""
-    experts = {id(p) for name, p in model.named_parameters() if kind_of(name) == "experts"}
-    return [id(group["params"][0]) in experts for group in optimizer.param_groups]
 
 
 class Trainer:
@@ -170,7 +90,7 @@ class Trainer:
                 f"the data has ids up to {needed - 1:,}, the model {config.model.vocab_size:,} rows (model.vocab_size)"
             )
         self.flops = training_flops(config.model, t.sequence_length)
-        self._laid: evaluate.Laid | None = None
+        self._laid: evaluation.Laid | None = None
         self.load, self.bias = self.balance.take()[0], self.balance.bias()
 
     @property
@@ -195,7 +115,7 @@ class Trainer:
         if not saved.exists():
             return
         written = RunConfig.model_validate(yaml.safe_load(saved.read_text()))  # older ones lack newer options
-        old, new = yaml.safe_load(written.dump()), yaml.safe_load(self.config.dump())
+        old, new = yaml.safe_load(dump(written)), yaml.safe_load(dump(self.config))
         for key in ("model", "train.seed", "train.sequence_length", "train.optimizer"):
             before, now = old, new
             for name in key.split("."):
@@ -210,7 +130,7 @@ class Trainer:
 
         :returns: the loader's state.
         """
-        found = checkpoint.folders(self.out)
+        found = checkpoints(self.out)
         if not found:
             return None
         state = checkpoint.load(found[-1], self.model, self.optimizer)
@@ -282,7 +202,7 @@ class Trainer:
         for number, batch in enumerate(batches):
             counted = ~((batch["labels"] == IGNORE) & (batch["input_ids"] == self.shards.eod_id))
             on_device = {k: v.to(self.place.device, non_blocking=True) for k, v in batch.items()}
-            keys = layers.keys(t.seed, first + (number * t.micro_batch + np.arange(t.micro_batch)) * world)
+            keys = recycling.keys(t.seed, first + (number * t.micro_batch + np.arange(t.micro_batch)) * world)
             # FSDP divides gradients by the number of ranks.
             self.balance.begin(
                 counted.to(self.place.device),
@@ -330,7 +250,7 @@ class Trainer:
             "max_violation": float(violation.max()) if len(violation) else 0.0,
             "max_violation_mean": float(violation.mean()) if len(violation) else 0.0,
             "max_bias": float(bias.abs().max()) if bias.numel() else 0.0,
-            **layers.recycled(self.balance, load),
+            **recycling.recycled(self.balance, load),
             **({} if lowered is None else {"expert_rate": lowered}),
             "spike": spike,
             "skipped": skipped,
@@ -341,7 +261,7 @@ class Trainer:
         """Losses of the validation split; sequences are dealt to the ranks, each of which has as many batches."""
         t = self.config.train
         if self._laid is None:
-            self._laid = evaluate.lay(self.shards, "validation", t.sequence_length, t.evaluation.tokens)
+            self._laid = evaluation.lay(self.shards, "validation", t.sequence_length, t.evaluation.tokens)
         laid = self._laid
         documents = len(laid.columns["language"])
         sums = np.zeros((2, documents))
@@ -364,7 +284,7 @@ class Trainer:
             dist.all_reduce(shared)
             sums = shared.numpy()
         self.last_evaluated = self.tokens
-        return {"step": self.step, "tokens": self.tokens, **evaluate.grouped(laid, sums[0], sums[1])}
+        return {"step": self.step, "tokens": self.tokens, **evaluation.grouped(laid, sums[0], sums[1])}
 
     def steps(self) -> Iterator[list[Batch]]:
         """The micro-batches of each step to come, on this rank."""
@@ -386,11 +306,8 @@ class Trainer:
 
         :raises TrainError: the loss is no longer a number, or another process trains into the folder.
         """
-        try:
-            with checkpoint.alone(self.out) if self.first else contextlib.nullcontext():
-                return self._run()
-        except checkpoint.InUse as error:
-            raise TrainError(str(error)) from None
+        with checkpoint.alone(self.out) if self.first else contextlib.nullcontext():
+            return self._run()
 
     def _run(self) -> dict[str, Any]:
         t = self.config.train
@@ -401,7 +318,7 @@ class Trainer:
         if self.first and self.step and self.tokens >= t.tokens:
             progress.say(f"nothing to train: {self.out} has {self.tokens:,} tokens, {t.tokens:,.0f} are asked for")
         elif self.first:
-            (self.out / "config.yaml").write_text(self.config.dump(), encoding="utf-8")
+            write_text(self.out / "config.yaml", dump(self.config))
             if self.step:
                 progress.say(f"going on after step {self.step:,}, {self.tokens:,} tokens")
             elif begun:
@@ -478,46 +395,8 @@ class Trainer:
             "step": self.step,
             "tokens": self.tokens,
             "loss": metrics.last_tenth(metrics.read(self.out, "metrics")),
-            "unigram_entropy": evaluate.unigram_entropy(counts),
+            "unigram_entropy": evaluation.unigram_entropy(counts),
             "seconds": self.seconds,
         }
-        summary_file.write_text(json.dumps(summary, indent=1) + "\n")
+        write_text(summary_file, json.dumps(summary, indent=1) + "\n")
         return summary
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m model.train", description="Train a model on shards.")
-    parser.add_argument("--config", required=True, help="a run's YAML, such as configs/model/tiny.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value; YAML")
-    options = parser.parse_args(arguments)
-    try:
-        config = load(options.config, options.set)
-        if config.train.threads is not None:
-            torch.set_num_threads(config.train.threads)
-        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        with processes() as place:
-            summary = Trainer(config, place).run()
-            if place.rank == 0:
-                loss = "-" if summary["loss"] is None else f"{summary['loss']:.3f}"
-                print(
-                    f"{summary['tokens']:,} tokens in {summary['seconds']:.0f} s: loss of the last tenth {loss}, unigram entropy "
-                    f"of the same tokens {summary['unigram_entropy']:.3f} nats; {config.out}/export"
-                )
-    except (ConfigError, TrainError, StreamError, ShardError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    code = main()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        # All is written and the ranks have parted. At the interpreter's end a thread of gloo at times aborts the process, which
-        # torchrun then calls a failure ("terminate called without an active exception"; torch 2.13).
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    raise SystemExit(code)

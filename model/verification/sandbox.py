@@ -42,7 +42,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from model.config import Options
+from model.base.config import Options
+from model.base.errors import SandboxError
 
 Status = Literal["passed", "failed", "timeout", "error", "memory"]
 """failed: a test did not hold; error: the program itself raised, ended early or was killed."""
@@ -51,10 +52,6 @@ Isolation = Literal["namespaces", "process"]
 
 WALLS = True
 """Whether namespaces are tried at all; a test of machines that have none switches this off."""
-
-
-class SandboxError(RuntimeError):
-    """The sandbox itself cannot be had: what was found, what was expected."""
 
 
 class SandboxOptions(Options):
@@ -101,7 +98,7 @@ def _visible() -> list[str]:
 
 
 def _start(spec: dict[str, Any], report: int, output: int) -> subprocess.Popen[bytes]:
-    source = importlib.resources.files("model").joinpath("sandbox_child.py").read_text(encoding="utf-8")
+    source = importlib.resources.files("model.verification").joinpath("sandbox_child.py").read_text(encoding="utf-8")
     return subprocess.Popen(
         [_python(), "-I", "-S", "-B", "-c", source],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The inside of model/sandbox.py: run as `python -I -S -c SOURCE`, never imported there. Standard library alone.
+"""The inside of sandbox.py: run as `python -I -S -c SOURCE`, never imported there. Standard library alone.
 
 Three processes: the supervisor, which keeps the time; `first`, process 1 within the walls; the candidate, a fresh interpreter
 without rights. What the supervisor found goes to descriptor `report` as one JSON line.

@@ -1,4 +1,4 @@
-"""Is an answer right? Arithmetic by the exact value of its last number, code by tests in a sandbox (model/sandbox.py).
+"""Is an answer right? Arithmetic by the exact value of its last number, code by tests in a sandbox (sandbox.py).
 
     verify(Arithmetic(kind="arithmetic", answer="1/2"), "so it is 50 %").status          # correct
     verify(Code(kind="code", tests="assert add(2, 3) == 5"), "```python\\ndef add(a, b): ...").status
@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from model.config import Options
-from model.sandbox import SandboxOptions, run
+from model.base.config import Options
+from model.verification.sandbox import SandboxOptions, run
 
 LONGEST = 200
 """Characters of a number; longer ones are no answer, and slow to read."""

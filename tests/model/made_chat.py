@@ -33,7 +33,8 @@ def write_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
     import torch
     from transformers import Dots1ForCausalLM
 
-    from model.config import ModelOptions
+    from model.architecture.config import ModelOptions
+    from model.architecture.dots1 import dots1_config
 
     sizes = {
         **{"vocab_size": 264, "hidden_size": 32, "intermediate_size": 48, "moe_intermediate_size": 16},
@@ -42,7 +43,7 @@ def write_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
         **{"eos_token_id": EOD, "initializer_range": 0.1},
     }
     torch.manual_seed(seed)
-    model = Dots1ForCausalLM(ModelOptions(**(sizes | changes)).dots1())
+    model = Dots1ForCausalLM(dots1_config(ModelOptions(**(sizes | changes))))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1:

@@ -10,9 +10,10 @@ from pyarrow import fs
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Dots1ForCausalLM
 
-from model.config import ModelOptions
-from model.export import export
-from model.shards import Shards
+from model.architecture.config import ModelOptions
+from model.architecture.dots1 import dots1_config
+from model.data.shards import Shards
+from model.training.export import export
 
 EOD = "<|endoftext|>"
 MARKS = [EOD, "<|im_start|>", "<|im_end|>"]
@@ -54,7 +55,7 @@ def options(eos: int, **changed: Any) -> ModelOptions:
 def weights(model: ModelOptions, seed: int = 0) -> dict[str, torch.Tensor]:
     """Random tensors by the stock model's names: norms about 1, biases of the routers that change who is chosen."""
     with torch.device("meta"):
-        shapes = Dots1ForCausalLM(model.dots1()).state_dict()
+        shapes = Dots1ForCausalLM(dots1_config(model)).state_dict()
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, tensor in shapes.items():

@@ -17,9 +17,10 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from model import parallel
-from model.config import RunConfig
-from model.train import Place, Trainer, processes
+from model.architecture import parallel
+from model.training.config import RunConfig
+from model.training.ranks import Place, processes
+from model.training.trainer import Trainer
 
 
 def full(trainer: Trainer) -> dict[str, torch.Tensor]:

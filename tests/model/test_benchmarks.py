@@ -16,8 +16,9 @@ pytest.importorskip("transformers", reason=REASON)
 pytest.importorskip("torchdata", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
-from model.config import RunConfig  # noqa: E402
-from model.train import Place, Trainer  # noqa: E402
+from model.training.config import RunConfig  # noqa: E402
+from model.training.ranks import Place  # noqa: E402
+from model.training.trainer import Trainer  # noqa: E402
 from tests.model.made_shards import EOD, documents, write_shards  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

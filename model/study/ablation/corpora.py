@@ -25,8 +25,9 @@ import tldextract
 import zstandard
 from pydantic import Field, model_validator
 
-from model.config import ConfigError, Options
-from model.hashing import uniform
+from model.base.config import Options
+from model.base.errors import ConfigError
+from model.base.hashing import digest64, uniform
 
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".ndjson")
 
@@ -85,7 +86,7 @@ class Document:
     @cached_property
     def digest(self) -> int:
         """63 bits of the text: what order and draws depend on, so that corpora have shared documents in one order."""
-        return int.from_bytes(hashlib.sha256(self.text.encode()).digest()[:8], "big") >> 1
+        return digest64(self.text) >> 1
 
 
 def site_of(url: str | None) -> str:
@@ -276,7 +277,7 @@ def draw(
     found: dict[int, Document] = {}
     for source in sources:
         for document in documents(source, kind=source.kind):
-            name = int.from_bytes(hashlib.sha256(document.site.encode()).digest()[:8], "big") >> 1
+            name = digest64(document.site) >> 1
             if document.language not in languages or float(uniform(seed, name)[0]) >= source.share:
                 continue
             text = document.text.encode()[:max_bytes].decode(errors="ignore")
@@ -293,8 +294,3 @@ def digest(documents: Sequence[Document]) -> str:
     """Of texts and sites, whatever the order."""
     lines = sorted(f"{d.digest:016x} {d.language} {d.site} {d.kind}" for d in documents)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def columns(documents: Sequence[Document]) -> dict[str, list[str]]:
-    """Language, site and kind of documents, for the report."""
-    return {name: [cast(str, getattr(d, name)) for d in documents] for name in ("language", "site", "kind")}

@@ -21,9 +21,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from model.base.arrays import Floats
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from model.config import BalanceOptions, ConfigError, ModelOptions, OptimizerOptions, Options, RunConfig, learning_rate
-from model.hashing import order
-
-IGNORE = -100
-Int64s = npt.NDArray[np.int64]
+from model.architecture.config import ModelOptions
+from model.base.arrays import IGNORE, Floats, Int64s
+from model.base.config import Options
+from model.base.errors import ConfigError, TrainError
+from model.base.hashing import order
+from model.training.config import BalanceOptions, OptimizerOptions, RunConfig
+from model.training.schedule import learning_rate
 
 
 class Recipe(Options):
@@ -143,12 +145,13 @@ def run_config(model: ModelOptions, recipe: Recipe, steps: int, seed: int) -> Ru
 def train(config: RunConfig, read: Places, say: Callable[[str], None] = lambda _: None) -> tuple[Any, dict[str, Any]]:
     """A model that has read `read`, and how that went.
 
-    :raises FloatingPointError: the loss is no longer a number.
+    :raises TrainError: the loss is no longer a number.
     """
     import torch
 
-    from model.moe import Balance
-    from model.train import Place, optimizer_for, prepare
+    from model.architecture.router import Balance
+    from model.training.ranks import Place
+    from model.training.setup import optimizer_for, prepare
 
     t = config.train
     model = prepare(config, Place(0, 1, torch.device("cpu")))
@@ -170,7 +173,7 @@ def train(config: RunConfig, read: Places, say: Callable[[str], None] = lambda _
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), t.optimizer.clip))
         losses.append((float(total.detach()), targets))
         if not (np.isfinite(norm) and np.isfinite(losses[-1][0])):
-            raise FloatingPointError(f"step {step + 1:,}: loss {losses[-1][0]}, gradient norm {norm}")
+            raise TrainError(f"step {step + 1:,}: loss {losses[-1][0]}, gradient norm {norm}")
         rate = learning_rate(t.stages, (step + 1) * t.micro_batch * t.sequence_length)
         for group, factor in zip(optimizer.param_groups, factors, strict=True):
             group["lr"] = rate * factor
@@ -200,7 +203,7 @@ def nats(
     eod: int,
     languages: Collection[str] | None = None,
     rows: int = 16,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Loss of each document, `(D,)`, all of its tokens counted; NaN for those of other languages than asked for.
 
     The first token follows an end-of-document token; a document longer than a sequence is cut, each piece beginning with the last

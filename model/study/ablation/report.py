@@ -7,15 +7,15 @@ import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model.intervals import bits_per_byte, difference
-
-if TYPE_CHECKING:
-    from model.ablate import AblationConfig, Data, Group
+from model.base.arrays import Floats
+from model.study.ablation.config import AblationConfig, Group
+from model.study.ablation.data import Data
+from model.study.ablation.intervals import bits_per_byte, difference
 
 
 def result(config: AblationConfig, data: Data, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def result(config: AblationConfig, data: Data, runs: Sequence[dict[str, Any]]) -
     }
 
 
-def _bits(runs: Sequence[dict[str, Any]], corpus: str, seeds: Sequence[int]) -> npt.NDArray[np.float64]:
+def _bits(runs: Sequence[dict[str, Any]], corpus: str, seeds: Sequence[int]) -> Floats:
     by_seed = {r["seed"]: r["nats"] for r in runs if r["corpus"] == corpus}
     return np.array([by_seed[s] for s in seeds], dtype=np.float64) / math.log(2)
 
@@ -86,8 +86,8 @@ def _of_corpus(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _of_language(
     config: AblationConfig,
     group: Group,
-    bits: dict[str, npt.NDArray[np.float64]],
-    sizes: npt.NDArray[np.float64],
+    bits: dict[str, Floats],
+    sizes: Floats,
     sites: npt.NDArray[Any],
     kinds: npt.NDArray[Any],
     chosen: npt.NDArray[np.bool_],

@@ -26,12 +26,24 @@ pytest.importorskip("tensorboard", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 import numpy as np  # noqa: E402
-
-from model import cache, calculator, checkpoint, hashing, layers, metrics  # noqa: E402
-from model.config import ConfigError, ModelOptions, RunConfig, expert_rate, load  # noqa: E402
-from model.moe import IGNORE, Balance, Trained, build, initialise  # noqa: E402
-from model.train import Trainer  # noqa: E402
 from tests.model.test_train import ROOT, TWO, lines, metrics_lines, same_state, trainer, values  # noqa: E402
+
+from model import cache as cache_command  # noqa: E402
+from model.architecture import costs, cross_layer, recycling  # noqa: E402
+from model.architecture.build import Trained, build, initialise  # noqa: E402
+from model.architecture.config import ModelOptions  # noqa: E402
+from model.architecture.dots1 import dots1_config  # noqa: E402
+from model.architecture.router import Balance  # noqa: E402
+from model.base import hashing  # noqa: E402
+from model.base.arrays import IGNORE  # noqa: E402
+from model.base.config import dump  # noqa: E402
+from model.base.errors import ConfigError  # noqa: E402
+from model.study import cache  # noqa: E402
+from model.training import metrics  # noqa: E402
+from model.training.config import RunConfig, load  # noqa: E402
+from model.training.run_folder import checkpoints  # noqa: E402
+from model.training.schedule import expert_rate  # noqa: E402
+from model.training.trainer import Trainer  # noqa: E402
 
 SMALL: dict[str, Any] = {
     **{"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8, "eos_token_id": 0},
@@ -47,7 +59,7 @@ def options(**changed: Any) -> ModelOptions:
 
 
 def small(attention: str = "eager", **changed: Any) -> Trained:
-    model = build(options(**changed).dots1(), attention=attention, experts="eager", head_tokens=5)
+    model = build(dots1_config(options(**changed)), attention=attention, experts="eager", head_tokens=5)
     model.to_empty(device="cpu")
     initialise(model, 0, 0.3)
     return model.train()
@@ -55,7 +67,7 @@ def small(attention: str = "eager", **changed: Any) -> Trained:
 
 def generating(model: Trained) -> Any:
     """The same weights with logits and a cache."""
-    other = layers.causal(model.config)
+    other = cross_layer.causal(model.config)
     other.load_state_dict(model.state_dict())
     other.config._attn_implementation = model.config._attn_implementation
     return other.eval()
@@ -76,7 +88,7 @@ def everything(inputs: dict[str, Any]) -> Any:
 
 
 def test_chance_is_the_hash_of_the_package() -> None:
-    found = layers.mixed(layers.mixed(layers.keys(7, np.arange(5)), 3)[:, None], torch.arange(4))
+    found = recycling.mixed(recycling.mixed(recycling.keys(7, np.arange(5)), 3)[:, None], torch.arange(4))
     expected = hashing.mix(7, np.arange(5)[:, None], 3, np.arange(4))
     assert found.numpy().view(np.uint64).tolist() == expected.tolist()
 
@@ -90,7 +102,7 @@ def test_nothing_is_dropped_and_no_expert_has_too_many(factor: float, skew: floa
     chosen = torch.multinomial(odds, rows * length, replacement=True, generator=generator).view(rows, length)
     counted = torch.ones(rows, length, dtype=torch.bool)
     counted[1, 33:] = counted[2, :7] = counted[3] = False
-    found, moved = layers.recycle(chosen, counted, experts, factor, layers.keys(0, np.arange(rows)))
+    found, moved = recycling.recycle(chosen, counted, experts, factor, recycling.keys(0, np.arange(rows)))
     assert found.min() >= 0
     assert found.max() < experts
     assert torch.equal(found == chosen, ~moved), "who is moved has another expert, who is not has the same"
@@ -106,16 +118,16 @@ def test_nothing_is_dropped_and_no_expert_has_too_many(factor: float, skew: floa
 
 
 def test_capacity_is_rounded_up() -> None:
-    assert layers.capacity(torch.tensor([160, 161, 0, 8]), 16, 1.1).tolist() == [11, 12, 0, 1]
+    assert recycling.capacity(torch.tensor([160, 161, 0, 8]), 16, 1.1).tolist() == [11, 12, 0, 1]
 
 
 def test_a_sequence_is_recycled_by_itself_and_by_its_key() -> None:
     chosen = torch.zeros(3, 20, dtype=torch.int64)
     counted = torch.ones(3, 20, dtype=torch.bool)
-    keys = layers.keys(0, np.array([4, 5, 4]))
-    together, _ = layers.recycle(chosen, counted, 4, 1.0, keys)
+    keys = recycling.keys(0, np.array([4, 5, 4]))
+    together, _ = recycling.recycle(chosen, counted, 4, 1.0, keys)
     for row in range(3):
-        alone, _ = layers.recycle(chosen[row : row + 1], counted[row : row + 1], 4, 1.0, keys[row : row + 1])
+        alone, _ = recycling.recycle(chosen[row : row + 1], counted[row : row + 1], 4, 1.0, keys[row : row + 1])
         assert torch.equal(alone[0], together[row])
     assert torch.equal(together[0], together[2])
     assert not torch.equal(together[0], together[1])
@@ -126,7 +138,7 @@ def test_moved_tokens_fall_on_free_places_evenly() -> None:
     rows = 4000
     chosen = torch.tensor([0] * 28 + [1] * 6 + [2] * 6).repeat(rows, 1)
     counted = torch.ones_like(chosen, dtype=torch.bool)
-    found, moved = layers.recycle(chosen, counted, 4, 1.2, layers.keys(3, np.arange(rows)))
+    found, moved = recycling.recycle(chosen, counted, 4, 1.2, recycling.keys(3, np.arange(rows)))
     assert moved.sum(1).tolist() == [16] * rows
     share = torch.bincount(found[moved], minlength=4) / (16 * rows)
     assert share.tolist() == pytest.approx([0, 6 / 24, 6 / 24, 12 / 24], abs=0.006)
@@ -143,7 +155,7 @@ def test_gradients_flow_through_the_new_weight() -> None:
     balance = Balance(model)
     router = balance.routers[0]
     counted = torch.ones(2, 20, dtype=torch.bool)
-    balance.begin(counted, 0.0, layers.keys(0, np.arange(2)))
+    balance.begin(counted, 0.0, recycling.keys(0, np.arange(2)))
     x = torch.randn(2, 20, 16, generator=torch.Generator().manual_seed(1))
     logits, weights, experts = router(x)
     moved = experts[:, 0] != logits.argmax(1)
@@ -155,16 +167,16 @@ def test_gradients_flow_through_the_new_weight() -> None:
     torch.testing.assert_close(weights, expected)
     torch.testing.assert_close(found, torch.autograd.grad(expected.square().sum(), router.weight)[0])
     assert router.load.tolist() == torch.bincount(logits.argmax(1), minlength=4).tolist(), "the load is what was chosen"
-    share = layers.recycled(balance, torch.stack([r.load for r in balance.routers]))
+    share = recycling.recycled(balance, torch.stack([r.load for r in balance.routers]))
     assert share["recycled_worst"] == pytest.approx(int(moved.sum()) / 40)
-    assert layers.recycled(balance, torch.ones(3, 4))["recycled"] == 0, "counters begin again"
+    assert recycling.recycled(balance, torch.ones(3, 4))["recycled"] == 0, "counters begin again"
 
 
 @pytest.mark.parametrize("how", ["evaluation", "no keys", "forgotten"])
 def test_no_capacity_outside_training(how: str) -> None:
     model, inputs = small(), batch()
     balance = Balance(model)
-    balance.begin(everything(inputs), 0.0, None if how == "no keys" else layers.keys(0, np.arange(2)))
+    balance.begin(everything(inputs), 0.0, None if how == "no keys" else recycling.keys(0, np.arange(2)))
     if how == "evaluation":
         model.train(False)
     elif how == "forgotten":
@@ -184,12 +196,14 @@ def test_checkpointed_layers_recycle_the_same_and_count_once() -> None:
         if on:
             model.activation_checkpointing_enable({"use_reentrant": False})
         balance = Balance(model)
-        balance.begin(everything(inputs), 0.1, layers.keys(0, np.arange(3)))
+        balance.begin(everything(inputs), 0.1, recycling.keys(0, np.arange(3)))
         total, _ = model(**inputs)
         balance.end()
         total.backward()
         load, _ = balance.take()
-        found.append((total.detach(), layers.recycled(balance, load), {n: p.grad for n, p in model.named_parameters()}))
+        found.append(
+            (total.detach(), recycling.recycled(balance, load), {n: p.grad for n, p in model.named_parameters()})
+        )
     (loss, share, plain), (other_loss, other_share, checkpointed) = found
     assert torch.equal(loss, other_loss)
     assert share == other_share
@@ -254,7 +268,7 @@ def test_layers_that_share_have_no_keys_and_values_of_their_own() -> None:
     assert [i for i in range(3) if f"model.layers.{i}.self_attn.k_proj.weight" in names] == [0, 2]
     assert [i for i in range(3) if f"model.layers.{i}.self_attn.v_proj.weight" in names] == [0, 2]
     assert [i for i in range(3) if f"model.layers.{i}.self_attn.q_norm.weight" in names] == [0, 1, 2]
-    assert sum(p.numel() for p in small().parameters()) == calculator.parameters(options()).total
+    assert sum(p.numel() for p in small().parameters()) == costs.parameters(options()).total
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
@@ -310,15 +324,15 @@ def test_bytes_of_the_cache(preset: str, ratio: float) -> None:
     every = cache.multi_head(own)
     found, whole = cache.measured(own, 6, 2), cache.measured(every, 6, 2)
     assert found / whole == ratio
-    assert (found, whole) == (calculator.cache_bytes(own, 8), calculator.cache_bytes(every, 8))
+    assert (found, whole) == (costs.cache_bytes(own, 8), costs.cache_bytes(every, 8))
 
 
 def test_the_cache_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cache.main(["--preset", "hunyuan-tiny", "--prompt", "8", "--new", "2"]) == 0
+    assert cache_command.main(["--preset", "hunyuan-tiny", "--prompt", "8", "--new", "2"]) == 0
     assert "0.1250 of it: 87.5% less, after 8 + 2 places" in capsys.readouterr().out
-    assert cache.main(["--preset", "none"]) == 2
+    assert cache_command.main(["--preset", "none"]) == 2
     assert "known presets: tiny" in capsys.readouterr().err
-    assert cache.main(["--prompt", "0"]) == 2
+    assert cache_command.main(["--prompt", "0"]) == 2
 
 
 # Options
@@ -327,13 +341,13 @@ def test_the_cache_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_hunyuan_large_has_about_the_published_sizes() -> None:
     """389B and 52B in the paper; the head is another matrix than the embedding here."""
     m = ModelOptions.model_validate("hunyuan-large")
-    model = build(m.dots1(), attention="sdpa", experts="grouped_mm")
+    model = build(dots1_config(m), attention="sdpa", experts="grouped_mm")
     total = sum(p.numel() for p in model.parameters())
     experts = sum(p.numel() for n, p in model.named_parameters() if ".experts." in n)
-    counted = calculator.parameters(m)
+    counted = costs.parameters(m)
     assert (counted.total, counted.active) == (total, total - experts + experts // 16)
     assert (counted.total, counted.active) == (389_527_156_480, 52_147_828_480)
-    assert calculator.training_flops(m, 4096) == pytest.approx(
+    assert costs.training_flops(m, 4096) == pytest.approx(
         3 * (2 * (counted.active - counted.embedding) + 4 * 64 * 80 * 80 * 2048)
     )
 
@@ -348,9 +362,9 @@ def test_flops_are_those_that_torch_counts(changed: dict[str, Any]) -> None:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(batch(rows=1, length=length)["input_ids"], use_cache=False)
     norms = sum(p.numel() for p in model.parameters() if p.dim() == 1)
-    multiplied = calculator.parameters(m).multiplied - norms
+    multiplied = costs.parameters(m).multiplied - norms
     assert counter.get_total_flops() == 2 * length * multiplied + 4 * 3 * 4 * 8 * length * length
-    assert calculator.training_flops(m, length) == 3 * (2 * (multiplied + norms) + 4 * 3 * 4 * 8 * length / 2)
+    assert costs.training_flops(m, length) == 3 * (2 * (multiplied + norms) + 4 * 3 * 4 * 8 * length / 2)
 
 
 @pytest.mark.parametrize("preset", ["tiny", "one-gpu", "dots.llm1"])
@@ -358,10 +372,10 @@ def test_other_presets_are_stock(preset: str) -> None:
     from transformers import Dots1Config
     from transformers.models.dots1.modeling_dots1 import Dots1DecoderLayer
 
-    from model.moe import Router
+    from model.architecture.router import Router
 
     m = ModelOptions.model_validate(preset)
-    config = m.dots1()
+    config = dots1_config(m)
     assert type(config) is Dots1Config
     assert not {"cross_layer", "capacity_factor"} & config.to_dict().keys()
     model = build(config, attention="sdpa", experts="grouped_mm")
@@ -437,7 +451,7 @@ def test_a_run_learns_and_says_what_was_recycled(finished: Trainer) -> None:
 def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     config = hunyuan(folder, out)
-    (tmp_path / "run.yaml").write_text(config.dump())
+    (tmp_path / "run.yaml").write_text(dump(config))
     command = [sys.executable, "-m", "model.train", "--config", str(tmp_path / "run.yaml")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
     try:
@@ -449,7 +463,7 @@ def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: 
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert checkpoint.folders(out)
+    assert checkpoints(out)
     resumed = trainer(config)
     assert 0 < resumed.step < finished.step
     resumed.run()
@@ -474,9 +488,9 @@ def test_accumulation_and_checkpointing_do_not_change_the_step(folder: Path, tmp
 
 
 FRESH = (
-    "import json, sys, torch; from safetensors.torch import load_file, save_file; from model import layers\n"
+    "import json, sys, torch; from safetensors.torch import load_file, save_file; from model.architecture import cross_layer\n"
     "from transformers import AutoModelForCausalLM\n"
-    "model = layers.load(sys.argv[1]).eval()\n"
+    "model = cross_layer.load(sys.argv[1]).eval()\n"
     "ids = load_file(sys.argv[2] + '/ids.safetensors')['ids']\n"
     "by_name = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)\n"
     "assert type(by_name) is type(model), type(by_name)\n"
@@ -512,10 +526,10 @@ def test_the_export_is_loaded_in_a_fresh_process_and_refused_by_stock_code(finis
     torch.testing.assert_close(found, logits_of(finished, ids), rtol=0, atol=1e-5)
     subprocess.run([sys.executable, "-c", STOCK, export], cwd=tmp_path, check=True)
     with pytest.raises(ConfigError, match="no such file"):
-        layers.load(tmp_path)
+        cross_layer.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     with pytest.raises(ConfigError, match="found model_type 'llama', expected corpusmill_cross_layer or dots1"):
-        layers.load(tmp_path)
+        cross_layer.load(tmp_path)
 
 
 def test_without_cross_layer_the_export_is_stock(folder: Path, tmp_path: Path) -> None:
@@ -531,14 +545,14 @@ def test_without_cross_layer_the_export_is_stock(folder: Path, tmp_path: Path) -
     ids = torch.randint(0, 300, (2, 24), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         torch.testing.assert_close(model(ids).logits, logits_of(run, ids), rtol=0, atol=1e-5)
-    assert type(layers.load(run.out / "export")) is Dots1ForCausalLM
+    assert type(cross_layer.load(run.out / "export")) is Dots1ForCausalLM
 
 
 def test_a_run_from_before_these_options_goes_on(folder: Path, tmp_path: Path) -> None:
     config = RunConfig.model_validate(values(folder, tmp_path / "run"))
     trainer(config)
     (tmp_path / "run").mkdir()
-    old = yaml.safe_load(config.dump())
+    old = yaml.safe_load(dump(config))
     del old["model"]["cross_layer"], old["model"]["capacity_factor"], old["train"]["optimizer"]["expert_noise_tokens"]
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(old))
     assert trainer(config).step == 0
@@ -559,7 +573,7 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(folder: Path, tmp_path: Path
 
     def start(name: str, **train: Any) -> None:
         config = hunyuan(folder, tmp_path / name, precision="fp32", **train)
-        (tmp_path / f"{name}.yaml").write_text(config.dump())
+        (tmp_path / f"{name}.yaml").write_text(dump(config))
         command = [*TWO, "--config", str(tmp_path / f"{name}.yaml")]
         subprocess.run(command, cwd=ROOT, env=environment, timeout=600, check=True)
 
@@ -576,10 +590,10 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(folder: Path, tmp_path: Path
         assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-2)
     assert one[-1]["loss"] == pytest.approx(two[-1]["loss"], rel=0.02)
     shutil.copytree(tmp_path / "two", tmp_path / "again")
-    for late in checkpoint.folders(tmp_path / "again")[2:]:
+    for late in checkpoints(tmp_path / "again")[2:]:
         shutil.rmtree(late)
     start("again")
     assert lines(tmp_path / "again", "metrics") == lines(tmp_path / "two", "metrics")
     a, b = (load_file(tmp_path / name / "export" / "model.safetensors") for name in ("again", "two"))
     assert [k for k in a if not torch.equal(a[k], b[k])] == []
-    assert layers.load(tmp_path / "two" / "export").config.cross_layer == 2
+    assert cross_layer.load(tmp_path / "two" / "export").config.cross_layer == 2

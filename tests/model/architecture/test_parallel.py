@@ -25,13 +25,21 @@ torch = pytest.importorskip("torch", reason=REASON)
 
 from safetensors.torch import load_file  # noqa: E402
 
-from model import checkpoint, metrics, parallel  # noqa: E402
-from model.config import ModelOptions, RunConfig  # noqa: E402
-from model.moe import Balance, build, initialise  # noqa: E402
-from model.train import Place, Trainer, TrainError  # noqa: E402
+from model.architecture import parallel  # noqa: E402
+from model.architecture.build import build, initialise  # noqa: E402
+from model.architecture.config import ModelOptions  # noqa: E402
+from model.architecture.dots1 import dots1_config  # noqa: E402
+from model.architecture.router import Balance  # noqa: E402
+from model.base.config import dump  # noqa: E402
+from model.base.errors import TrainError  # noqa: E402
+from model.training import metrics  # noqa: E402
+from model.training.config import RunConfig  # noqa: E402
+from model.training.ranks import Place  # noqa: E402
+from model.training.run_folder import checkpoints  # noqa: E402
+from model.training.trainer import Trainer  # noqa: E402
 from tests.model.parallel_worker import run  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ALONE = Place(0, 1, torch.device("cpu"))
 ROUNDING = 1e-5
 """Of the largest value of a tensor, or of a number."""
@@ -247,7 +255,7 @@ def test_killed_and_resumed_bit_for_bit_and_on_other_ranks(folder: Path, tmp_pat
         return RunConfig.model_validate(values(folder, tmp_path / name, **options))
 
     def start(name: str) -> subprocess.Popen[bytes]:
-        (tmp_path / f"{name}.yaml").write_text(config(name, **SHARED).dump())
+        (tmp_path / f"{name}.yaml").write_text(dump(config(name, **SHARED)))
         command = torchrun(2, "model.train", "--config", str(tmp_path / f"{name}.yaml"))
         return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT)
 
@@ -265,7 +273,7 @@ def test_killed_and_resumed_bit_for_bit_and_on_other_ranks(folder: Path, tmp_pat
 
     def shortened(name: str, other: str) -> None:
         shutil.copytree(tmp_path / name, tmp_path / other)
-        for late in checkpoint.folders(tmp_path / other)[3:]:
+        for late in checkpoints(tmp_path / other)[3:]:
             shutil.rmtree(late)
 
     assert start("whole").wait(300) == 0
@@ -278,7 +286,7 @@ def test_killed_and_resumed_bit_for_bit_and_on_other_ranks(folder: Path, tmp_pat
         time.sleep(0.005)
     kill(process)
     assert len(path.read_text().splitlines()) < len(lines("whole"))
-    assert checkpoint.folders(tmp_path / "cut")
+    assert checkpoints(tmp_path / "cut")
     assert not (tmp_path / "cut" / "export").exists()
     assert start("cut").wait(300) == 0
     assert lines("cut") == lines("whole")
@@ -314,7 +322,7 @@ def test_products_of_experts_are_bf16_under_autocast() -> None:
     found = {}
     for name in ("grouped_mm", "eager"):
         options = ModelOptions.model_validate(values(Path(), Path())["model"])
-        model = build(options.dots1(), attention="eager", experts=name)
+        model = build(dots1_config(options), attention="eager", experts=name)
         model.to_empty(device="cpu")
         initialise(model, 0, 0.1)
         experts = model.model.layers[1].mlp.experts

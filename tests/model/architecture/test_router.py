@@ -10,17 +10,11 @@ REASON = "needs the extra `model`: pip install 'corpusmill[model]'"
 pytest.importorskip("transformers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
-from model.config import ModelOptions  # noqa: E402
-from model.moe import (  # noqa: E402
-    IGNORE,
-    Balance,
-    Router,
-    Trained,
-    build,
-    initialise,
-    sequence_loss,
-    worst_violation,
-)
+from model.architecture.build import Trained, build, initialise  # noqa: E402
+from model.architecture.config import ModelOptions  # noqa: E402
+from model.architecture.dots1 import dots1_config  # noqa: E402
+from model.architecture.router import Balance, Router, sequence_loss, worst_violation  # noqa: E402
+from model.base.arrays import IGNORE  # noqa: E402
 
 SMALL = {
     **{
@@ -46,7 +40,7 @@ def options(**values: Any) -> ModelOptions:
 
 
 def small(seed: int = 0, std: float = 0.3, **values: Any) -> Trained:
-    model = build(options(**values).dots1(), attention="eager", experts="eager", head_tokens=5)
+    model = build(dots1_config(options(**values)), attention="eager", experts="eager", head_tokens=5)
     model.to_empty(device="cpu")
     initialise(model, seed, std)
     return model.train()
@@ -236,7 +230,7 @@ def test_names_are_those_of_the_stock_model() -> None:
     from transformers import Dots1ForCausalLM
 
     with torch.device("meta"):
-        stock = Dots1ForCausalLM(options().dots1())
+        stock = Dots1ForCausalLM(dots1_config(options()))
     model = small()
     assert {k: v.shape for k, v in model.state_dict().items()} == {k: v.shape for k, v in stock.state_dict().items()}
     assert all(isinstance(r, Router) for r in Balance(model).routers)

@@ -15,7 +15,10 @@ REASON = "needs the extra `model`: pip install 'corpusmill[model]'"
 pytest.importorskip("torchdata", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
-from model.data import IGNORE, DataOptions, StreamError, loader, merge  # noqa: E402
+from model.base.arrays import IGNORE  # noqa: E402
+from model.base.errors import StreamError  # noqa: E402
+from model.data.config import DataOptions  # noqa: E402
+from model.data.loader import loader, merge  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import packing
+from model.base.arrays import Int64s
+from model.base.errors import PackingError
+from model.data import packing
 
 
-def lengths(*values: int) -> packing.Int64s:
+def lengths(*values: int) -> Int64s:
     return np.array(values, dtype=np.int64)
 
 
@@ -53,9 +55,9 @@ def test_the_end_is_padded() -> None:
 
 
 def test_errors_give_numbers() -> None:
-    with pytest.raises(packing.PackingError, match="7 tokens for 2 sequences of 8"):
+    with pytest.raises(PackingError, match="7 tokens for 2 sequences of 8"):
         packing.plan(lengths(7), 8, 2)
-    with pytest.raises(packing.PackingError, match="no room for marks of 9 places"):
+    with pytest.raises(PackingError, match="no room for marks of 9 places"):
         packing.plan(lengths(70), 8, 2, marks=lengths(9))
 
 

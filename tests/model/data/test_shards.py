@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.shards import ShardError, flat, open_shards
+from model.base.errors import ShardError
+from model.data.shards import flat, open_shards
 from tests.model.made_shards import EOD, Made, documents, write_shards
 
 

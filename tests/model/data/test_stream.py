@@ -14,9 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model import utk
-from model.shards import ShardError
-from model.stream import IGNORE, DataOptions, Lane, Order, Packed, Source, StreamError, count_sequences
+from model.base.arrays import IGNORE
+from model.base.errors import ShardError, StreamError
+from model.data import utk
+from model.data.config import DataOptions
+from model.data.source import Source
+from model.data.stream import Lane, Order, Packed, count_sequences
 from tests.model.made_shards import EOD, Made, documents, write_shards
 
 LENGTH = 64

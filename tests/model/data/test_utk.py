@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model import utk
-from model.hashing import mix
+from model.base.arrays import IGNORE, Int64s
+from model.base.hashing import mix
+from model.data import utk
 
 EOD = 50
 LABELS = tuple(range(10, 20))
@@ -21,7 +22,7 @@ def marks_of(options: utk.UtkOptions) -> utk.Marks:
     return utk.Marks(first=100, chunks=len(options.chunks))
 
 
-def tie(pieces: list[list[int]], chunks: list[int], key: int, options: utk.UtkOptions) -> tuple[utk.Int64s, utk.Int64s]:
+def tie(pieces: list[list[int]], chunks: list[int], key: int, options: utk.UtkOptions) -> tuple[Int64s, Int64s]:
     arrays = [np.array(p, dtype=np.int32) for p in pieces]
     return utk.tie(arrays, chunks, key, options, marks_of(options), LABELS, EOD)
 
@@ -51,23 +52,23 @@ def test_one_document_by_hand() -> None:
         *("<S>", a, "<s>", b, "<s>", c, "</S>"),
     ]  # fmt: skip
     # Learned: the text but for what follows a mark, and the labels of the backtracing, not its begin.
-    learned = [name(i, marks) for i, label in zip(ids.tolist(), labels.tolist(), strict=True) if label != utk.IGNORE]
+    learned = [name(i, marks) for i, label in zip(ids.tolist(), labels.tolist(), strict=True) if label != IGNORE]
     assert learned == ["2", "4", "EOD", a, "<s>", b, "<s>", c, "</S>"]
-    assert all(label in (utk.IGNORE, i) for i, label in zip(ids.tolist(), labels.tolist(), strict=True))
+    assert all(label in (IGNORE, i) for i, label in zip(ids.tolist(), labels.tolist(), strict=True))
 
 
 def test_the_token_after_a_head_knot_is_a_target_if_asked() -> None:
     options = utk.UtkOptions(chunks=(0, 1), min_split=4, split="even", label_tokens=2, predict_after_knots=True)
     ids, labels = tie([[1, 2, 3, EOD]], [2], 7, options)
     assert labels[np.flatnonzero(ids == marks_of(options).head(2)) + 1] == [3]
-    assert labels[ids == 1] == [utk.IGNORE]
+    assert labels[ids == 1] == [IGNORE]
 
 
 def test_short_documents_and_pieces_stay_whole() -> None:
     options = utk.UtkOptions(chunks=(0, 1), min_split=4)
     ids, labels = tie([[1, 2, EOD], [3, 4, 5]], [2, 2], 1, options)
     assert sorted(ids.tolist()) == sorted([1, 2, EOD, 3, 4, 5, marks_of(options).tail(1)])
-    assert labels[np.isin(ids, [1, 3])].tolist() == [utk.IGNORE] * 2
+    assert labels[np.isin(ids, [1, 3])].tolist() == [IGNORE] * 2
     assert [d.tolist() for d in sorted(utk.untie(ids, options, marks_of(options), EOD), key=len)] in (
         [[1, 2, EOD], [3, 4, 5]],
         [[3, 4, 5], [1, 2, EOD]],
@@ -106,7 +107,7 @@ def test_what_was_tied_is_untied(
     cut = np.where(np.array([len(p) for p in pieces]) >= options.min_split, h, 1)
     tails = sum(not ends for _, ends in documents)
     assert len(ids) == sum(map(len, pieces)) + utk.cost(options, cut).sum() + tails
-    assert (labels == utk.IGNORE)[
+    assert (labels == IGNORE)[
         np.isin(ids, [marks.label, marks.label_end, marks.trace, *range(105, 100 + marks.count)])
     ].all()
     again = tie(pieces, h.tolist(), key, options)

@@ -15,15 +15,16 @@ pytest.importorskip("trl", reason=REASON)
 
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback  # noqa: E402
 
-from model import dpo, finetune  # noqa: E402
-from model.chat import Chat  # noqa: E402
-from model.config import load_as  # noqa: E402
-from model.conversations import ConversationError, Preference, read  # noqa: E402
-from model.dpo import Average, DpoConfig  # noqa: E402
-from model.finetune import Metrics  # noqa: E402
+from model.base.config import load_as  # noqa: E402
+from model.base.errors import ConversationError  # noqa: E402
+from model.posttraining import dpo, finetune  # noqa: E402
+from model.posttraining.chat import Chat  # noqa: E402
+from model.posttraining.conversations import Preference, read  # noqa: E402
+from model.posttraining.dpo import Average, DpoConfig  # noqa: E402
+from model.posttraining.finetune import Metrics  # noqa: E402
 from tests.model.made_chat import lines, write_model  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def pair(question: str, better: str, worse: str) -> dict[str, Any]:

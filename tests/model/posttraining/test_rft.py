@@ -15,15 +15,19 @@ pytest.importorskip("trl", reason=REASON)
 
 from transformers import AutoModelForCausalLM  # noqa: E402
 
-from model import answer, exercises, finetune, rft, sft  # noqa: E402
-from model.config import load_as  # noqa: E402
-from model.conversations import Conversation, ConversationError, Preference, Prompt, read  # noqa: E402
-from model.finetune import FineTuneError, FineTuneOptions  # noqa: E402
-from model.rft import RftConfig  # noqa: E402
-from model.verify import verify  # noqa: E402
+from model import answer, exercises  # noqa: E402
+from model import rft as rft_command  # noqa: E402
+from model.base.config import load_as  # noqa: E402
+from model.base.errors import ConversationError, FineTuneError  # noqa: E402
+from model.posttraining import answers, finetune, rft, sft  # noqa: E402
+from model.posttraining.conversations import Conversation, Preference, Prompt, read  # noqa: E402
+from model.posttraining.exercises import exercises as all_exercises  # noqa: E402
+from model.posttraining.finetune import FineTuneOptions  # noqa: E402
+from model.posttraining.rft import RftConfig  # noqa: E402
+from model.verification.verify import verify  # noqa: E402
 from tests.model.made_chat import conversation, lines, write_model  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TRAIN = {"sequence_length": 64, "batch": 4, "rate": 3e-3, "final_rate": 1e-3, "precision": "fp32", "threads": 1}
 
 
@@ -159,10 +163,10 @@ def test_seeds(base: Path, prompts: Path) -> None:
     model, chat = finetune.start(base, FineTuneOptions(**(TRAIN | {"batch": 1})))
     rows = read(Prompt, [prompts])
     options = {"answers": 6, "temperature": 1.0, "new_tokens": 4}
-    one = answer.sample(model, chat, rows, seed=(1,), **options)
+    one = answers.sample(model, chat, rows, seed=(1,), **options)
     torch.manual_seed(99)
-    assert answer.sample(model, chat, rows, seed=(1,), **options) == one
-    assert answer.sample(model, chat, rows, seed=(2,), **options) != one
+    assert answers.sample(model, chat, rows, seed=(1,), **options) == one
+    assert answers.sample(model, chat, rows, seed=(2,), **options) != one
 
 
 def test_padding_on_the_left_changes_nothing(base: Path) -> None:
@@ -172,8 +176,8 @@ def test_padding_on_the_left_changes_nothing(base: Path) -> None:
         Prompt.model_validate(conversation(q) | {"check": {"kind": "arithmetic", "answer": "1"}})
         for q in ("1?", "4?", "a longer question: 3?", "x", "你好 2?")
     ]
-    together = answer.sample(model, chat, rows, new_tokens=5, batch=5)
-    assert together == [answer.sample(model, chat, [r], new_tokens=5)[0] for r in rows]
+    together = answers.sample(model, chat, rows, new_tokens=5, batch=5)
+    assert together == [answers.sample(model, chat, [r], new_tokens=5)[0] for r in rows]
     stock = AutoModelForCausalLM.from_pretrained(base)
     for row, mine in zip(rows, together, strict=True):
         ids = torch.tensor([chat.prompt(row.messages)])
@@ -190,7 +194,7 @@ def test_nothing_right_is_an_error(
     )
     config = configured(base, wrong, tmp_path / "out")
     (tmp_path / "config.yaml").write_text(config.model_dump_json())
-    assert rft.main(["--config", str(tmp_path / "config.yaml")]) == 2
+    assert rft_command.main(["--config", str(tmp_path / "config.yaml")]) == 2
     assert "error: found no right answer among 12, expected some" in capsys.readouterr().err
     twice = lines(tmp_path / "twice.jsonl", [prompt(1, "a"), prompt(1, "a")])
     with pytest.raises(ConversationError, match="found two prompts with the id p1"):
@@ -202,9 +206,9 @@ def test_code_answers_are_run(base: Path, tmp_path: Path) -> None:
     asked = [Prompt.model_validate(row)]
     options = configured(base, tmp_path, tmp_path, sandbox={"isolation": "best"}).sandbox
     replies = ["```python\ndef f():\n    return 3\n```", "def f():\n    return 4", "nonsense here", "while True: pass"]
-    verdicts = answer.judge(asked, [replies], options.model_copy(update={"seconds": 1.0}), workers=2)
+    verdicts = answers.judge(asked, [replies], options.model_copy(update={"seconds": 1.0}), workers=2)
     assert [v.status for v in verdicts[0]] == ["correct", "wrong", "error", "timeout"]
-    assert answer.by_source(asked, verdicts)["all"]["answers"] == 4
+    assert answers.by_source(asked, verdicts)["all"]["answers"] == 4
 
 
 def test_score_of_a_model(base: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,7 +221,7 @@ def test_score_of_a_model(base: Path, prompts: Path, tmp_path: Path, capsys: pyt
 
 
 def test_exercises_are_solved_by_their_answers_and_split_by_operands(tmp_path: Path) -> None:
-    made = list(exercises.exercises(9))
+    made = list(all_exercises(9))
     for e in [e for e in made if e.check.kind == "arithmetic"] + [e for e in made if e.check.kind == "code"][::37]:
         options = configured(tmp_path, tmp_path, tmp_path, sandbox={"isolation": "best"}).sandbox
         assert verify(e.check, e.answer, options).status == "correct", e

@@ -19,24 +19,19 @@ pytest.importorskip("trl", reason=REASON)
 
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
-from model import finetune, sft  # noqa: E402
-from model.chat import BEGIN, END, Chat, ChatError  # noqa: E402
-from model.config import ConfigError, load_as  # noqa: E402
-from model.conversations import (  # noqa: E402
-    Conversation,
-    ConversationError,
-    ConversationOptions,
-    Message,
-    copies,
-    read,
-    upsampled,
-)
-from model.finetune import FineTuneError, FineTuneOptions, Metrics  # noqa: E402
-from model.moe import IGNORE, Router  # noqa: E402
-from model.sft import SftConfig  # noqa: E402
+from model import sft as sft_command  # noqa: E402
+from model.architecture.router import Router  # noqa: E402
+from model.base.arrays import IGNORE  # noqa: E402
+from model.base.config import load_as  # noqa: E402
+from model.base.errors import ChatError, ConfigError, ConversationError, FineTuneError  # noqa: E402
+from model.posttraining import finetune, sft  # noqa: E402
+from model.posttraining.chat import BEGIN, END, Chat  # noqa: E402
+from model.posttraining.conversations import Conversation, ConversationOptions, Message, copies, read, upsampled  # noqa: E402
+from model.posttraining.finetune import FineTuneOptions, Metrics  # noqa: E402
+from model.posttraining.sft import SftConfig  # noqa: E402
 from tests.model.made_chat import conversation, lines, write_model, write_tokenizer  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ROWS = [
     conversation("2 + 3?", "5"),
     conversation("你好", "你好！", "再见", "再见 😀"),
@@ -357,7 +352,7 @@ def test_errors_are_one_line(base: Path, data: Path, tmp_path: Path, capsys: pyt
     def told(*changes: str) -> str:
         config = tmp_path / "config.yaml"
         config.write_text(finetune_yaml(base, data, tmp_path))
-        assert sft.main(["--config", str(config), *(x for c in changes for x in ("--set", c))]) == 2
+        assert sft_command.main(["--config", str(config), *(x for c in changes for x in ("--set", c))]) == 2
         found = capsys.readouterr().err
         assert found.count("\n") == 1
         return found

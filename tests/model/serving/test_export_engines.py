@@ -26,15 +26,21 @@ from safetensors import safe_open  # noqa: E402
 from torch.distributed.checkpoint import state_dict_saver  # noqa: E402
 from torch.nn.functional import linear, silu  # noqa: E402
 
-from model import checkpoint  # noqa: E402
 from model import export as exporting  # noqa: E402
-from model.config import RunConfig  # noqa: E402
-from model.engines import ENGINES, ExportError, config_for, find, read_config  # noqa: E402
-from model.export import convert  # noqa: E402
+from model.base.config import dump  # noqa: E402
+from model.base.errors import ExportError  # noqa: E402
+from model.serving.convert import convert  # noqa: E402
+from model.serving.engines import ENGINES, config_for  # noqa: E402
+from model.training.config import RunConfig  # noqa: E402
+from model.training.run_folder import (  # noqa: E402
+    checkpoints,
+    find,
+    read_config,
+)
 from tests.model.made_model import VOCABULARY, options, weights, write_model  # noqa: E402
 from tests.model.made_shards import EOD, documents, write_shards  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 State = dict[str, Any]
 
 
@@ -267,7 +273,7 @@ def write_run(out: Path, shards: Path, ranks: int) -> Path:
     data: dict[str, Any] = {"out": str(out), "model": model.model_dump(), "data": {"shards": str(shards)}}
     data["train"] = {"tokens": 64, "sequence_length": 32, "batches": [{"sequences": 1}]}
     data["train"]["stages"] = [{"name": "all", "until_tokens": 64, "rate": 0.01}]
-    (out / "config.yaml").write_text(RunConfig.model_validate(data).dump())
+    (out / "config.yaml").write_text(dump(RunConfig.model_validate(data)))
     if ranks == 1:
         saved = {"model": weights(model), "optimizer": {"step": torch.ones(1)}}
         with warnings.catch_warnings():
@@ -319,7 +325,7 @@ def test_the_later_of_export_and_checkpoint(made: Path, shards: Path, tmp_path: 
     assert find(place) == place
     (run / "checkpoints" / "tokens-000000000000128.part").mkdir()
     (run / "checkpoints" / "tokens-000000000000128.part" / "state.json").touch()
-    assert find(run) == place == checkpoint.folders(run)[-1], "what is half written is no checkpoint"
+    assert find(run) == place == checkpoints(run)[-1], "what is half written is no checkpoint"
     assert find(run / "export") == run / "export"
 
 

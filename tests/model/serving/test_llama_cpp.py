@@ -27,15 +27,17 @@ if "LLAMA_CPP" not in os.environ:
 from llama_cpp import GGML_TYPE_F32, Llama  # noqa: E402
 from pyarrow import fs  # noqa: E402
 
-from model import export as exporting  # noqa: E402
-from model.config import ModelOptions  # noqa: E402
-from model.engines import read_config  # noqa: E402
-from model.shards import Shards  # noqa: E402
+from model.architecture.config import ModelOptions  # noqa: E402
+from model.data.shards import Shards  # noqa: E402
+from model.export import main  # noqa: E402
+from model.serving.convert import write  # noqa: E402
+from model.training.export import export  # noqa: E402
+from model.training.run_folder import read_config  # noqa: E402
 from tests.model.made_model import EOD, TEXT, weights  # noqa: E402
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SOURCE = Path(os.environ["LLAMA_CPP"]).resolve()
 QWEN = ROOT / "pipeline" / "tokenization" / "tokenizers" / "qwen"
 
@@ -52,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = tmp_path_factory.mktemp("made") / "tiny" / "export"
     folder.parent.mkdir()
-    return exporting.export(weights(options), options, shards, folder)
+    return export(weights(options), options, shards, folder)
 
 
 def to_gguf(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -74,7 +76,7 @@ def to_gguf(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
 def converted(made: Path) -> tuple[Path, str]:
     """The file, and what the converter said."""
     out, file = made.parent / "llama", made.parent / "tiny.gguf"
-    assert exporting.main([str(made), "--out", str(out), "--engine", "llama.cpp"]) == 0
+    assert main([str(made), "--out", str(out), "--engine", "llama.cpp"]) == 0
     done = to_gguf(out, file)
     assert done.returncode == 0, done.stderr
     return file, done.stderr
@@ -110,7 +112,7 @@ def test_tokens(made: Path, llama: Any) -> None:
 
 def test_another_word_for_the_scores_is_refused(made: Path, tmp_path: Path) -> None:
     """What the converter of this version says of what older ones wanted."""
-    out = exporting.write(made, tmp_path / "out", "llama.cpp", "float32")
+    out = write(made, tmp_path / "out", "llama.cpp", "float32")
     (out / "config.json").write_text(json.dumps(read_config(out) | {"scoring_func": "noaux_tc"}))
     done = to_gguf(out, tmp_path / "out.gguf")
     assert done.returncode != 0

@@ -28,9 +28,10 @@ pytest.importorskip("uvicorn", reason=REASON)
 pytest.importorskip("fastapi", reason=REASON)
 
 from model import serve  # noqa: E402
+from model.serving import server as serving  # noqa: E402
 from tests.model.made_model import write_model  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGES = ["docs/model_serving.md", "README.md"]
 MARK = re.compile(r"<!-- served: (\w+) -->\n```\w+\n(.*?)```", re.DOTALL)
 IM = (
@@ -276,21 +277,21 @@ def test_stage_links_and_changes_nothing(made: Path, tmp_path: Path) -> None:
     before = {p.name: p.read_bytes() for p in made.iterdir()}
     template = tmp_path / "t.jinja"
     template.write_text("{{ messages[0]['content'] }}!")
-    folder = serve.stage(made, "a/b", "transformers", template, tmp_path)
+    folder = serving.stage(made, "a/b", "transformers", template, tmp_path)
     assert folder == tmp_path / "a" / "b"
     assert (folder / "model.safetensors").is_symlink()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     assert tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False).strip() == "x!"
     assert json.loads((folder / "generation_config.json").read_text())["do_sample"] is True
     assert {p.name: p.read_bytes() for p in made.iterdir()} == before
-    config = json.loads((serve.stage(made, "c", "vllm", None, tmp_path) / "config.json").read_text())
+    config = json.loads((serving.stage(made, "c", "vllm", None, tmp_path) / "config.json").read_text())
     assert config["architectures"] == ["Glm4MoeForCausalLM"]
 
 
 def test_what_the_model_says_of_sampling_is_kept(made: Path, tmp_path: Path) -> None:
     own = shutil.copytree(made, tmp_path / "own")
     (own / "generation_config.json").write_text('{"do_sample": false, "eos_token_id": [0, 2]}')
-    folder = serve.stage(own, "own", "transformers", None, tmp_path / "place")
+    folder = serving.stage(own, "own", "transformers", None, tmp_path / "place")
     found = json.loads((folder / "generation_config.json").read_text())
     assert (found["do_sample"], found["eos_token_id"]) == (False, [0, 2])
 
@@ -301,7 +302,7 @@ def test_the_command_of_each_engine(
     """--dry-run, with programs that are only named."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(serve, "program", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(serving, "program", lambda name: f"/bin/{name}")
     weights = tmp_path / "small.gguf"
     weights.touch()
 
@@ -328,19 +329,19 @@ def test_the_command_of_each_engine(
 
 
 def test_auto_is_vllm_on_a_gpu(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "program", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(serving, "program", lambda name: f"/bin/{name}")
     for there, engine in ((True, "vllm"), (False, "transformers")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert serve.choose(made) == engine
-    monkeypatch.setattr(serve, "program", lambda name: None)
-    assert serve.choose(made) == "transformers"
+        assert serving.choose(made) == engine
+    monkeypatch.setattr(serving, "program", lambda name: None)
+    assert serving.choose(made) == "transformers"
 
 
 def test_refusals(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "program", lambda name: None)
-    monkeypatch.setattr(serve, "installed", lambda module: False)
+    monkeypatch.setattr(serving, "program", lambda name: None)
+    monkeypatch.setattr(serving, "installed", lambda module: False)
     (tmp_path / "notes.txt").touch()
     weights = tmp_path / "a.gguf"
     weights.touch()

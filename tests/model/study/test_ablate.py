@@ -17,14 +17,27 @@ import pytest
 import yaml
 import zstandard
 
-from model import ablate, ablation_report, corpora
-from model.ablate import AblationConfig, load, tokenise, train_tokenizer
-from model.config import ConfigError
-from model.corpora import Corpus, Document, Heldout, HeldoutSource, OverlapOptions, documents, runs, site_of
-from model.intervals import bits_per_byte, difference
-from model.proxy import Tokenised, places
+from model import ablate
+from model.base.config import dump, load_as
+from model.base.errors import ConfigError
+from model.study.ablation import corpora, report
+from model.study.ablation.config import AblationConfig
+from model.study.ablation.corpora import (
+    Corpus,
+    Document,
+    Heldout,
+    HeldoutSource,
+    OverlapOptions,
+    documents,
+    runs,
+    site_of,
+)
+from model.study.ablation.data import read_data, stored, tokenise, train_tokenizer
+from model.study.ablation.intervals import bits_per_byte, difference
+from model.study.ablation.proxy import Tokenised, places
+from model.study.ablation.runs import jobs_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NEEDS_TORCH = "needs the extra `model`: pip install 'corpusmill[model]'"
 
 NOUNS = [
@@ -415,10 +428,12 @@ def config_file(path: Path, data: dict[str, Any]) -> Path:
 
 
 def test_the_shipped_config_loads_and_comes_back() -> None:
-    config = load(ROOT / "configs" / "model" / "ablation.yaml", ["seeds=[0, 1]", "interval.draws=1e3"])
+    config = load_as(
+        AblationConfig, ROOT / "configs" / "model" / "ablation.yaml", ["seeds=[0, 1]", "interval.draws=1e3"]
+    )
     assert config.seeds == (0, 1)
     assert config.interval.draws == 1000
-    assert AblationConfig.model_validate(yaml.safe_load(config.dump())) == config
+    assert AblationConfig.model_validate(yaml.safe_load(dump(config))) == config
 
 
 @pytest.mark.parametrize(
@@ -438,7 +453,7 @@ def test_the_shipped_config_loads_and_comes_back() -> None:
 def test_options_that_do_not_fit(folder: Path, tmp_path: Path, override: str, message: str) -> None:
     path = config_file(tmp_path / "c.yaml", options(folder, tmp_path / "out"))
     with pytest.raises(ConfigError, match=message):
-        load(path, [override])
+        load_as(AblationConfig, path, [override])
 
 
 def test_errors_are_one_line_and_exit_2(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -467,10 +482,10 @@ def test_corpora_are_cleaned_and_a_corpus_without_a_language_is_left_out(folder:
     data["heldout"]["sources"].append({"paths": [str(gold)]})
     data["groups"].append({"name": "zh", "tokens": 512, "shares": {"zh": 1}})
     config = AblationConfig.model_validate(data)
-    found = ablate.read_data(config)
+    found = read_data(config)
     c = found.counts["good"]["en"]
     assert (c.read, c.of_heldout_site, c.overlapping, c.kept) == (122, 1, 1, 120)
-    jobs = ablate.jobs_of(config, found)
+    jobs = jobs_of(config, found)
     assert [(j.group.name, j.corpus) for j in jobs if j.seed == 0] == [
         ("en", "good"),
         ("en", "again"),
@@ -479,12 +494,10 @@ def test_corpora_are_cleaned_and_a_corpus_without_a_language_is_left_out(folder:
         ("zh", "both"),
     ]
     assert len({j.key for j in jobs}) == len(jobs)
-    assert [j.key for j in ablate.jobs_of(config, ablate.read_data(config))] == [j.key for j in jobs], (
-        "nothing by chance"
-    )
-    stored = ablate.stored(found.folder, "good.corpus")
-    assert len(stored.digests) == 120
-    assert found.tokens["good"]["en"] == len(stored.ids)
+    assert [j.key for j in jobs_of(config, read_data(config))] == [j.key for j in jobs], "nothing by chance"
+    corpus = stored(found.folder, "good.corpus")
+    assert len(corpus.digests) == 120
+    assert found.tokens["good"]["en"] == len(corpus.ids)
 
 
 @pytest.mark.long
@@ -493,8 +506,8 @@ def test_losses_are_those_of_each_token_after_what_precedes_it(folder: Path, tmp
     pytest.importorskip("transformers", reason=NEEDS_TORCH)
     pytest.importorskip("tensorboard", reason=NEEDS_TORCH)
     pytest.importorskip("torchdata", reason=NEEDS_TORCH)
-    from model.config import ModelOptions
-    from model.proxy import Recipe, nats, run_config, train
+    from model.architecture.config import ModelOptions
+    from model.study.ablation.proxy import Recipe, nats, run_config, train
 
     rng = random.Random(11)
     texts = [page(rng, n) for n in (1, 2, 9)]
@@ -588,7 +601,7 @@ def test_reading_and_statistics_need_no_torch() -> None:
 def test_the_picture_is_drawn_of_any_result() -> None:
     d = {"a": "x", "b": "<y>", "estimate": -0.1, "low": -0.2, "high": -0.05, "by_seed": [-0.1], "clear": True}
     found = {"level": 0.9, "groups": {"g": {"languages": {"en": {"differences": [d]}, "zh": {"differences": []}}}}}
-    svg = ablation_report.picture(found)
+    svg = report.picture(found)
     assert "&lt;y&gt; - x" in svg
     assert "90% interval" in svg
-    assert ablation_report.verdict(d) == "<y> better"
+    assert report.verdict(d) == "<y> better"

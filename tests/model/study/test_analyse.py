@@ -19,13 +19,18 @@ torch = pytest.importorskip("torch", reason=REASON)
 
 import numpy as np  # noqa: E402
 
-from model import analyse, checkpoint  # noqa: E402
-from model.analyse import OTHERS, Groups, Loaded, count, group, main, open_model, summarise  # noqa: E402
-from model.config import RunConfig  # noqa: E402
-from model.evaluate import lay  # noqa: E402
-from model.pictures import COLOURS, Panel, heat_maps, limit, paint, png  # noqa: E402
-from model.shards import open_shards  # noqa: E402
-from model.train import Place, Trainer  # noqa: E402
+from model.analyse import main  # noqa: E402
+from model.data.shards import open_shards  # noqa: E402
+from model.study.expert_load import report  # noqa: E402
+from model.study.expert_load.course import course  # noqa: E402
+from model.study.expert_load.load import OTHERS, Groups, count, group, summarise  # noqa: E402
+from model.study.expert_load.models import Loaded, open_model  # noqa: E402
+from model.study.expert_load.pictures import COLOURS, Panel, heat_maps, limit, paint, png  # noqa: E402
+from model.training.config import RunConfig  # noqa: E402
+from model.training.evaluation import lay  # noqa: E402
+from model.training.ranks import Place  # noqa: E402
+from model.training.run_folder import checkpoints  # noqa: E402
+from model.training.trainer import Trainer  # noqa: E402
 
 CPU = torch.device("cpu")
 LENGTH = 32
@@ -161,7 +166,7 @@ def test_loads_sum_to_the_experts_that_a_token_chooses(folder: Path, run: Path) 
 def test_run_checkpoint_and_export_have_the_same_loads(folder: Path, run: Path) -> None:
     laid, tokens = laid_of(folder, "validation")
     groups = [group("language", laid.columns["language"], tokens)]
-    places = [run, checkpoint.folders(run)[-1], run / "export"]
+    places = [run, checkpoints(run)[-1], run / "export"]
     counts = [count(open_model(p, CPU, "fp32", LENGTH), laid, groups)[0] for p in places]
     assert np.array_equal(counts[0], counts[1])
     assert np.array_equal(counts[0], counts[2])
@@ -189,9 +194,9 @@ def test_a_group_without_tokens_has_no_load() -> None:
     found = summarise(groups, np.array([[[3, 1]], [[0, 0]]]), np.array([2, 2]), 5)
     assert np.isnan(found.load_GLE[1]).all()
     assert np.isnan(found.distance_GL[1]).all()
-    assert analyse.as_json(by_token(2), found)["groups"]["zh"]["load"] == [[None, None]]
-    assert " - " in analyse.table(by_token(2, 1), found) + " "
-    assert analyse.specialists(found, 5) == []
+    assert report.as_json(by_token(2), found)["groups"]["zh"]["load"] == [[None, None]]
+    assert " - " in report.table(by_token(2, 1), found) + " "
+    assert report.specialists(found, 5) == []
 
 
 def test_groups_that_differ_are_above_chance_and_labels_dealt_at_random_are_not() -> None:
@@ -240,7 +245,7 @@ def test_pictures_by_layer_or_of_many_layers_by_group(layers: int, titles: list[
     groups = Groups("language", ["en", "zh"], np.array([0, 1]), np.array([0, 1]))
     counts = np.random.default_rng(0).integers(1, 9, (2, layers, 4))
     found = summarise(groups, counts, np.array([5, 5]), 5)
-    svg = analyse.picture(by_token(4, layers), found)
+    svg = report.picture(by_token(4, layers), found)
     for title in titles:
         assert f">{title}</text>" in svg
     assert (">layer</text>" in svg) == (layers == 9)
@@ -283,13 +288,13 @@ def written(folder: Path, tokens: list[int], loads: list[list[list[int]]]) -> Pa
 
 def test_the_course_of_a_run_by_hand(tmp_path: Path) -> None:
     even, one = [[4, 4]], [[8, 0]]
-    found = analyse.course(written(tmp_path / "a", [10, 20, 30, 40], [even, even, one, one]), 40, bins=2)
+    found = course(written(tmp_path / "a", [10, 20, 30, 40], [even, even, one, one]), 40, bins=2)
     assert found.until_B.tolist() == [20, 40]
     assert found.share_BLE.tolist() == [
         [[1, 1]],
         [[5 / 3, 1 / 3]],
     ]  # 20 tokens are in the second bin, which begins there
-    grown = analyse.course(written(tmp_path / "b", [10, 20, 60, 100], [even, even, one, one]), 100)
+    grown = course(written(tmp_path / "b", [10, 20, 60, 100], [even, even, one, one]), 100)
     assert len(grown.until_B) == 2, "no bin is narrower than the widest gap"
     assert np.isfinite(grown.share_BLE).all()
 

@@ -9,22 +9,17 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from model import calculator
-from model.config import (
-    PRESETS,
-    Batch,
-    ConfigError,
-    ModelOptions,
-    RunConfig,
-    Stage,
-    batch_sequences,
-    learning_rate,
-    load,
-    stage_name,
-)
+from model import calculator as calculator_command
+from model.architecture.config import PRESETS, ModelOptions
+from model.architecture.costs import parameters, training_flops
+from model.base.config import dump
+from model.base.errors import ConfigError
+from model.study import calculator
+from model.training.config import Batch, RunConfig, Stage, load
+from model.training.schedule import batch_sequences, learning_rate, stage_name
 
 CONFIGS = sorted(
-    p for p in (Path(__file__).resolve().parents[2] / "configs" / "model").glob("*.yaml") if p.stem in PRESETS
+    p for p in (Path(__file__).resolve().parents[3] / "configs" / "model").glob("*.yaml") if p.stem in PRESETS
 )
 
 
@@ -36,32 +31,36 @@ def test_dots_llm1_has_the_published_sizes() -> None:
     """142,774,373,888 parameters, 14,016,581,120 active: counted on the published configuration."""
     torch = pytest.importorskip("torch", reason="needs the extra `model`")
     pytest.importorskip("transformers", reason="needs the extra `model`")
-    from model.moe import build
+    from model.architecture.build import build
+    from model.architecture.dots1 import dots1_config
 
     options = preset("dots.llm1")
-    model = build(options.dots1(), attention="sdpa", experts="grouped_mm")
+    model = build(dots1_config(options), attention="sdpa", experts="grouped_mm")
     assert all(p.device == torch.device("meta") for p in model.parameters())
     found = sum(p.numel() for p in model.parameters())
     experts = sum(p.numel() for n, p in model.named_parameters() if ".experts." in n)
     active = found - experts + experts * options.num_experts_per_tok // options.n_routed_experts
     assert (found, active) == (142_774_373_888, 14_016_581_120)
-    counted = calculator.parameters(options)
+    counted = parameters(options)
     assert (counted.total, counted.active) == (found, active)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_calculator_counts_what_torch_counts(name: str) -> None:
     pytest.importorskip("transformers", reason="needs the extra `model`")
-    from model.moe import build
+    from model.architecture.build import build
+    from model.architecture.dots1 import dots1_config
 
-    model = build(preset(name).dots1(), attention="sdpa", experts="grouped_mm")
-    assert calculator.parameters(preset(name)).total == sum(p.numel() for p in model.parameters())
+    model = build(dots1_config(preset(name)), attention="sdpa", experts="grouped_mm")
+    assert parameters(preset(name)).total == sum(p.numel() for p in model.parameters())
 
 
 def test_every_field_of_the_architecture_is_said() -> None:
     """Dots1Config's own defaults are not the published model's."""
     pytest.importorskip("transformers", reason="needs the extra `model`")
-    config = preset("dots.llm1").dots1().to_dict()
+    from model.architecture.dots1 import dots1_config
+
+    config = dots1_config(preset("dots.llm1")).to_dict()
     expected = {
         **{"hidden_size": 4096, "num_hidden_layers": 62, "num_attention_heads": 32, "num_key_value_heads": 32},
         **{"intermediate_size": 10944, "moe_intermediate_size": 1408, "n_routed_experts": 128, "n_shared_experts": 2},
@@ -81,13 +80,13 @@ def test_every_field_of_the_architecture_is_said() -> None:
 
 
 def test_one_gpu_has_about_a_billion() -> None:
-    assert 0.9e9 < calculator.parameters(preset("one-gpu")).total < 1.2e9
+    assert 0.9e9 < parameters(preset("one-gpu")).total < 1.2e9
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_configs_load_and_come_back(path: Path) -> None:
     config = load(path)
-    assert RunConfig.model_validate(yaml.safe_load(config.dump())) == config
+    assert RunConfig.model_validate(yaml.safe_load(dump(config))) == config
     assert config.model == preset(path.stem)
     assert config.train.stages[-1].until_tokens == config.train.tokens
 
@@ -187,10 +186,10 @@ def test_flops_by_hand() -> None:
     layer = attention + 2 * 8
     dense, expert, router = 3 * 8 * 16, 3 * 8 * 8, 4 * 8
     rest = 2 * 10 * 8 + 8 + 2 * layer + dense + router + expert
-    p = calculator.parameters(m)
+    p = parameters(m)
     assert (p.total, p.active) == (rest + 4 * expert, rest + 2 * expert)
     # scores and their sum of values: 2 x 2 x 8 FLOPs a place seen, half of 6 places on average, 2 layers
-    assert calculator.training_flops(m, 6) == 3 * (2 * (p.active - 80) + 2 * 2 * 8 * 3 * 2)
+    assert training_flops(m, 6) == 3 * (2 * (p.active - 80) + 2 * 2 * 8 * 3 * 2)
     assert calculator.hunyuan_flops(52e9, 7e12) == pytest.approx(9.59 * 52e9 * 7e12 + 2.3e8 * 7e12)
 
 
@@ -223,14 +222,14 @@ def test_memory_and_traffic_of_a_device_by_hand() -> None:
 
 
 def test_the_command_prints_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:
-    assert calculator.main(["--config", str(next(p for p in CONFIGS if p.stem == "dots.llm1"))]) == 0
+    assert calculator_command.main(["--config", str(next(p for p in CONFIGS if p.stem == "dots.llm1"))]) == 0
     assert "142,774,373,888" in capsys.readouterr().out
     shared = ["--ranks", "256", "--expert-parallel"]
-    assert calculator.main([*shared, "8"]) == 0
+    assert calculator_command.main([*shared, "8"]) == 0
     page = capsys.readouterr().out
     assert "43,008 B" in page
     assert "1.41 GiB    with 16 of its 128 experts" in page
-    assert calculator.main([*shared, "3"]) == 2
+    assert calculator_command.main([*shared, "3"]) == 2
     assert "256 ranks are no multiple of expert_parallel 3" in capsys.readouterr().err
-    assert calculator.main(["--config", "none.yaml"]) == 2
+    assert calculator_command.main(["--config", "none.yaml"]) == 2
     assert "none.yaml: no such file" in capsys.readouterr().err

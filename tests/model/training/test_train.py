@@ -27,12 +27,20 @@ torch = pytest.importorskip("torch", reason=REASON)
 
 import numpy as np  # noqa: E402
 
-from model import checkpoint, evaluate, metrics  # noqa: E402
-from model.config import RunConfig, load  # noqa: E402
-from model.shards import open_shards  # noqa: E402
-from model.train import Place, Trainer, TrainError, kind_of, main  # noqa: E402
+from model import metrics as metrics_command  # noqa: E402
+from model.base.config import dump  # noqa: E402
+from model.base.errors import TrainError  # noqa: E402
+from model.data.shards import open_shards  # noqa: E402
+from model.train import main  # noqa: E402
+from model.training import checkpoint, evaluation, metrics  # noqa: E402
+from model.training.config import RunConfig, load  # noqa: E402
+from model.training.ranks import Place  # noqa: E402
+from model.training.run_folder import checkpoints  # noqa: E402
+from model.training.setup import kind_of  # noqa: E402
+from model.training.spikes import Spikes  # noqa: E402
+from model.training.trainer import Trainer  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LENGTH = 32
 TIMES = ("tokens_per_s", "mfu")
 
@@ -142,7 +150,7 @@ def test_evaluation_by_language_and_category(finished: Trainer) -> None:
 
 def test_evaluation_equals_each_document_alone(finished: Trainer) -> None:
     shards = open_shards(finished.config.data.shards)
-    laid = evaluate.lay(shards, "validation", LENGTH)
+    laid = evaluation.lay(shards, "validation", LENGTH)
     with torch.no_grad():
         total = targets = 0.0
         for document in range(len(laid.columns["language"])):
@@ -161,7 +169,7 @@ def test_evaluation_equals_each_document_alone(finished: Trainer) -> None:
 def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     config = configured(folder, out)
-    (tmp_path / "run.yaml").write_text(config.dump())
+    (tmp_path / "run.yaml").write_text(dump(config))
     command = [sys.executable, "-m", "model.train", "--config", str(tmp_path / "run.yaml")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
     try:
@@ -173,7 +181,7 @@ def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: 
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    found = checkpoint.folders(out)
+    found = checkpoints(out)
     assert found, "killed after a checkpoint"
     assert not (out / "export").exists()
     resumed = trainer(config)
@@ -195,7 +203,7 @@ def test_an_earlier_checkpoint_leads_to_the_same_end(finished: Trainer, folder: 
     """From within the second batch size, with an evaluation and files written beyond it."""
     out = tmp_path / "run"
     shutil.copytree(finished.out, out)
-    for late in checkpoint.folders(out)[3:]:
+    for late in checkpoints(out)[3:]:
         shutil.rmtree(late)
     resumed = trainer(configured(folder, out))
     assert 3840 < resumed.tokens < 7680
@@ -306,9 +314,9 @@ def test_a_spike_is_skipped_by_option(folder: Path, tmp_path: Path) -> None:
 
 
 def test_spikes_by_hand() -> None:
-    s = metrics.Spikes(window=4, deviations=5)
+    s = Spikes(window=4, deviations=5)
     assert [s.add(x) for x in (3.0, 9.0, 3.2, 2.8)] == [False] * 4, "not before the window is full"
-    s = metrics.Spikes(window=4, deviations=5, history=[3.0, 3.1, 2.9, 3.0])  # median 3, MAD 0.05
+    s = Spikes(window=4, deviations=5, history=[3.0, 3.1, 2.9, 3.0])  # median 3, MAD 0.05
     assert s.limit == pytest.approx(3.25)
     assert [s.add(x) for x in (3.2, 3.6, float("nan"))] == [False, True, True]
     assert s.history == [3.1, 2.9, 3.0, 3.2]
@@ -338,7 +346,7 @@ def test_a_finished_run_keeps_its_options(
 
 def test_metrics_of_another_command_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
-    assert metrics.main([str(tmp_path)]) == 2
+    assert metrics_command.main([str(tmp_path)]) == 2
     assert "its metrics.jsonl is of another command" in capsys.readouterr().err
 
 
@@ -384,23 +392,23 @@ def test_unigram_entropy_is_of_the_targets(finished: Trainer) -> None:
         == 2.0
     )
     assert summary["loss"] == metrics.last_tenth(metrics.read(finished.out, "metrics"))
-    assert summary["unigram_entropy"] == pytest.approx(evaluate.unigram_entropy(finished.counts))
-    assert evaluate.unigram_entropy(np.array([1, 1, 0, 2])) == pytest.approx(1.5 * math.log(2))
+    assert summary["unigram_entropy"] == pytest.approx(evaluation.unigram_entropy(finished.counts))
+    assert evaluation.unigram_entropy(np.array([1, 1, 0, 2])) == pytest.approx(1.5 * math.log(2))
 
 
 def test_comparison_prints(finished: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
-    assert metrics.main([str(finished.out), str(finished.out)]) == 0
+    assert metrics_command.main([str(finished.out), str(finished.out)]) == 0
     assert "unigram entropy" in capsys.readouterr().out
-    assert metrics.main(["none"]) == 2
+    assert metrics_command.main(["none"]) == 2
 
 
 def test_lay_keeps_every_token(folder: Path) -> None:
     shards = open_shards(str(folder))
-    laid = evaluate.lay(shards, "validation", LENGTH)
+    laid = evaluation.lay(shards, "validation", LENGTH)
     assert (laid.owners >= 0).sum() == sum(s.tokens for s in shards.split("validation"))
     assert set(np.unique(laid.owners[laid.owners >= 0])) == set(range(10))
     assert (laid.position_ids[:, 0] == 0).all()
-    few = evaluate.lay(shards, "validation", LENGTH, tokens=1)
+    few = evaluation.lay(shards, "validation", LENGTH, tokens=1)
     assert len(few.columns["language"]) == 1
 
 
@@ -417,7 +425,7 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(finished: Trainer, folder: P
 
     def start(name: str, **train: Any) -> subprocess.Popen[bytes]:
         config = configured(folder, tmp_path / name, activation_checkpointing=True, precision="fp32", **train)
-        (tmp_path / f"{name}.yaml").write_text(config.dump())
+        (tmp_path / f"{name}.yaml").write_text(dump(config))
         command = [*TWO, "--config", str(tmp_path / f"{name}.yaml")]
         return subprocess.Popen(command, cwd=ROOT, env=environment)
 
@@ -442,7 +450,7 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(finished: Trainer, folder: P
         time.sleep(0.005)
     kill(process)
     assert len(metrics_lines(tmp_path / "cut")) < len(two)
-    assert checkpoint.folders(tmp_path / "cut")
+    assert checkpoints(tmp_path / "cut")
     assert start("cut").wait(300) == 0
     assert lines(tmp_path / "cut", "metrics") == lines(tmp_path / "two", "metrics")
     assert lines(tmp_path / "cut", "experts") == lines(tmp_path / "two", "experts")
@@ -451,7 +459,7 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(finished: Trainer, folder: P
     assert all(torch.equal(a[k], b[k]) for k in a)
 
     shutil.copytree(tmp_path / "two", tmp_path / "fewer")
-    for late in checkpoint.folders(tmp_path / "fewer")[3:]:
+    for late in checkpoints(tmp_path / "fewer")[3:]:
         shutil.rmtree(late)
     fewer = trainer(configured(folder, tmp_path / "fewer", activation_checkpointing=True, precision="fp32"))
     assert fewer.step > 0

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from model import sandbox
-from model.sandbox import Outcome, SandboxError, SandboxOptions, probe, run
+from model.base.errors import SandboxError
+from model.verification import sandbox
+from model.verification.sandbox import Outcome, SandboxOptions, probe, run
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox needs Linux")
 

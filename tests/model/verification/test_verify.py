@@ -9,8 +9,8 @@ from fractions import Fraction
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from model.sandbox import SandboxOptions
-from model.verify import Arithmetic, Check, Code, code_of, final_number, verify
+from model.verification.sandbox import SandboxOptions
+from model.verification.verify import Arithmetic, Check, Code, code_of, final_number, verify
 
 NUMBERS = [
     ("5", 5),

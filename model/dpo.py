@@ -1,0 +1,36 @@
+"""Optimise the preferences of a fine-tuned model, with an SFT term and an average of the weights.
+
+    python -m model.dpo --config configs/model/dpo.yaml
+
+How: model/posttraining/dpo.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.base.command import config_parser, exit_code
+from model.base.config import load_as
+from model.posttraining.dpo import DpoConfig, run
+from model.posttraining.finetune import unfinished
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    description = "Preference optimisation of a fine-tuned model, with an SFT term and an average."
+    options = config_parser("dpo", "configs/model/dpo.yaml", description=description).parse_args(arguments)
+
+    def tune() -> None:
+        config = load_as(DpoConfig, options.config, options.set)
+        unfinished(config.out)
+        summary = run(config)
+        print(
+            f"{summary['steps']:,} steps, {summary['pairs']:,} pairs, {summary['seconds']:.0f} s: last tenth loss "
+            f"{summary['loss']:.4f}, chosen preferred {summary['preferred']:.1%}, margin {summary['margin']:.3f}; "
+            f"{config.out}/export"
+        )
+
+    return exit_code(tune)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
