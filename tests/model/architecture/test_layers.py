@@ -26,7 +26,7 @@ pytest.importorskip("tensorboard", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 import numpy as np  # noqa: E402
-from tests.model.test_train import ROOT, TWO, lines, metrics_lines, same_state, trainer, values  # noqa: E402
+from tests.model.training.test_train import ROOT, TWO, lines, metrics_lines, same_state, trainer, values  # noqa: E402
 
 from model import cache as cache_command  # noqa: E402
 from model.architecture import costs, cross_layer, recycling  # noqa: E402
