@@ -25,8 +25,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.base.command import config_parser, exit_code
-from model.base.config import dump, load_as
+from model.base.command import config_command
+from model.base.config import dump
 from model.base.files import write_text
 from model.study.ablation import report
 from model.study.ablation.config import AblationConfig
@@ -34,31 +34,30 @@ from model.study.ablation.data import read_data
 from model.study.ablation.runs import jobs_of, run_all
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = config_parser(
-        "ablate",
-        "configs/model/ablation.yaml",
-        description="Compare corpora: one small model, the same tokens, several seeds, bits per byte of held-out clean text.",
-        epilog="An example with every key that is not a default: configs/model/ablation.yaml. What the numbers mean: "
-        "docs/model_ablation.md.",
-    )
-    options = parser.parse_args(arguments)
-    return exit_code(lambda: ablate(load_as(AblationConfig, options.config, options.set)))
-
-
-def ablate(config: AblationConfig) -> None:
-    """Train what is not trained yet, and write result, report and picture."""
+def ablate(config: AblationConfig) -> str:
+    """Train what is not trained yet; write result, report and picture; give the report."""
     out = Path(config.out)
     data = read_data(config)
     write_text(out / "config.yaml", dump(config))
-    runs = run_all(config, jobs_of(config, data))
-    result = report.result(config, data, runs)
+    result = report.result(config, data, run_all(config, jobs_of(config, data)))
     page = report.markdown(result)
     write_text(out / "result.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     write_text(out / "report.md", page)
     write_text(out / "differences.svg", report.picture(result))
-    print(page)
-    print(f"{out}/result.json, report.md, differences.svg")
+    return f"{page}\n{out}/result.json, report.md, differences.svg"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return config_command(
+        "ablate",
+        AblationConfig,
+        ablate,
+        arguments,
+        example="configs/model/ablation.yaml",
+        description="Compare corpora: one small model, the same tokens, several seeds, bits per byte of held-out clean text.",
+        epilog="An example with every key that is not a default: configs/model/ablation.yaml. What the numbers mean: "
+        "docs/model_ablation.md.",
+    )
 
 
 if __name__ == "__main__":

@@ -9,27 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.base.command import config_parser, exit_code
-from model.base.config import load_as
+from model.base.command import config_command
 from model.posttraining.dpo import DpoConfig, run
 from model.posttraining.finetune import unfinished
 
 
+def tune(config: DpoConfig) -> str:
+    """Run, and say how it went."""
+    unfinished(config.out)
+    summary = run(config)
+    return (
+        f"{summary['steps']:,} steps, {summary['pairs']:,} pairs, {summary['seconds']:.0f} s: last tenth loss "
+        f"{summary['loss']:.4f}, chosen preferred {summary['preferred']:.1%}, margin {summary['margin']:.3f}; "
+        f"{config.out}/export"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     description = "Preference optimisation of a fine-tuned model, with an SFT term and an average."
-    options = config_parser("dpo", "configs/model/dpo.yaml", description=description).parse_args(arguments)
-
-    def tune() -> None:
-        config = load_as(DpoConfig, options.config, options.set)
-        unfinished(config.out)
-        summary = run(config)
-        print(
-            f"{summary['steps']:,} steps, {summary['pairs']:,} pairs, {summary['seconds']:.0f} s: last tenth loss "
-            f"{summary['loss']:.4f}, chosen preferred {summary['preferred']:.1%}, margin {summary['margin']:.3f}; "
-            f"{config.out}/export"
-        )
-
-    return exit_code(tune)
+    return config_command("dpo", DpoConfig, tune, arguments, description=description)
 
 
 if __name__ == "__main__":

@@ -41,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not 0 <= share <= 1:
                 raise ConfigError(f"--{name.replace('_', '-')}: found {share}, expected 0 to 1")
         if options.largest < 1 or options.seed < 0:
-            raise ConfigError(
-                f"found --largest {options.largest} --seed {options.seed}, expected 1 and 0 or more",
-            )
+            raise ConfigError(f"found --largest {options.largest} --seed {options.seed}, expected 1 and 0 or more")
         counts = write_exercises(options.out, options.seed, options.largest, options.held_out, options.answered)
         for name, by in counts.items():
             print(f"{name}: {sum(by.values()):,} ({', '.join(f'{k} {v}' for k, v in by.items())})")

@@ -10,26 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.base.command import config_parser, exit_code
-from model.base.config import load_as
+from model.base.command import config_command
 from model.posttraining.finetune import unfinished
 from model.posttraining.sft import SftConfig, run
 
 
+def tune(config: SftConfig) -> str:
+    """Run, and say how it went."""
+    unfinished(config.out)
+    summary = run(config)
+    return (
+        f"{summary['steps']:,} steps, {summary['targets']:,} of {summary['tokens']:,} tokens learned, "
+        f"{summary['seconds']:.0f} s: loss of the last tenth {summary['loss']:.4f} nats; {config.out}/export"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     description = "Supervised fine-tuning of an exported model on conversations."
-    options = config_parser("sft", "configs/model/sft.yaml", description=description).parse_args(arguments)
-
-    def tune() -> None:
-        config = load_as(SftConfig, options.config, options.set)
-        unfinished(config.out)
-        summary = run(config)
-        print(
-            f"{summary['steps']:,} steps, {summary['targets']:,} of {summary['tokens']:,} tokens learned, "
-            f"{summary['seconds']:.0f} s: loss of the last tenth {summary['loss']:.4f} nats; {config.out}/export"
-        )
-
-    return exit_code(tune)
+    return config_command("sft", SftConfig, tune, arguments, description=description)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ class Trained(Dots1ForCausalLM):  # type: ignore[no-untyped-call]
     def forward(
         self, input_ids: torch.Tensor, labels: torch.Tensor, position_ids: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """
+        """Compute the loss.
+
         :param input_ids: `(B, T)`, as are labels (same positions, -100 for none) and position_ids (restart at each document).
         :returns: sum of the losses, in nats, FP32; and the loss of each target `(B, T)`, 0 where there is none.
         """
@@ -69,7 +70,7 @@ def build(config: Dots1Config, *, attention: str, experts: str, head_tokens: int
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int, std: float) -> None:
-    """Matrices N(0, std), norms 1, biases 0, and rotary frequencies, which `to_empty` loses.
+    """Draw first weights: matrices N(0, std), norms 1, biases 0, and rotary frequencies, which `to_empty` loses.
 
     A rank draws what it holds; the weights do not depend on the number of ranks (model/architecture/parallel.py).
     """

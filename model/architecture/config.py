@@ -13,7 +13,7 @@ from model.base.config import Options
 
 
 class ModelOptions(Options):
-    """The architecture of dots.llm1 (report, section 2.1) in any size; `transformers`' own defaults are used for nothing."""
+    """Options of the architecture of dots.llm1 (report, 2.1) in any size; `transformers`' own defaults are used for nothing."""
 
     preset: str | None = Field(None, description="the preset that these options began from")
     vocab_size: int = Field(152_064, ge=1, description="rows of embedding and head; at least the tokenizer's ids")
@@ -82,11 +82,12 @@ class ModelOptions(Options):
 
     @property
     def moe_layers(self) -> int:
+        """Number of layers with experts."""
         return self.num_hidden_layers - self.first_k_dense_replace
 
     @property
     def kv_layers(self) -> int:
-        """Layers that make keys and values, and have them in a cache."""
+        """Number of layers that make keys and values, and have them in a cache."""
         return -(-self.num_hidden_layers // self.cross_layer)
 
 

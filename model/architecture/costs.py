@@ -13,7 +13,7 @@ from model.architecture.config import ModelOptions
 
 @dataclass(frozen=True)
 class Parameters:
-    """Counts; `active` are those that one token meets, embedding and head included."""
+    """Counts of parameters; `active` are those that one token meets, embedding and head included."""
 
     total: int
     active: int
@@ -24,12 +24,12 @@ class Parameters:
 
     @property
     def multiplied(self) -> int:
-        """Active ones that take part in a product: all but the embedding (norms are too few to matter)."""
+        """Active parameters that take part in a product: all but the embedding (norms are too few to matter)."""
         return self.active - self.embedding
 
 
 def parameters(m: ModelOptions) -> Parameters:
-    """Counts of a model's parameters; the router's biases are buffers."""
+    """Count a model's parameters; the router's biases are buffers."""
     table = m.vocab_size * m.hidden_size
     heads, kv = m.num_attention_heads * m.head_dim, m.num_key_value_heads * m.head_dim
     attention = m.hidden_size * 2 * heads + m.head_dim
@@ -38,12 +38,12 @@ def parameters(m: ModelOptions) -> Parameters:
     dense = 3 * m.hidden_size * m.intermediate_size
     expert = 3 * m.hidden_size * m.moe_intermediate_size
     router = m.n_routed_experts * m.hidden_size
-    rest = 2 * table + m.hidden_size + m.num_hidden_layers * (attention + norms) + m.kv_layers * keys_and_values
-    rest += m.first_k_dense_replace * dense
+    common = 2 * table + m.hidden_size + m.num_hidden_layers * (attention + norms) + m.kv_layers * keys_and_values
+    common += m.first_k_dense_replace * dense
     shared = m.moe_layers * (router + m.n_shared_experts * expert)
     return Parameters(
-        total=rest + shared + m.moe_layers * m.n_routed_experts * expert,
-        active=rest + shared + m.moe_layers * m.num_experts_per_tok * expert,
+        total=common + shared + m.moe_layers * m.n_routed_experts * expert,
+        active=common + shared + m.moe_layers * m.num_experts_per_tok * expert,
         embedding=table,
         head=table,
         expert=expert,
@@ -52,14 +52,14 @@ def parameters(m: ModelOptions) -> Parameters:
 
 
 def training_flops(m: ModelOptions, sequence_length: int) -> float:
-    """FLOPs to train on one token, forward and backward."""
+    """Count the FLOPs to train on one token, forward and backward."""
     seen = sequence_length / 2
     attention = 4 * m.num_hidden_layers * m.num_attention_heads * m.head_dim * seen
     return 3 * (2 * parameters(m).multiplied + attention)
 
 
 def cache_bytes(m: ModelOptions, places: int = 1, width: int = 2) -> int:
-    """Keys and values of a sequence in a cache.
+    """Count the bytes of a sequence's keys and values in a cache.
 
     :param width: bytes of a number; 2 in bf16.
     """

@@ -36,7 +36,7 @@ Shared = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class CrossLayerAttention(Dots1Attention):
-    """Keys and values of its own (`makes`), or of the layer that makes them."""
+    """Attention with keys and values of its own (`makes`), or of the layer that makes them."""
 
     def __init__(self, config: CrossLayerConfig, layer_idx: int) -> None:
         super().__init__(config, layer_idx)
@@ -53,7 +53,8 @@ class CrossLayerAttention(Dots1Attention):
         shared: tuple[torch.Tensor, torch.Tensor] | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor]:
-        """
+        """Attend.
+
         :param shared: keys, with their positions, and values; of the cached places too.
         :returns: the result `(B, T, H)`, attention weights where the implementation has them, keys, values.
         """
@@ -99,7 +100,8 @@ class CrossLayer(Dots1DecoderLayer):  # type: ignore[no-untyped-call]
         self.passes = (layer_idx + 1) % config.cross_layer != 0 and layer_idx + 1 < config.num_hidden_layers
 
     def forward(self, hidden_states: torch.Tensor | Shared, **kwargs: Any) -> torch.Tensor | Shared:
-        """
+        """Compute the layer.
+
         :param hidden_states: `Shared`, but for the first layer of a group.
         :returns: `Shared`, but for the last layer of a group.
         """
@@ -135,20 +137,20 @@ def share(model: Dots1ForCausalLM) -> None:
 
 
 def causal(config: Dots1Config) -> Dots1ForCausalLM:
-    """The model that a configuration is of, for logits and generation."""
+    """Make the model of a configuration, for logits and generation."""
     return CrossLayerForCausalLM(config) if isinstance(config, CrossLayerConfig) else Dots1ForCausalLM(config)
 
 
 def load(folder: str | Path, dtype: torch.dtype = torch.float32) -> Dots1ForCausalLM:
-    """An export of this package, with `cross_layer` or without.
+    """Load an export of this package, with `cross_layer` or without.
 
     :raises ConfigError: no such folder, or a model of another type.
     """
     path = Path(folder) / "config.json"
     if not path.exists():
         raise ConfigError(f"{path}: no such file")
-    found = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
     kinds = {CrossLayerConfig.model_type: CrossLayerForCausalLM, Dots1Config.model_type: Dots1ForCausalLM}
-    if found not in kinds:
-        raise ConfigError(f"{path}: found model_type {found!r}, expected {' or '.join(kinds)}")
-    return kinds[found].from_pretrained(folder, dtype=dtype)
+    if model_type not in kinds:
+        raise ConfigError(f"{path}: found model_type {model_type!r}, expected {' or '.join(kinds)}")
+    return kinds[model_type].from_pretrained(folder, dtype=dtype)

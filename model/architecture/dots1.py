@@ -13,14 +13,14 @@ from model.architecture.config import ModelOptions
 
 
 class CrossLayerConfig(Dots1Config):  # type: ignore[no-untyped-call]
-    """Dots1's, with a type of its own, which stock code refuses."""
+    """Configuration of Dots1 with a type of its own, which stock code refuses."""
 
     model_type = "corpusmill_cross_layer"
     cross_layer: int = 2
 
     @property
     def kv_sharing_modes(self) -> list[str | None]:
-        """What transformers' caches read: layers that reuse have no tensors."""
+        """Modes that transformers' caches read: layers that reuse have no tensors."""
         return [None if i % self.cross_layer == 0 else "reuse" for i in range(self.num_hidden_layers)]
 
 

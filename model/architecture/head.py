@@ -65,7 +65,7 @@ class _Head(torch.autograd.Function):
 def head_loss(
     hidden_NH: torch.Tensor, head_VH: torch.Tensor, targets_N: torch.Tensor, chunk: int = 1024
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy of a head's logits, `chunk` places at a time, in autocast's precision.
+    """Compute the cross-entropy of a head's logits, `chunk` places at a time, in autocast's precision.
 
     :returns: sum of the losses, in nats, FP32; and each `(N,)`, 0 where the target is -100.
     """

@@ -43,7 +43,7 @@ BLOCK = 64
 
 
 class _AllToAll(torch.autograd.Function):
-    """Rows to where they belong; the gradients go the way back."""
+    """Exchange of rows; the gradients go the way back."""
 
     @staticmethod
     def forward(
@@ -109,7 +109,8 @@ class Experts(Dots1Experts):  # type: ignore[misc]
         sharded.set_force_sum_reduction_for_comms(data.size() > 1)
 
     def forward(self, hidden_NH: torch.Tensor, chosen_NK: torch.Tensor, weights_NK: torch.Tensor) -> torch.Tensor:
-        """
+        """Compute the experts, on the ranks that hold them.
+
         :param chosen_NK: numbers of experts, of all E.
         :returns: `(N, H)`, the weighted sum of the chosen experts.
         """
@@ -136,7 +137,7 @@ class Experts(Dots1Experts):  # type: ignore[misc]
     def _compute(
         self, dtype: torch.dtype, rows: torch.Tensor, chosen: torch.Tensor, weights: torch.Tensor
     ) -> torch.Tensor:
-        """The stock function of `train.experts` on the experts that are here."""
+        """Call the stock function of `train.experts` on the experts that are here."""
         held = _Held(self, *(_local(w).to(dtype) for w in (self.gate_up_proj, self.down_proj)))
         eager = cast(Any, Dots1Experts.forward).__wrapped__
         function = ALL_EXPERTS_FUNCTIONS.get_interface(cast(Any, self.config)._experts_implementation, eager)
@@ -144,7 +145,7 @@ class Experts(Dots1Experts):  # type: ignore[misc]
 
 
 def _one_at_least(rows_RH: torch.Tensor, expert_R: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A row of zeros for a rank that got none: without a product the way back would not be recorded, nor the weights have a
+    """Give a rank that got no row one of zeros: without a product the way back would not be recorded, nor the weights have a
     gradient, and the other ranks would wait for both in backward.
 
     :returns: rows, experts `(R, 1)`, weights `(R, 1)` of 1.
@@ -156,7 +157,7 @@ def _one_at_least(rows_RH: torch.Tensor, expert_R: torch.Tensor) -> tuple[torch.
 
 
 class _Held:
-    """What the stock functions take for the module: its settings, with the experts that are here."""
+    """Module that the stock functions are given: its settings, with the experts that are here."""
 
     def __init__(self, module: Experts, gate_up: torch.Tensor, down: torch.Tensor) -> None:
         self.module, self.num_experts, self.gate_up_proj, self.down_proj = module, module.here, gate_up, down
@@ -170,7 +171,7 @@ def _local(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def placement(ranks: int, *, rows_first: bool = False) -> Callable[[nn.Parameter], Shard | None]:
-    """How FSDP2 cuts experts: into whole ones, or each by its rows, as can be dealt evenly; all else by rows.
+    """Choose how FSDP2 cuts experts: into whole ones, or each by its rows, as can be dealt evenly; all else by rows.
 
     128 experts on 256 ranks, dealt whole, would give half of the ranks twice their part. Experts that are shared among ranks
     already are cut by rows first: cut twice by one dimension, their parts would not lie in the order of the ranks.
@@ -201,15 +202,15 @@ def shard(model: Dots1ForCausalLM, device: torch.device, world: int, expert_para
 
 
 def by_mesh(parameters: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
-    """Parameters of one device mesh together: torch's operations on lists take no others."""
-    found: dict[DeviceMesh | None, list[torch.Tensor]] = {}
+    """Group parameters by device mesh: torch's operations on lists take those of one mesh alone."""
+    groups: dict[DeviceMesh | None, list[torch.Tensor]] = {}
     for parameter in parameters:
-        found.setdefault(parameter.device_mesh if isinstance(parameter, DTensor) else None, []).append(parameter)
-    return list(found.values())
+        groups.setdefault(parameter.device_mesh if isinstance(parameter, DTensor) else None, []).append(parameter)
+    return list(groups.values())
 
 
 class AdamW(torch.optim.AdamW):
-    """torch's, a mesh at a time. The groups, and with them a checkpoint, are the same for any number of ranks."""
+    """torch's AdamW, a mesh at a time. The groups, and with them a checkpoint, are the same for any number of ranks."""
 
     param_groups: list[dict[str, Any]]
 
@@ -239,15 +240,17 @@ def clip(parameters: Iterable[torch.Tensor], limit: float) -> float:
 
 
 def box(parameter: torch.Tensor) -> tuple[Sequence[int], Sequence[int]]:
-    """What this rank holds of a parameter: size and first element, by dimension."""
+    """Locate what this rank holds of a parameter: size and first element, by dimension."""
     if isinstance(parameter, DTensor):
-        found = compute_local_shape_and_global_offset(parameter.shape, parameter.device_mesh, parameter.placements)
-        return cast("tuple[Sequence[int], Sequence[int]]", found)
+        size_and_first = compute_local_shape_and_global_offset(
+            parameter.shape, parameter.device_mesh, parameter.placements
+        )
+        return cast("tuple[Sequence[int], Sequence[int]]", size_and_first)
     return parameter.shape, [0] * parameter.dim()
 
 
 def block(key: str, rows: int, columns: int, std: float) -> torch.Tensor:
-    """`(rows, columns)` of N(0, std) in FP32; the bits follow from `key` alone."""
+    """Draw `(rows, columns)` of N(0, std) in FP32; the bits follow from `key` alone."""
     digest = hashlib.sha256(key.encode()).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "big")))
     return torch.from_numpy(generator.standard_normal((rows, columns), dtype=np.float32)).mul_(std)

@@ -24,7 +24,7 @@ from model.base import hashing
 
 
 def keys(seed: int, numbers: Any) -> torch.Tensor:
-    """Where the chances of sequences begin.
+    """Hash the numbers of sequences, from which their chances go on.
 
     :param numbers: of the sequences in the run, `(B,)`.
     :returns: `(B,)`, int64: `hashing.mix(seed, numbers)`.
@@ -33,7 +33,7 @@ def keys(seed: int, numbers: Any) -> torch.Tensor:
 
 
 def mixed(state: torch.Tensor, value: torch.Tensor | int) -> torch.Tensor:
-    """`hashing.mix` gone on with one more value, on the device of the tensors: int64 with the bits of its uint64."""
+    """Go on with `hashing.mix` by one more value, on the device of the tensors: int64 with the bits of its uint64."""
 
     def shifted(x: torch.Tensor, bits: int) -> torch.Tensor:
         return x ^ ((x >> bits) & ((1 << (64 - bits)) - 1))  # without the sign's copies
@@ -44,14 +44,14 @@ def mixed(state: torch.Tensor, value: torch.Tensor | int) -> torch.Tensor:
 
 
 def capacity(counted_B: torch.Tensor, experts: int, factor: float) -> torch.Tensor:
-    """ceil(factor x tokens / experts), for tokens of each sequence `(B,)`."""
+    """Compute ceil(factor x tokens / experts), for tokens of each sequence `(B,)`."""
     return torch.ceil(counted_B.to(torch.float64) * factor / experts - 1e-9).to(torch.int64)
 
 
 def recycle(
     chosen_BT: torch.Tensor, counted_BT: torch.Tensor, experts: int, factor: float, keys_B: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Experts after recycling, each sequence by itself.
+    """Recycle the choices of experts, each sequence by itself.
 
     :param chosen_BT: expert of each place.
     :param counted_BT: False for padding, which takes no place of an expert and stays where it is.
@@ -95,7 +95,8 @@ class Recycling(Router):
         self.moved: torch.Tensor | None = None
 
     def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """
+        """Choose an expert for each place.
+
         :param hidden_states: `(B, T, H)`.
         :returns: logits `(N, E)`, weights `(N, 1)`, experts `(N, 1)`.
         """
@@ -116,13 +117,13 @@ class Recycling(Router):
 
 
 def router(config: Dots1Config, layer: int) -> Router:
-    """The router of a layer, as the configuration wants it."""
+    """Make the router of a layer, as the configuration wants it."""
     return Router(config) if getattr(config, "capacity_factor", None) is None else Recycling(config, layer)
 
 
 @torch.no_grad()
 def recycled(balance: Balance, load_LE: torch.Tensor) -> dict[str, float]:
-    """Shares of tokens that went to another expert since the last call, of all ranks; the counters begin again.
+    """Compute the shares of tokens that went to another expert since the last call, of all ranks; the counters begin again.
 
     :param load_LE: choices of the same steps.
     :returns: `recycled`, of all layers, and `recycled_worst`, of the layer with the largest; nothing without recycling.

@@ -50,7 +50,7 @@ def _with_loss(x: torch.Tensor, loss: torch.Tensor, scale: float) -> torch.Tenso
 
 
 def sequence_loss(scores_BTE: torch.Tensor, chosen_BTK: torch.Tensor, counted_BT: torch.Tensor) -> torch.Tensor:
-    """E x sum f P of each sequence, without alpha.
+    """Compute E x sum f P of each sequence, without alpha.
 
     :param scores_BTE: sigmoid scores, before the bias.
     :param chosen_BTK: numbers of the experts chosen.
@@ -86,7 +86,8 @@ class Router(Dots1TopkRouter):
         self.scale = 0.0
 
     def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """
+        """Choose experts for each place.
+
         :param hidden_states: `(B, T, H)`.
         :returns: logits `(N, E)`, weights `(N, K)`, experts `(N, K)`; the first two FP32.
         """
@@ -110,18 +111,18 @@ class Router(Dots1TopkRouter):
 
 
 class Balance:
-    """The routers of a model: counting, and the bias.
+    """Balance of a model's routers: counting, and the bias.
 
     :ivar layers: numbers of the layers with experts, `L` of them.
     """
 
     def __init__(self, model: Dots1ForCausalLM) -> None:
-        found = [(i, layer.mlp.gate) for i, layer in enumerate(model.model.layers) if isinstance(layer.mlp, Dots1MoE)]
-        self.layers = [i for i, _ in found]
-        self.routers = [cast(Router, router) for _, router in found]
+        gates = [(i, layer.mlp.gate) for i, layer in enumerate(model.model.layers) if isinstance(layer.mlp, Dots1MoE)]
+        self.layers = [i for i, _ in gates]
+        self.routers = [cast(Router, router) for _, router in gates]
 
     def begin(self, counted_BT: torch.Tensor, scale: float = 0.0, keys_B: torch.Tensor | None = None) -> None:
-        """Before a forward pass.
+        """Begin to count, before a forward pass.
 
         :param counted_BT: False for padding.
         :param scale: gradient of the sequence-wise loss of one sequence: alpha over sequences of the step.
@@ -131,7 +132,7 @@ class Balance:
             router.counting, router.counted, router.scale, router.keys = True, counted_BT, scale, keys_B
 
     def end(self) -> None:
-        """After a forward pass, before backward, which may run routers again."""
+        """Stop counting, after a forward pass and before backward, which may run routers again."""
         for router in self.routers:
             router.counting = False
 
@@ -142,7 +143,7 @@ class Balance:
 
     @torch.no_grad()
     def take(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loads and losses since the last call, of all ranks; the counters begin again.
+        """Give loads and losses since the last call, of all ranks; the counters begin again.
 
         :returns: choices `(L, E)` int64, and the summed sequence-wise loss of each layer `(L,)`.
         """
@@ -160,20 +161,20 @@ class Balance:
 
     @torch.no_grad()
     def update(self, load_LE: torch.Tensor, rate: float) -> None:
-        """b += rate x sign(mean load - load)."""
+        """Update the biases: b += rate x sign(mean load - load)."""
         for router, load_E in zip(self.routers, load_LE, strict=True):
             load = load_E.to(torch.float64)
             router.e_score_correction_bias.add_((rate * torch.sign(load.mean() - load)).float())
 
     def bias(self) -> torch.Tensor:
-        """`(L, E)`, FP32, a copy."""
+        """Copy the biases, `(L, E)`, FP32."""
         if not self.routers:
             return torch.zeros(0, 1)
         return torch.stack([r.e_score_correction_bias.detach().clone() for r in self.routers])
 
 
 def worst_violation(load_LE: torch.Tensor) -> torch.Tensor:
-    """MaxVio of each layer: (largest load - mean load) / mean load (arXiv:2408.15664, 3); 0 where nothing was counted."""
+    """Compute MaxVio of each layer: (largest load - mean load) / mean load (arXiv:2408.15664, 3); 0 without any count."""
     load = load_LE.to(torch.float64)
     mean = load.mean(1)
     return torch.where(mean > 0, (load.amax(1) - mean) / mean.clamp(min=1e-12), 0.0)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
+from model.base.config import Options, load_as
 from model.base.errors import ModelError
+
+Config = TypeVar("Config", bound=Options)
 
 
 def config_parser(command: str, example: str, *, default: str | None = None, **more: Any) -> argparse.ArgumentParser:
@@ -37,3 +40,23 @@ def exit_code(work: Callable[[], object]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def config_command(
+    command: str,
+    kind: type[Config],
+    work: Callable[[Config], str],
+    arguments: Sequence[str] | None,
+    *,
+    example: str | None = None,
+    **more: Any,
+) -> int:
+    """Run a command whose only arguments are `--config` and `--set`, and print what `work` returns.
+
+    :param kind: type of the config.
+    :param example: file that the help names; None: `configs/model/COMMAND.yaml`.
+    :returns: exit code.
+    """
+    parser = config_parser(command, example or f"configs/model/{command}.yaml", **more)
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: print(work(load_as(kind, options.config, options.set))))

@@ -23,7 +23,7 @@ class Options(BaseModel):
 
 
 def dump(options: Options) -> str:
-    """YAML that `load_as` reads back."""
+    """Format options as YAML that `load_as` reads back."""
     return yaml.safe_dump(json.loads(options.model_dump_json()), sort_keys=False, allow_unicode=True)
 
 
@@ -65,7 +65,7 @@ def load_as(kind: type[Read], path: str | Path, overrides: Sequence[str] = ()) -
 
 
 def _message(kind: type[BaseModel], error: Any) -> str:
-    """What is wrong with a value; of an unknown key, the known ones."""
+    """Say what is wrong with a value; after an unknown key, the known ones."""
     place = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden" and (known := _keys(kind, error["loc"][:-1])):
         return f"{place}: no such key; known are {', '.join(known)}"
@@ -73,25 +73,25 @@ def _message(kind: type[BaseModel], error: Any) -> str:
 
 
 def _keys(kind: type[BaseModel], place: Sequence[Any]) -> list[str]:
-    """Keys of the options at a place within others; none where that cannot be told."""
+    """List the keys of the options at a place within others; none where that cannot be told."""
     for name in place:
         if isinstance(name, int):
             continue
         if name not in kind.model_fields:
             return []
-        waiting, found = [kind.model_fields[name].annotation], None
-        while waiting and found is None:
+        waiting, options = [kind.model_fields[name].annotation], None
+        while waiting and options is None:
             one = waiting.pop(0)
-            found = one if isinstance(one, type) and issubclass(one, BaseModel) else None
+            options = one if isinstance(one, type) and issubclass(one, BaseModel) else None
             waiting += get_args(one)
-        if found is None:
+        if options is None:
             return []
-        kind = found
+        kind = options
     return list(kind.model_fields)
 
 
 def number(value: Any) -> Any:
-    """A float where YAML 1.1 sees a string: `1e5` has no point."""
+    """Make a float where YAML 1.1 sees a string: `1e5` has no point."""
     if isinstance(value, str):
         try:
             return float(value)

@@ -12,7 +12,7 @@ Hashes = npt.NDArray[np.uint64]
 
 
 def mix(*values: Any) -> Hashes:
-    """Hash of whole numbers >= 0, element by element: each is added to the state, which SplitMix64's finaliser then scrambles
+    """Hash whole numbers >= 0, element by element: each is added to the state, which SplitMix64's finaliser then scrambles
     (Steele, Lea and Flood, OOPSLA 2014).
 
     :param values: integers or arrays of them that broadcast together.
@@ -28,16 +28,16 @@ def mix(*values: Any) -> Hashes:
 
 
 def uniform(*values: Any) -> npt.NDArray[np.float64]:
-    """`mix` as numbers in [0, 1)."""
+    """Give hashes as numbers in [0, 1)."""
     out: npt.NDArray[np.float64] = (mix(*values) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return out
 
 
 def order(*values: Any) -> npt.NDArray[np.int64]:
-    """A shuffle: the order of the hashes of `values`, one of which is usually `np.arange(n)`."""
+    """Shuffle: the order of the hashes of `values`, one of which is usually `np.arange(n)`."""
     return np.argsort(mix(*values), kind="stable")
 
 
 def digest64(text: str) -> int:
-    """First 64 bits of a text's SHA-256."""
+    """Hash a text: the first 64 bits of its SHA-256."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -16,7 +16,7 @@ Table = dict[Column, dict[str, float]]
 
 
 class Phase(Options):
-    """How much of which rows, up to a number of tokens."""
+    """A phase of the mixture: how much of which rows, up to a number of tokens."""
 
     until_tokens: float | None = Field(
         None, gt=0, description="of the whole run, consumed when the next phase begins; null for the last: for ever"
@@ -45,7 +45,7 @@ class Phase(Options):
 
 
 class DataOptions(Options):
-    """What the model is fed."""
+    """Options of what the model is fed."""
 
     shards: str = Field(description="folder of manifest.json, or a URI of it")
     seed: int = Field(0, ge=0, description="of order, mixture and knots")

@@ -78,11 +78,12 @@ class Sequences(IterableDataset[Batch]):
 
     @property
     def total(self) -> int | None:
+        """Number of sequences of the whole stream; None if it does not end."""
         return self.order.total
 
     @property
     def batches(self) -> int | None:
-        """Batches of each rank from `start` on, or None if the stream does not end; what lacks in the last is padding."""
+        """Count the batches of each rank from `start` on; None if the stream does not end. The last is padded."""
         left = None if self.total is None else max(0, self.total - self._begin)
         return None if left is None else -(-left // (self.batch_size * self.world))
 
@@ -100,7 +101,7 @@ class Sequences(IterableDataset[Batch]):
             yield batch
 
     def _batch(self, begin: int) -> Batch:
-        """The rank's part of the global batch that begins with a sequence."""
+        """Make the rank's part of the global batch that begins with a sequence."""
         shape = (self.batch_size, self.source.length)
         ids = np.full(shape, self.source.shards.eod_id, dtype=np.int64)
         labels = np.full(shape, IGNORE, dtype=np.int64)
@@ -120,7 +121,7 @@ class Sequences(IterableDataset[Batch]):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Sequences of the run before this worker's next batch, and five numbers of each lane that it has used."""
+        """Give the state: sequences of the run before this worker's next batch, and five numbers of each lane in use."""
         lanes = {str(n): lane.state for n, lane in sorted(self._lanes.items())}
         if self._next is None:
             lanes = {str(n): list(state) for n, state in sorted(self._start.items())}
@@ -137,10 +138,11 @@ class Sequences(IterableDataset[Batch]):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, at the next iteration."""
         self._loaded = self._checked(state)
 
     def _checked(self, state: Mapping[str, Any]) -> tuple[int, dict[int, list[int]]]:
-        """Next sequence and lanes of a state.
+        """Check a state, and give its next sequence and its lanes.
 
         :raises StreamError: it is of another version, of another stream, or its phases were others.
         """
@@ -169,7 +171,7 @@ def loader(
     pin_memory: bool = False,
     multiprocessing_context: str | None = None,
 ) -> StatefulDataLoader:
-    """Batches of one rank.
+    """Open the batches of one rank.
 
     :param sequence_length: places of a sequence, T.
     :param batch_size: sequences of a batch of this rank, B; a global batch has B x `world`.
@@ -197,15 +199,17 @@ def loader(
 
 
 def merge(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One state of a run, of the `state_dict` of each rank's loader; plain numbers and strings, about 2 kB for 64 lanes.
+    """Merge the `state_dict` of each rank's loader into one state of the run: plain numbers and strings, 2 kB for 64 lanes.
 
     :raises StreamError: the states are not all of one stream and step.
     """
     by_rank = [list(_ours(state)) for state in states]
     if not by_rank or not all(by_rank):
-        raise StreamError(f"{sum(not found for found in by_rank)} of {len(by_rank)} states hold none of model.data")
-    every = [state for found in by_rank for state in found]
-    begins = {min(int(s["next"]) for s in found) for found in by_rank}
+        raise StreamError(
+            f"{sum(not states_of_rank for states_of_rank in by_rank)} of {len(by_rank)} states hold none of model.data"
+        )
+    every = [state for states_of_rank in by_rank for state in states_of_rank]
+    begins = {min(int(s["next"]) for s in states_of_rank) for states_of_rank in by_rank}
     streams = {s["stream"] for s in every}
     if len(streams) > 1 or len(begins) > 1:
         raise StreamError(
@@ -222,7 +226,7 @@ def merge(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _ours(state: Any) -> Iterator[Mapping[str, Any]]:
-    """The states of datasets, wherever torchdata put them."""
+    """Find the states of datasets, wherever torchdata put them."""
     if isinstance(state, Mapping):
         if KEY in state:
             yield state

@@ -43,13 +43,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """numba's compiler, at the first call; the function keeps its types."""
+    """Compile a function with numba, at its first call; the function keeps its types."""
     return cast(F, cast(Any, numba.njit)(function))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes where.
+    """Plan of a window: which piece of which document goes into which sequence.
 
     :ivar pieces: `(P, 4)` int64: sequence, document, first token, token after the last; by sequence, then document.
     :ivar sequences: number of sequences that hold anything.
@@ -121,7 +121,7 @@ def plan(
 
 @compiled
 def _cost(lengths: Int64s, marks: Int64s, i: int, start: int, stop: int, min_marked: int, tail: int) -> int:
-    """Places that a piece takes."""
+    """Count the places that a piece takes."""
     places = stop - start
     if places >= min_marked:
         places += marks[i]
@@ -132,7 +132,7 @@ def _cost(lengths: Int64s, marks: Int64s, i: int, start: int, stop: int, min_mar
 
 @compiled
 def _tokens(marks: Int64s, i: int, gap: int, min_marked: int, tail: int) -> int:
-    """Tokens of document i that a gap holds in which its rest does not fit; below 1: none."""
+    """Count the tokens of document i that a gap holds in which the remaining document does not fit; below 1: none."""
     n: int = gap - tail - marks[i]
     if n < min_marked:
         n = min(gap - tail, min_marked - 1)
@@ -141,6 +141,7 @@ def _tokens(marks: Int64s, i: int, gap: int, min_marked: int, tail: int) -> int:
 
 @compiled
 def _put(out: Int64s, n: int, sequence: int, document: int, start: int, stop: int) -> None:
+    """Write a piece."""
     out[n, 0] = sequence  # one by one: numba takes two seconds to compile a row at once
     out[n, 1] = document
     out[n, 2] = start
@@ -151,6 +152,10 @@ def _put(out: Int64s, n: int, sequence: int, document: int, start: int, stop: in
 def _concatenate(
     lengths: Int64s, marks: Int64s, first: int, length: int, min_marked: int, tail: int, gaps: Int64s, out: Int64s
 ) -> tuple[int, int, int]:
+    """Fill sequences with one document after the other.
+
+    :returns: pieces, documents used up, tokens used up of the next one.
+    """
     n = i = 0
     start = first
     gaps[:] = length
@@ -189,7 +194,7 @@ def _admit(
     gaps: Int64s,
     out: Int64s,
 ) -> tuple[int, int]:
-    """Documents for so many places, to be packed longest first; those longer than a sequence fill whole ones.
+    """Admit documents for so many places, to be packed longest first; those longer than a sequence fill whole ones.
 
     :returns: pieces and documents; -1 pieces if there are too few sequences.
     """
@@ -219,7 +224,7 @@ def _admit(
 
 @compiled
 def _tightest(gaps: Int64s, cost: int) -> int:
-    """The fullest sequence that has room, or -1."""
+    """Find the fullest sequence that has room; -1: none."""
     best = -1
     for s in range(len(gaps)):
         if gaps[s] >= cost and (best < 0 or gaps[s] < gaps[best]):
@@ -241,7 +246,7 @@ def _fit(
     gaps: Int64s,
     out: Int64s,
 ) -> tuple[int, int, int]:
-    """What `_admit` admitted, then the stream.
+    """Place what `_admit` admitted, then the stream.
 
     :returns: pieces, documents used up, tokens used up of the next one; -1 pieces if documents that found no room cannot be cut
         into the gaps.
@@ -300,7 +305,7 @@ def _fit(
 
 @dataclass(frozen=True)
 class Quality:
-    """What packing costs, in documents, tokens and places."""
+    """Cost of packing, in documents, tokens and places."""
 
     documents: int
     tokens: int

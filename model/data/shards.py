@@ -35,7 +35,7 @@ Split = Literal["train", "validation"]
 
 @dataclass(frozen=True)
 class Shard:
-    """One file, as the manifest lists it; counts in rows, tokens and bytes."""
+    """One file of a folder of shards, as the manifest lists it; counts in rows, tokens and bytes."""
 
     path: str
     split: str
@@ -63,18 +63,18 @@ class Shards:
     shards: tuple[Shard, ...]
 
     def split(self, name: str) -> tuple[Shard, ...]:
-        """The shards of a split, in reading order.
+        """List the shards of a split, in reading order.
 
         :raises ShardError: no shard is of this split.
         """
-        found = tuple(s for s in self.shards if s.split == name)
-        if not found:
+        shards = tuple(s for s in self.shards if s.split == name)
+        if not shards:
             known = ", ".join(sorted({s.split for s in self.shards})) or "none"
             raise ShardError(f"{self.folder}: no shards of split {name!r}; splits there: {known}")
-        return found
+        return shards
 
     def language_tokens(self, name: str) -> dict[str, int]:
-        """Tokens of each language in a split."""
+        """Count the tokens of each language in a split."""
         out: dict[str, int] = {}
         for shard in self.split(name):
             for language, tokens in shard.language_tokens.items():
@@ -82,7 +82,7 @@ class Shards:
         return out
 
     def open(self, shard: Shard) -> pq.ParquetFile:
-        """The Parquet file of a shard, its header held to the manifest.
+        """Open the Parquet file of a shard, and hold its header to the manifest.
 
         :raises ShardError: another format, version, split or end-of-document token than the manifest's, or other row groups.
         """
@@ -98,20 +98,20 @@ class Shards:
         for key, value in expected.items():
             if header.get(key) != value:
                 raise ShardError(f"{shard.path}: {key} is {header.get(key)!r}, the manifest's is {value!r}")
-        found = (file.metadata.num_rows, file.num_row_groups)
-        if found != (shard.rows, shard.row_groups):
+        counts = (file.metadata.num_rows, file.num_row_groups)
+        if counts != (shard.rows, shard.row_groups):
             raise ShardError(
-                f"{shard.path}: {found[0]} rows in {found[1]} row groups, the manifest says {shard.rows} in {shard.row_groups}"
+                f"{shard.path}: {counts[0]} rows in {counts[1]} row groups, the manifest says {shard.rows} in {shard.row_groups}"
             )
         return file
 
     def table(self, shard: Shard, group: int, columns: Sequence[str]) -> pa.Table:
-        """Columns of one row group, read by one thread."""
+        """Read columns of one row group, by one thread."""
         with self.open(shard) as file:
             return file.read_row_group(group, columns=list(columns), use_threads=False)
 
     def tokens(self, shard: Shard, group: int) -> tuple[Int32s, Int64s]:
-        """Token ids of one row group.
+        """Read the token ids of one row group.
 
         :returns: ids `(N,)` int32, read-only, and where rows begin `(R + 1,)` int64.
         """
@@ -119,14 +119,14 @@ class Shards:
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
-        """Token to id, from the tokenizer's file.
+        """Vocabulary, token to id, from the tokenizer's file.
 
         :raises ShardError: the file is not the one of the manifest.
         """
         data = self.read(self.tokenizer_file)
-        found = hashlib.sha256(data).hexdigest()
-        if found != self.tokenizer_sha256:
-            raise ShardError(f"{self.tokenizer_file}: SHA-256 {found}, the manifest says {self.tokenizer_sha256}")
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != self.tokenizer_sha256:
+            raise ShardError(f"{self.tokenizer_file}: SHA-256 {digest}, the manifest says {self.tokenizer_sha256}")
         return cast("dict[str, int]", json.loads(data)["model"]["vocab"])
 
     def verify(self) -> None:
@@ -146,7 +146,7 @@ class Shards:
                 raise ShardError(f"{path}: SHA-256 {digest.hexdigest()}, the manifest says {expected}")
 
     def read(self, path: str) -> bytes:
-        """A file of the folder."""
+        """Read a file of the folder."""
         with self.filesystem.open_input_stream(f"{self.folder}/{path}") as f:
             return bytes(f.read())
 
@@ -163,10 +163,10 @@ def open_shards(folder: str) -> Shards:
             manifest: dict[str, Any] = json.loads(f.read())
     except FileNotFoundError:
         raise ShardError(f"{folder}: no {MANIFEST}; give the folder that the tokenization stage wrote") from None
-    found = (manifest.get("format"), manifest.get("schema_version"))
-    if found != (FORMAT, SCHEMA_VERSION):
+    version = (manifest.get("format"), manifest.get("schema_version"))
+    if version != (FORMAT, SCHEMA_VERSION):
         raise ShardError(
-            f"{folder}: {MANIFEST} is of format {found[0]!r}, version {found[1]!r}; "
+            f"{folder}: {MANIFEST} is of format {version[0]!r}, version {version[1]!r}; "
             f"this reads {FORMAT!r}, version {SCHEMA_VERSION}"
         )
     tokenizer = manifest["tokenizer"]
@@ -184,7 +184,7 @@ def open_shards(folder: str) -> Shards:
 
 
 def flat(column: pa.ChunkedArray) -> tuple[Int32s, Int64s]:
-    """A column of lists as one array of values, without a copy where it is one chunk.
+    """Flatten a column of lists to one array of values, without a copy where it is one chunk.
 
     :returns: values `(N,)` int32, offsets `(R + 1,)` int64 that begin with 0.
     """

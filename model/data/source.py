@@ -36,7 +36,7 @@ OTHERS = "*"
 
 @dataclass
 class Block:
-    """Rows of a row group; the tokens are read when first needed."""
+    """Block of rows of a row group; the tokens are read when first needed."""
 
     shard: Shard
     group: int
@@ -57,15 +57,15 @@ class Source:
         self.options = options
         self.length = sequence_length
         self.shards: Shards = open_shards(options.shards)
-        found = self.shards.split(split)
-        groups = [(shard, g) for shard in found for g in range(shard.row_groups)]
-        rows = sum(s.rows for s in found)
+        shards = self.shards.split(split)
+        groups = [(shard, g) for shard in shards for g in range(shard.row_groups)]
+        rows = sum(s.rows for s in shards)
         if not rows:
             raise StreamError(f"{options.shards}: the shards of split {split!r} have no rows")
         self.groups = groups
         self.slices = -(-min(options.lanes, rows) // len(groups))
         self.blocks = len(groups) * self.slices
-        self.tokens = sum(s.tokens for s in found)
+        self.tokens = sum(s.tokens for s in shards)
         lane_tokens = min(options.window_tokens, self.tokens // options.lanes)
         self.window = max(8, lane_tokens // sequence_length)
         self.pad_below = int(options.pad_below * sequence_length)
@@ -87,25 +87,25 @@ class Source:
         self._opened: OrderedDict[tuple[int, bool], pa.Table] = OrderedDict()
 
     def fingerprint(self) -> str:
-        """Hash of all that the order of tokens follows from, but for the mixture."""
-        said = self.options.model_dump(mode="json", exclude={"mixture", "shards", "epochs"})
-        said |= {"length": self.length, "shards": [(s.path, s.sha256) for s, g in self.groups if g == 0]}
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+        """Hash all that the order of tokens follows from, but for the mixture."""
+        decisive = self.options.model_dump(mode="json", exclude={"mixture", "shards", "epochs"})
+        decisive |= {"length": self.length, "shards": [(s.path, s.sha256) for s, g in self.groups if g == 0]}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def vocabulary(self) -> int:
-        """Rows that the model's embedding needs: ids of the tokenizer and of the marks."""
+        """Number of rows that the model's embedding needs: ids of the tokenizer and of the marks."""
         return self.shards.vocab_size if self.marks is None else self.marks.first + self.marks.count
 
     def phase(self, tokens: float) -> int:
-        """Number of the phase in force when so many tokens have been consumed."""
+        """Find the number of the phase in force when so many tokens have been consumed."""
         for i, phase in enumerate(self.phases[:-1]):
             if phase.until_tokens is not None and tokens < phase.until_tokens:
                 return i
         return len(self.phases) - 1
 
     def block(self, visit: int) -> Block:
-        """The block of a visit: lengths and the columns that the mixture asks for."""
+        """Read the block of a visit: lengths and the columns that the mixture asks for."""
         epoch, place = divmod(visit, self.blocks)
         if epoch not in self._orders:
             self._orders[epoch] = order(self.options.seed, 0, epoch, np.arange(self.blocks))
@@ -120,7 +120,7 @@ class Source:
         return Block(shard, number, rows, lengths, table.slice(rows.start, rows.stop - rows.start))
 
     def text(self, block: Block, row: int) -> Int32s:
-        """Tokens of a row of a block."""
+        """Read the tokens of a row of a block."""
         if block.tokens is None:
             group = self.groups.index((block.shard, block.group)) if self.slices > 1 else -1
             column = (
@@ -134,23 +134,23 @@ class Source:
         return ids[offsets[r] : offsets[r + 1]]
 
     def copies(self, block: Block, phase: int, epoch: int) -> Int64s:
-        """How often each row of a block is taken in a phase, `(R,)`."""
+        """Count how often each row of a block is taken in a phase, `(R,)`."""
         rate = np.ones(len(block.lengths))
         for column, table in self.rates[phase].items():
             others = table.get(OTHERS, 1.0)
             values = block.keys[column].to_pylist()
             rate *= np.array([table.get(UNKNOWN if v is None else v, others) for v in values])
         whole = np.floor(rate)
-        rest = rate - whole
-        if rest.any():
+        fraction = rate - whole
+        if fraction.any():
             seed = self.options.seed
             named = zip(*(block.keys[c].to_pylist() for c in ("doc_id", "copy", "part")), strict=True)
             hashes = [xxhash.xxh3_64_intdigest(f"mixture/{seed}/{d}/{c}/{p}/{epoch}".encode()) for d, c, p in named]
-            whole += np.array(hashes, dtype=np.float64) * 2.0**-64 < rest
+            whole += np.array(hashes, dtype=np.float64) * 2.0**-64 < fraction
         return whole.astype(np.int64)
 
     def _read(self, group: int, *, tokens: bool) -> pa.Table:
-        """Columns of a row group; kept where several blocks are slices of it."""
+        """Read columns of a row group; they are kept where several blocks are slices of it."""
         key = (group, tokens)
         if key in self._opened:
             self._opened.move_to_end(key)
@@ -166,7 +166,7 @@ class Source:
 
     @staticmethod
     def _rates(phase: Phase, present: Mapping[str, int]) -> Table:
-        """Weights and shares of a phase as rates."""
+        """Turn weights and shares of a phase into rates."""
         rates: Table = {column: dict(values) for column, values in phase.weights.items()}
         for column, shares in phase.shares.items():
             unknown = sorted(v for v, share in shares.items() if share > 0 and not present.get(v))

@@ -32,7 +32,7 @@ GOLDEN = 0.6180339887498949  # multiples of it fill [0, 1) evenly
 
 @dataclass(frozen=True)
 class Packed:
-    """One sequence; all `(T,)` int64.
+    """One packed sequence; all `(T,)` int64.
 
     :ivar labels: the ids, or -100 where there is no target: where a document or piece begins, padding, marks.
     :ivar position_ids: 0 where a document or piece begins; a tied sequence counts on to its padding.
@@ -45,7 +45,7 @@ class Packed:
 
 @dataclass
 class _Window:
-    """What a lane packs at once: documents, where they are, and the plan."""
+    """Window that a lane packs at once: documents, where they are, and the plan."""
 
     blocks: dict[int, Block]
     visits: Int64s
@@ -59,7 +59,7 @@ class _Window:
 
 
 class Lane:
-    """One lane's sequences, in order, from a state of five numbers."""
+    """Cursor over one lane's sequences, in order, from a state of five numbers."""
 
     def __init__(self, source: Source, lane: int, state: Sequence[int] = (0, 0, 0, 0, 0)) -> None:
         self.source = source
@@ -70,7 +70,7 @@ class Lane:
 
     @property
     def state(self) -> list[int]:
-        """Visit, place, offset, number of the window's first sequence, sequences taken from it."""
+        """State: visit, place, offset, number of the window's first sequence, sequences taken from it."""
         return [self.visit, self.place, self.offset, self.first, self.taken]
 
     @property
@@ -100,7 +100,7 @@ class Lane:
             self._window = None
 
     def take(self) -> Packed | None:
-        """The next sequence, or None at the end of the data."""
+        """Make the next sequence; None at the end of the data."""
         if not self.seek(self.next):
             return None
         window = self._window
@@ -143,7 +143,7 @@ class Lane:
         return Packed(ids, labels, positions)
 
     def _documents(self, places: int, phase: int) -> tuple[list[tuple[Int64s, Int64s, Int64s, Int64s]], bool]:
-        """Documents from the lane's place on, for so many places; and whether the data ended.
+        """List documents from the lane's place on, for so many places; and tell whether the data ended.
 
         :returns: visits, places in the visit, rows and lengths, one tuple a block.
         """
@@ -180,6 +180,7 @@ class Lane:
         return out, False
 
     def _pack(self) -> _Window:
+        """Pack the window at the lane's place."""
         source, options = self.source, self.source.options
         consumed = (self.first * options.lanes + self.lane) * source.length
         phase = source.phase(consumed)
@@ -233,7 +234,7 @@ class Lane:
 
 
 def count_sequences(source: Source) -> Int64s:
-    """Sequences of each lane, `(lanes,)`, of a stream that ends; by lengths alone, so about as long as reading those.
+    """Count the sequences of each lane, `(lanes,)`, of a stream that ends; by lengths alone, in about the time to read those.
 
     :raises StreamError: the stream does not end.
     """
@@ -250,7 +251,7 @@ def count_sequences(source: Source) -> Int64s:
 
 
 class Order:
-    """Which lane's which sequence is sequence q of the run."""
+    """Order of the run: sequence q of the run is which sequence of which lane."""
 
     def __init__(self, source: Source) -> None:
         self.lanes = source.options.lanes
@@ -265,7 +266,7 @@ class Order:
             self.total = len(lane)
 
     def __getitem__(self, q: int) -> tuple[int, int] | None:
-        """Lane and number in it; None after the end."""
+        """Give the lane of sequence q, and its number there; None after the end."""
         if self._pairs is None:
             return q % self.lanes, q // self.lanes
         if q >= len(self._pairs):

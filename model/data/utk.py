@@ -50,7 +50,7 @@ LABEL_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 
 class UtkOptions(Options):
-    """How sequences are tied; see the head of this file for what is the paper's."""
+    """Options of how sequences are tied; the head of this file says what is the paper's."""
 
     probability: float = Field(
         0.8, ge=0, le=1, description="share of the sequences; the paper's high one (0.3 the low)"
@@ -82,7 +82,7 @@ class UtkOptions(Options):
 
 @dataclass(frozen=True)
 class Marks:
-    """Ids: label's begin and end, backtracing's begin, separator and end, then head knots 2...h, then tail knots 1...h."""
+    """Ids of the marks: label's begin and end, backtracing's begin, separator and end, head knots 2...h, tail knots 1...h."""
 
     first: int
     chunks: int
@@ -113,16 +113,16 @@ class Marks:
         return self.first + 4
 
     def head(self, j: int) -> int:
-        """Head knot of chunk j, 2 ... chunks."""
+        """Give the head knot of chunk j, 2 ... chunks."""
         return self.first + 5 + j - 2
 
     def tail(self, j: int) -> int:
-        """Tail knot of chunk j, 1 ... chunks."""
+        """Give the tail knot of chunk j, 1 ... chunks."""
         return self.first + 5 + self.chunks - 1 + j - 1
 
 
 def letters_and_digits(vocabulary: dict[str, int]) -> tuple[int, ...]:
-    """Ids of the single letters and digits, for labels.
+    """List the ids of single letters and digits, for labels.
 
     :raises ValueError: the vocabulary has fewer than two of them.
     """
@@ -133,7 +133,7 @@ def letters_and_digits(vocabulary: dict[str, int]) -> tuple[int, ...]:
 
 
 def draw_chunks(options: UtkOptions, keys: Hashes) -> Int64s:
-    """Number of chunks of each document, if it is long enough.
+    """Draw the number of chunks of each document, if it is long enough.
 
     :param keys: one hash a document.
     """
@@ -143,7 +143,7 @@ def draw_chunks(options: UtkOptions, keys: Hashes) -> Int64s:
 
 
 def cost(options: UtkOptions, chunks: Int64s) -> Int64s:
-    """Places that the marks of a document of so many chunks take; 0 for one chunk."""
+    """Count the places that the marks of a document of so many chunks take; 0 for one chunk."""
     k = options.label_tokens
     marks = chunks * (k + 2) + 2 * (chunks - 1)
     if options.backtrace:
@@ -175,15 +175,15 @@ def tie(
     units: list[list[Int64s]] = [[] for _ in owner]  # by place
     begin = 0
     for d, (piece, h) in enumerate(zip(pieces, number, strict=True)):
-        mine = places[begin : begin + h]
+        places_of_document = places[begin : begin + h]
         if options.preserve_order:
-            mine = np.sort(mine)
+            places_of_document = np.sort(places_of_document)
         ends = piece[-1] == eod_id
         cuts = _cuts(len(piece), h, key, d, options)
         for j in range(1, h + 1):
             text = piece[cuts[j - 1] : cuts[j]].astype(np.int64)
             knot_after = j < h or not ends
-            units[mine[j - 1]] = [
+            units[places_of_document[j - 1]] = [
                 _both(_array(marks.label, *labels[begin + j - 1], marks.label_end), learned=False) if h > 1 else _NONE,
                 _both(_array(marks.head(j)), learned=False) if j > 1 else _NONE,
                 _both(text, learned=True, first=j > 1 and options.predict_after_knots),
@@ -192,14 +192,14 @@ def tie(
         if h > 1 and options.backtrace:
             listed = [x for j in range(h) for x in (marks.trace_next, *labels[begin + j])][1:]
             trace = _both(_array(marks.trace, *listed, marks.trace_end), learned=True, first=False)
-            units[mine.max()].append(trace)
+            units[places_of_document.max()].append(trace)
         begin += h
     whole = np.concatenate([part for unit in units for part in unit], axis=1)
     return whole[0], whole[1]
 
 
 def untie(ids: Int64s, options: UtkOptions, marks: Marks, eod_id: int) -> list[Int64s]:
-    """The documents of a tied sequence, from its tokens alone: no marks, no labels, chunks joined; in the order of their begins.
+    """Restore the documents of a tied sequence from its tokens alone: no marks, no labels, chunks joined; by their begins.
 
     :param ids: `(L,)` without padding, as `tie` made it.
     :returns: token ids of each document or piece.
@@ -226,10 +226,10 @@ def untie(ids: Int64s, options: UtkOptions, marks: Marks, eod_id: int) -> list[I
             at += k + 2
             if at < len(ids) and marks.first + 5 <= ids[at] < tails.start:
                 at += 1  # a head knot
-        found = np.searchsorted(ends, at)
-        if found == len(ends):
+        next_end = np.searchsorted(ends, at)
+        if next_end == len(ends):
             raise ValueError(f"the text from token {at} on ends neither in EOD nor in a tail knot")
-        stop = int(ends[found])
+        stop = int(ends[next_end])
         text = ids[at : stop + 1] if ids[stop] == eod_id else ids[at:stop]
         at = stop + 1
         if label is None:
@@ -249,7 +249,7 @@ def _array(*values: int) -> Int64s:
 
 
 def _both(ids: Int64s, *, learned: bool, first: bool = False) -> Int64s:
-    """Ids and labels, `(2, n)`; the first token is a target only if `first`."""
+    """Stack ids and labels, `(2, n)`; the first token is a target only if `first`."""
     labels = ids.copy() if learned else np.full_like(ids, IGNORE)
     if not first:
         labels[0] = IGNORE
@@ -260,7 +260,7 @@ _NONE = np.empty((2, 0), dtype=np.int64)
 
 
 def _labels(n: int, key: int, options: UtkOptions, label_ids: Sequence[int]) -> list[tuple[int, ...]]:
-    """`n` distinct labels: a label that came before is drawn again."""
+    """Draw `n` distinct labels: a label that came before is drawn again."""
     k = options.label_tokens
     if n > len(label_ids) ** k // 2:
         raise ValueError(f"{n} labels of {k} tokens from {len(label_ids)} ids: name more label_ids or label_tokens")
@@ -277,7 +277,7 @@ def _labels(n: int, key: int, options: UtkOptions, label_ids: Sequence[int]) -> 
 
 
 def _cuts(n: int, h: int, key: int, document: int, options: UtkOptions) -> list[int]:
-    """Where chunks begin and end: h + 1 rising numbers from 0 to n; no chunk is empty."""
+    """Draw where chunks begin and end: h + 1 rising numbers from 0 to n; no chunk is empty."""
     if options.split == "even":
         return [n * j // h for j in range(h + 1)]
     inner: set[int] = set()

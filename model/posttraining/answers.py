@@ -32,7 +32,8 @@ def sample(
     batch: int = 16,
     seed: Sequence[int] = (0,),
 ) -> list[list[tuple[str, bool]]]:
-    """
+    """Sample answers to prompts.
+
     :param temperature: 0: greedy, one answer.
     :param batch: prompts generated for at once, each with all its answers.
     :param seed: numbers that decide the draws.
@@ -61,12 +62,12 @@ def sample(
             mask[row, longest - len(tokens) :] = 1
         torch.manual_seed(int(mix(*seed, begin)[0]) >> 1)
         with torch.no_grad():
-            found = model.generate(input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config)[
-                :, longest:
-            ].tolist()
+            generated = model.generate(
+                input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config
+            )[:, longest:].tolist()
         for row in range(len(part)):
-            mine = found[row * answers : (row + 1) * answers]
-            out.append([(chat.text(x), chat.ended(x)) for x in mine])
+            of_prompt = generated[row * answers : (row + 1) * answers]
+            out.append([(chat.text(x), chat.ended(x)) for x in of_prompt])
     model.train(was_training)
     return out
 
@@ -74,22 +75,22 @@ def sample(
 def judge(
     prompts: Sequence[Prompt], answers: Sequence[Sequence[str]], options: SandboxOptions, workers: int = 1
 ) -> list[list[Verdict]]:
-    """Verdicts of all answers; code runs in `workers` sandboxes at a time.
+    """Judge all answers; code runs in `workers` sandboxes at a time.
 
     :raises SandboxError: as `verify`.
     """
-    jobs = [(p, a) for p, mine in zip(prompts, answers, strict=True) for a in mine]
+    jobs = [(p, a) for p, of_prompt in zip(prompts, answers, strict=True) for a in of_prompt]
     with ThreadPoolExecutor(workers) as pool:
         verdicts = iter(list(pool.map(lambda job: verify(job[0].check, job[1], options), jobs)))
-    return [[next(verdicts) for _ in mine] for mine in answers]
+    return [[next(verdicts) for _ in of_prompt] for of_prompt in answers]
 
 
 def by_source(prompts: Sequence[Prompt], verdicts: Sequence[Sequence[Verdict]]) -> dict[str, dict[str, int]]:
-    """Answers, and how many have which verdict, by source and in `all`."""
+    """Count answers, and how many have which verdict, by source and in `all`."""
     out: dict[str, Counter[str]] = {}
-    for prompt, mine in zip(prompts, verdicts, strict=True):
+    for prompt, of_prompt in zip(prompts, verdicts, strict=True):
         for source in (prompt.source, "all"):
             count = out.setdefault(source, Counter())
-            count["answers"] += len(mine)
-            count.update(v.status for v in mine)
+            count["answers"] += len(of_prompt)
+            count.update(v.status for v in of_prompt)
     return {s: dict(out[s]) for s in [*sorted(s for s in out if s != "all"), "all"]}

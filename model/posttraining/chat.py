@@ -47,27 +47,33 @@ TEMPLATE = """\
 
 @dataclass(frozen=True)
 class Encoded:
-    """:ivar answer: of each id whether it is learned."""
+    """Conversation as ids.
+
+    :ivar answer: for each id, whether it is learned.
+    """
 
     ids: list[int]
     answer: list[bool]
 
     @property
     def answers(self) -> int:
+        """Number of ids that are learned."""
         return sum(self.answer)
 
     def cut(self, length: int) -> Encoded:
+        """Cut to the first `length` ids."""
         return Encoded(self.ids[:length], self.answer[:length])
 
 
 class Chat:
-    """The tokenizer of a model's folder.
+    """Tokenizer of a model's folder, for conversations.
 
     :ivar begin: id of the mark that begins a message; `end` of the one that ends it; `eod` of the end of a document.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        """
+        """Read the tokenizer.
+
         :raises ChatError: no tokenizer, marks that it does not have as tokens, or another chat template.
         """
         self.folder = Path(folder)
@@ -95,17 +101,19 @@ class Chat:
         self.vocabulary = self.special.get_vocab_size()
 
     def _id(self, token: str) -> int:
-        found = self.special.token_to_id(token)
-        if found is None:
+        """Find the id of a mark."""
+        number = self.special.token_to_id(token)
+        if number is None:
             raise ChatError(f"{self.folder}/tokenizer.json: found no token {token}")
-        return found
+        return number
 
     def _encode(self, text: str) -> list[int]:
+        """Encode a text, in which marks are ordinary text."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode(self, messages: Sequence[Message]) -> Encoded:
-        """A whole conversation, a line break after each end mark."""
+        """Encode a whole conversation, a line break after each end mark."""
         ids: list[int] = []
         answer: list[bool] = []
         newline = self._encode("\n")
@@ -120,25 +128,25 @@ class Chat:
         return Encoded(ids, answer)
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Ids after which the assistant's answer comes."""
+        """Encode messages, after which the assistant's answer comes."""
         return [*self.encode(messages).ids, self.begin, *self._encode("assistant\n")]
 
     def answer(self, content: str) -> list[int]:
-        """What follows `prompt`: the content and its end mark."""
+        """Encode what follows `prompt`: the content and its end mark."""
         return [*self._encode(content), self.end]
 
     def text(self, ids: Sequence[int]) -> str:
-        """Of what was sampled the part before a mark, or the end of a document."""
+        """Decode what was sampled, up to a mark or the end of a document."""
         stop = next((i for i, x in enumerate(ids) if x in (self.end, self.begin, self.eod)), len(ids))
         text: str = self.special.decode(list(ids[:stop]), skip_special_tokens=False)
         return text
 
     def ended(self, ids: Sequence[int]) -> bool:
-        """Whether what was sampled ended by itself: not cut off, and with no message begun inside it."""
+        """Tell whether what was sampled ended by itself: not cut off, and with no message begun inside it."""
         return next((x for x in ids if x in (self.end, self.begin, self.eod)), self.begin) != self.begin
 
     def write(self, folder: Path) -> None:
-        """The tokenizer with the template, into a model's folder; the end of a message is the end of a text."""
+        """Write the tokenizer with the template into a model's folder; the end of a message is the end of a text."""
         (folder / "tokenizer.json").write_bytes((self.folder / "tokenizer.json").read_bytes())
         pad = self.special.id_to_token(self.eod)
         config = self.config | {"eos_token": END, "pad_token": pad}

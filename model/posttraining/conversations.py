@@ -29,32 +29,35 @@ Role = Literal["system", "user", "assistant"]
 
 
 class Message(Options):
+    """Message of a conversation."""
+
     role: Role
     content: str = Field(min_length=1)
 
 
 def _turns(messages: Sequence[Message], last: Role) -> None:
-    """
+    """Check the turns of messages.
+
     :raises ValueError: the roles do not follow one another as they should.
     """
     roles = [m.role for m in messages]
-    rest = roles[1:] if roles[:1] == ["system"] else roles
+    turns = roles[1:] if roles[:1] == ["system"] else roles
     expected: list[Role] = ["user", "assistant"]
-    for i, role in enumerate(rest):
+    for i, role in enumerate(turns):
         if role != expected[i % 2]:
-            raise ValueError(f"message {i + 1 + len(roles) - len(rest)}: found {role}, expected {expected[i % 2]}")
-    if not rest or rest[-1] != last:
-        raise ValueError(f"found {rest[-1] if rest else 'nothing'} at the end, expected {last}")
+            raise ValueError(f"message {i + 1 + len(roles) - len(turns)}: found {role}, expected {expected[i % 2]}")
+    if not turns or turns[-1] != last:
+        raise ValueError(f"found {turns[-1] if turns else 'nothing'} at the end, expected {last}")
 
 
 def identity(messages: Iterable[Message]) -> str:
-    """A hash of roles and contents, 16 hex characters."""
+    """Hash roles and contents to 16 hex characters."""
     text = json.dumps([[m.role, m.content] for m in messages], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Conversation(Options):
-    """What supervised fine-tuning learns from."""
+    """Conversation that supervised fine-tuning learns from."""
 
     id: str = Field("", description="empty: a hash of the messages")
     source: str = Field("unknown", min_length=1)
@@ -68,11 +71,12 @@ class Conversation(Options):
 
     @property
     def key(self) -> str:
+        """Id, given or hashed."""
         return self.id or identity(self.messages)
 
 
 class Prompt(Options):
-    """What is asked, and how an answer is judged."""
+    """Prompt: what is asked, and how an answer is judged."""
 
     id: str = Field("", description="empty: a hash of the messages")
     source: str = Field("unknown", min_length=1)
@@ -87,11 +91,12 @@ class Prompt(Options):
 
     @property
     def key(self) -> str:
+        """Id, given or hashed."""
         return self.id or identity(self.messages)
 
 
 class Preference(Options):
-    """One prompt with a better answer and a worse one."""
+    """Preference: one prompt with a better answer and a worse one."""
 
     id: str = ""
     source: str = Field("unknown", min_length=1)
@@ -114,7 +119,7 @@ Row = TypeVar("Row", bound=Options)
 
 
 def read(kind: type[Row], files: Sequence[str | Path]) -> list[Row]:
-    """All rows of some files, in order; empty lines are passed over.
+    """Read all rows of some files, in order; empty lines are passed over.
 
     :raises ConversationError: no such file, a line that is not such a row, or no row at all.
     """
@@ -152,7 +157,7 @@ def write(path: Path, rows: Iterable[Options | dict[str, Any]]) -> None:
 
 
 class ConversationOptions(Options):
-    """Which conversations, how often."""
+    """Options of the data: which conversations, how often."""
 
     files: tuple[str, ...] = Field(min_length=1)
     upsample: dict[str, float] = Field(
@@ -174,16 +179,17 @@ class ConversationOptions(Options):
         return upsample
 
     def factor(self, source: str) -> float:
+        """Find how often conversations of a source are taken."""
         return self.upsample.get(source, self.upsample.get("*", 1.0))
 
 
 def copies(seed: int, key: str, factor: float) -> int:
-    """How often a conversation comes: the factor, its fraction decided by a hash of (seed, id)."""
+    """Count how often a conversation comes: the factor, its fraction decided by a hash of (seed, id)."""
     return int(factor) + int(float(uniform(seed, digest64(f"upsample/{key}"))[0]) < factor - int(factor))
 
 
 def upsampled(rows: Sequence[Conversation], options: ConversationOptions) -> list[Conversation]:
-    """Conversations as often as their sources' factors say, copies side by side.
+    """Repeat conversations as often as their sources' factors say, copies side by side.
 
     :raises ConversationError: a factor for a source that no conversation has, or nothing is left.
     """

@@ -39,6 +39,7 @@ from model.posttraining.chat import Chat
 from model.posttraining.conversations import Preference, read
 from model.posttraining.finetune import (
     FineTuneOptions,
+    LogsSteps,
     Metrics,
     arguments,
     biases,
@@ -51,7 +52,7 @@ from model.posttraining.finetune import (
 
 
 class DpoConfig(Options):
-    """What `python -m model.dpo --config FILE` reads."""
+    """Options of a run: what `python -m model.dpo --config FILE` reads."""
 
     out: str
     start: str = Field(description="folder of a fine-tuned model in Hugging Face's format; the reference too")
@@ -65,7 +66,8 @@ class DpoConfig(Options):
 def prepare(
     rows: Sequence[Preference], chat: Chat, length: int
 ) -> tuple[dict[str, list[list[int]]], dict[str, dict[str, int]]]:
-    """
+    """Encode preferences.
+
     :returns: trl's columns, and counts by source.
     :raises ConversationError: nothing is left.
     """
@@ -89,7 +91,7 @@ def prepare(
 
 
 class Average(TrainerCallback):  # type: ignore[no-untyped-call]
-    """An exponential moving average of all weights, FP32, on the device."""
+    """Exponential moving average of all weights, FP32, on the device."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -105,45 +107,38 @@ class Average(TrainerCallback):  # type: ignore[no-untyped-call]
             average.lerp_(parameter.detach().float(), 1 - self.decay)
 
     def state(self, model: nn.Module) -> dict[str, torch.Tensor]:
-        """The state of `model` with the averages in place of its parameters; buffers are its own."""
+        """Give the state of `model` with the averages in place of its parameters; buffers are its own."""
         return {n: self.weights.get(n, t) for n, t in model.state_dict().items()}
 
 
 @contextlib.contextmanager
 def old_names() -> Iterator[None]:
-    """trl 1.16 asks transformers 5.24 for a property by the name that it had before."""
+    """Silence a warning: trl 1.16 asks transformers 5.24 for a property by the name that it had before."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         yield
 
 
-class Trainer(DPOTrainer):  # type: ignore[misc]
-    """trl's on ids that are made already."""
+class Trainer(LogsSteps, DPOTrainer):  # type: ignore[misc]
+    """trl's trainer on ids that are made already."""
 
-    metrics: Metrics
-
-    def _prepare_dataset(self, dataset: Any, *rest: Any) -> Any:
+    def _prepare_dataset(self, dataset: Any, *extra: Any) -> Any:
         return dataset
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *extra: Any, **more: Any) -> Any:
         self.metrics.count(int(inputs["completion_mask"].sum()), int(inputs["attention_mask"].sum()))
         with old_names():
-            return super().compute_loss(model, inputs, *rest, **more)  # type: ignore[no-untyped-call]
+            return super().compute_loss(model, inputs, *extra, **more)  # type: ignore[no-untyped-call]
 
     def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
         with old_names():
             return super().compute_ref_log_probs(model, inputs)  # type: ignore[no-untyped-call]
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        super().log(logs, start_time)
-        if "loss" in logs:
-            self.metrics.write(self.state.global_step, self.state.max_steps, logs)
-
 
 def trainer_for(
     config: DpoConfig, model: Any, chat: Chat, columns: dict[str, list[list[int]]], metrics: Metrics
 ) -> Trainer:
-    """trl's trainer; the reference is a copy of `model` as it is now."""
+    """Make trl's trainer; the reference is a copy of `model` as it is now."""
     term = config.sft_weight > 0
     settings = arguments(
         TrlConfig,
@@ -166,7 +161,7 @@ def trainer_for(
 
 
 def run(config: DpoConfig, *, quiet: bool = False) -> dict[str, Any]:
-    """Train, export average and last weights, and say how it went."""
+    """Train, export average and last weights, and give the summary."""
     out = Path(config.out)
     rows = read(Preference, config.files)
     model, chat = start(config.start, config.train)

@@ -24,7 +24,10 @@ NAMES = ("f", "g", "h", "solve")
 
 @dataclass(frozen=True)
 class Exercise:
-    """:ivar operands: what decides on which side it is."""
+    """Exercise with its answer and check.
+
+    :ivar operands: what decides whether it is held out.
+    """
 
     source: str
     operands: str
@@ -34,20 +37,23 @@ class Exercise:
 
     @property
     def key(self) -> str:
+        """Id: a hash of source and question."""
         return hashlib.sha256(f"{self.source}/{self.question}".encode()).hexdigest()[:16]
 
     def prompt(self) -> Prompt:
+        """Give the question with its check."""
         return Prompt(
             id=self.key, source=self.source, messages=(Message(role="user", content=self.question),), check=self.check
         )
 
     def conversation(self) -> Conversation:
+        """Give the question with its answer."""
         messages = (Message(role="user", content=self.question), Message(role="assistant", content=self.answer))
         return Conversation(id=self.key, source=self.source, messages=messages)
 
 
 def exercises(largest: int) -> Iterator[Exercise]:
-    """All there are with operands 0 to `largest`."""
+    """Make all exercises with operands 0 to `largest`."""
 
     def number(source: str, a: int, b: int, question: str, answer: str, value: int) -> Exercise:
         operands = f"numbers {min(a, b)} {max(a, b)}"
@@ -86,13 +92,15 @@ def exercises(largest: int) -> Iterator[Exercise]:
 
 
 def _draw(seed: int, text: str) -> float:
+    """Draw a number in [0, 1) for a text."""
     return float(uniform(seed, digest64(text))[0])
 
 
 def split(
     seed: int, largest: int, held_out: float, answered: float
 ) -> tuple[list[Conversation], list[Prompt], list[Prompt]]:
-    """
+    """Split the exercises.
+
     :param held_out: share of the operands.
     :param answered: share of the training questions that `conversations.jsonl` answers.
     :returns: conversations, training prompts, held-out prompts; each in an order of its own.

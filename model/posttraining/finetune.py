@@ -38,13 +38,16 @@ from model.posttraining.chat import TEMPLATE, Chat
 
 
 def unfinished(out: str) -> None:
-    """:raises FineTuneError: the folder holds a finished run, which a new one would replace."""
+    """Refuse a folder that holds a finished run, which a new one would replace.
+
+    :raises FineTuneError: it does.
+    """
     if (Path(out) / "summary.json").exists():
         raise FineTuneError(f"{out} holds a finished run; choose another out, or remove it")
 
 
 class FineTuneOptions(Options):
-    """How a model is fine-tuned. Rates and epochs are the report's; it does not give the rest."""
+    """Options of how a model is fine-tuned. Rates and epochs are the report's; it does not give the rest."""
 
     seed: int = Field(0, ge=0, description="of the order")
     epochs: float = Field(2, gt=0)
@@ -73,7 +76,7 @@ class FineTuneOptions(Options):
 
 
 def start(folder: str | Path, options: FineTuneOptions) -> tuple[Dots1ForCausalLM, Chat]:
-    """A model to fine-tune, and its tokenizer.
+    """Load a model to fine-tune, and its tokenizer.
 
     :raises FineTuneError: not one process, or no such model. :raises ChatError: its tokenizer cannot be used.
     """
@@ -103,8 +106,8 @@ def start(folder: str | Path, options: FineTuneOptions) -> tuple[Dots1ForCausalL
             f"sequences of {options.sequence_length}, the model has {model.config.max_position_embeddings} positions"
         )
     routers_in_fp32(model)
-    for its in (model.config, model.generation_config):  # as trl would, with a warning
-        its.eos_token_id, its.pad_token_id = chat.end, chat.eod
+    for settings in (model.config, model.generation_config):  # as trl would, with a warning
+        settings.eos_token_id, settings.pad_token_id = chat.end, chat.eod
     return model, chat
 
 
@@ -118,12 +121,13 @@ def routers_in_fp32(model: Dots1ForCausalLM) -> None:
 
 
 def biases(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The experts' biases, copies."""
+    """Copy the experts' biases."""
     return {n: b.detach().cpu().clone() for n, b in model.named_buffers() if n.endswith("e_score_correction_bias")}
 
 
 def check_biases(model: torch.nn.Module, before: dict[str, torch.Tensor]) -> None:
-    """
+    """Hold the experts' biases to what they were.
+
     :raises FineTuneError: a bias moved, or is a parameter.
     """
     after = biases(model)
@@ -133,7 +137,7 @@ def check_biases(model: torch.nn.Module, before: dict[str, torch.Tensor]) -> Non
 
 
 def tokenizer_of(chat: Chat) -> PreTrainedTokenizerFast:
-    """transformers' view of the tokenizer, for trl."""
+    """Make transformers' view of the tokenizer, for trl."""
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_file=str(chat.folder / "tokenizer.json"),
         eos_token=chat.special.id_to_token(chat.end),
@@ -143,7 +147,7 @@ def tokenizer_of(chat: Chat) -> PreTrainedTokenizerFast:
 
 
 def arguments(kind: Callable[..., Any], options: FineTuneOptions, out: Path, **more: Any) -> Any:
-    """trl's configuration. `cosine_warmup_with_min_lr` has the first step above 0 and the last one at `final_rate`;
+    """Make trl's configuration. `cosine_warmup_with_min_lr` has the first step above 0 and the last one at `final_rate`;
     `cosine_with_min_lr` has neither."""
     cuda = torch.cuda.is_available()
     return kind(
@@ -177,7 +181,7 @@ def arguments(kind: Callable[..., Any], options: FineTuneOptions, out: Path, **m
 
 
 class Metrics:
-    """metrics.jsonl, and a line on the terminal every ten seconds."""
+    """Writer of metrics.jsonl, and of a line on the terminal every ten seconds."""
 
     NAMES: dict[str, str] = {  # noqa: RUF012
         "loss": "loss",
@@ -201,11 +205,12 @@ class Metrics:
         self.lines: list[dict[str, Any]] = []
 
     def count(self, targets: int, tokens: int) -> None:
-        """Of a micro-batch: tokens whose loss counts, tokens read."""
+        """Count a micro-batch: tokens whose loss counts, tokens read."""
         self.targets += targets
         self.tokens += tokens
 
     def write(self, step: int, steps: int, logs: dict[str, float]) -> None:
+        """Write the line of a step."""
         self.total_targets += self.targets
         self.total_tokens += self.tokens
         line: dict[str, Any] = {"step": step, "targets": self.targets, "tokens": self.tokens}
@@ -221,12 +226,25 @@ class Metrics:
 
     @property
     def seconds(self) -> float:
+        """Seconds since the beginning."""
         return time.perf_counter() - self.began
 
     def last_tenth(self) -> float:
-        """Mean loss, by target, of the last tenth of the steps."""
+        """Compute the mean loss, by target, of the last tenth of the steps."""
         part = self.lines[-max(1, len(self.lines) // 10) :]
         return float(sum(x["loss"] * x["targets"] for x in part) / max(1, sum(x["targets"] for x in part)))
+
+
+class LogsSteps:
+    """What both trainers add to trl's: a line of metrics a step."""
+
+    metrics: Metrics
+    state: Any
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        super().log(logs, start_time)  # type: ignore[misc]
+        if "loss" in logs:
+            self.metrics.write(self.state.global_step, self.state.max_steps, logs)
 
 
 def save(state: dict[str, torch.Tensor], base: str | Path, chat: Chat, folder: Path) -> Path:

@@ -48,7 +48,7 @@ from model.verification.verify import Verdict
 
 
 class SampleOptions(Options):
-    """What is drawn. The report gives none of these."""
+    """Options of what is drawn. The report gives none of these."""
 
     prompts: tuple[str, ...] = Field(min_length=1, description="files")
     answers: int = Field(8, ge=1, description="to each prompt")
@@ -61,12 +61,14 @@ class SampleOptions(Options):
 
 
 class KeepOptions(Options):
+    """Options of what is kept."""
+
     most: int = Field(4, ge=1, description="answers kept of a prompt")
     pairs: int = Field(2, ge=0, description="preferences written of a prompt")
 
 
 class RftConfig(Options):
-    """What `python -m model.rft --config FILE` reads."""
+    """Options of a run: what `python -m model.rft --config FILE` reads."""
 
     out: str
     start: str = Field(description="folder of a model in Hugging Face's format")
@@ -82,7 +84,7 @@ class RftConfig(Options):
 
 
 def plan(config: RftConfig, prompts: Sequence[Prompt]) -> dict[str, Any]:
-    """What the samples depend on: options, prompts, the model's files."""
+    """Describe what the samples depend on: options, prompts, the model's files."""
     digest = hashlib.sha256()
     for prompt in prompts:
         digest.update(prompt.model_dump_json().encode() + b"\n")
@@ -102,6 +104,7 @@ def plan(config: RftConfig, prompts: Sequence[Prompt]) -> dict[str, Any]:
 
 
 def _check_prompts(prompts: Sequence[Prompt]) -> None:
+    """Refuse two prompts of one id."""
     seen: set[str] = set()
     for prompt in prompts:
         if prompt.key in seen:
@@ -110,7 +113,7 @@ def _check_prompts(prompts: Sequence[Prompt]) -> None:
 
 
 def sampled(config: RftConfig, prompts: Sequence[Prompt], *, quiet: bool = False) -> list[dict[str, Any]]:
-    """Samples of all prompts; what earlier calls have written is read.
+    """Sample answers to all prompts; what earlier calls have written is read.
 
     :returns: by prompt `id`, `source`, and `answers`: each with `text`, `ended`, `status`, `detail`.
     :raises FineTuneError: the folder holds samples of something else.
@@ -119,11 +122,11 @@ def sampled(config: RftConfig, prompts: Sequence[Prompt], *, quiet: bool = False
     folder.mkdir(parents=True, exist_ok=True)
     wanted = plan(config, prompts)
     if (folder / "plan.json").exists():
-        found = json.loads((folder / "plan.json").read_text())
+        written = json.loads((folder / "plan.json").read_text())
         for key in wanted:
-            if found.get(key) != wanted[key]:
+            if written.get(key) != wanted[key]:
                 raise FineTuneError(
-                    f"{folder} holds samples of another {key}: {found.get(key)}, now {wanted[key]}; "
+                    f"{folder} holds samples of another {key}: {written.get(key)}, now {wanted[key]}; "
                     "choose another out, or remove it"
                 )
     else:
@@ -151,7 +154,9 @@ def sampled(config: RftConfig, prompts: Sequence[Prompt], *, quiet: bool = False
                 batch=s.batch,
                 seed=(s.seed, number),
             )
-            verdicts = judge(chunk, [[t for t, _ in mine] for mine in answers], config.sandbox, config.workers)
+            verdicts = judge(
+                chunk, [[t for t, _ in of_prompt] for of_prompt in answers], config.sandbox, config.workers
+            )
             write(path, [_row(*x) for x in zip(chunk, answers, verdicts, strict=True)])
             if not quiet:
                 print(f"sampled chunk {number + 1:,} of {len(chunks):,}", flush=True)
@@ -160,21 +165,23 @@ def sampled(config: RftConfig, prompts: Sequence[Prompt], *, quiet: bool = False
 
 
 def _row(prompt: Prompt, answers: Sequence[tuple[str, bool]], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    found = [
+    """Make the row of a prompt in a file of samples."""
+    judged = [
         {"text": text, "ended": ended, "status": v.status, "detail": v.detail}
         for (text, ended), v in zip(answers, verdicts, strict=True)
     ]
-    return {"id": prompt.key, "source": prompt.source, "answers": found}
+    return {"id": prompt.key, "source": prompt.source, "answers": judged}
 
 
 def _order(seed: int, key: str, text: str) -> str:
+    """Hash an answer, by which answers are ordered."""
     return hashlib.sha256(f"{seed}/{key}/{text}".encode()).hexdigest()
 
 
 def chosen(
     config: RftConfig, prompts: Sequence[Prompt], rows: Sequence[dict[str, Any]]
 ) -> tuple[list[Conversation], list[Preference], dict[str, dict[str, Any]]]:
-    """Accepted conversations, preferences, and counts by source."""
+    """Choose accepted conversations and preferences, and count by source."""
     seed = config.sample.seed
     accepted: list[Conversation] = []
     pairs: list[Preference] = []
@@ -242,7 +249,7 @@ def run(config: RftConfig, *, quiet: bool = False) -> dict[str, Any]:
 
 
 def acceptance(counts: dict[str, dict[str, Any]]) -> str:
-    """Counts by source as a table."""
+    """Format counts by source as a table."""
     shown = {s: {k: v for k, v in c.items() if k != "verdicts"} for s, c in counts.items()}
     lines = table({s: c for s, c in shown.items() if s != "all"} | {"~all": shown["all"]}).replace("~all", "all ")
     rates = ", ".join(f"{s} {c['right'] / max(1, c['answers']):.1%}" for s, c in counts.items())

@@ -33,6 +33,7 @@ from model.posttraining.chat import Chat, Encoded
 from model.posttraining.conversations import Conversation, ConversationOptions, read, upsampled
 from model.posttraining.finetune import (
     FineTuneOptions,
+    LogsSteps,
     Metrics,
     arguments,
     biases,
@@ -45,7 +46,7 @@ from model.posttraining.finetune import (
 
 
 class SftConfig(Options):
-    """What `python -m model.sft --config FILE` reads."""
+    """Options of a run: what `python -m model.sft --config FILE` reads."""
 
     out: str = Field(description="folder of metrics and export")
     start: str = Field(description="folder of a model in Hugging Face's format: an export")
@@ -88,16 +89,14 @@ def prepare(
     return out, counts
 
 
-class Trainer(SFTTrainer):  # type: ignore[misc]
-    """trl's, counting what is learned. On a CPU the head computes logits of answers alone, as trl does on GPUs."""
+class Trainer(LogsSteps, SFTTrainer):  # type: ignore[misc]
+    """trl's trainer, which counts what is learned. On a CPU the head computes logits of answers alone, as trl does on GPUs."""
 
-    metrics: Metrics
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *extra: Any, **more: Any) -> Any:
         valid = inputs["labels"][:, 1:] != IGNORE
         self.metrics.count(int(valid.sum()), inputs["input_ids"].numel())
         if inputs["input_ids"].device.type != "cpu":
-            return super().compute_loss(model, inputs, *rest, **more)  # type: ignore[no-untyped-call]
+            return super().compute_loss(model, inputs, *extra, **more)  # type: ignore[no-untyped-call]
         hidden = model.model(input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], use_cache=False)
         total, _ = head_loss(
             hidden.last_hidden_state[:, :-1][valid], model.lm_head.weight, inputs["labels"][:, 1:][valid]
@@ -105,14 +104,9 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         items = more.get("num_items_in_batch")
         return total / (valid.sum().clamp(min=1) if items is None else items)
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        super().log(logs, start_time)
-        if "loss" in logs:
-            self.metrics.write(self.state.global_step, self.state.max_steps, logs)
-
 
 def trainer_for(config: SftConfig, model: Any, chat: Chat, encoded: Sequence[Encoded], metrics: Metrics) -> Trainer:
-    """trl's trainer on what `prepare` made."""
+    """Make trl's trainer on what `prepare` made."""
     rows = {
         "input_ids": [e.ids for e in encoded],
         "labels": [[i if a else IGNORE for i, a in zip(e.ids, e.answer, strict=True)] for e in encoded],
@@ -129,7 +123,7 @@ def trainer_for(config: SftConfig, model: Any, chat: Chat, encoded: Sequence[Enc
 
 
 def run(config: SftConfig, *, quiet: bool = False) -> dict[str, Any]:
-    """Train, export, and say how it went.
+    """Train, export, and give the summary.
 
     :raises ConversationError, ChatError, FineTuneError: what cannot be used.
     """

@@ -70,7 +70,7 @@ def cast(source: Path, out: Path, dtype: torch.dtype) -> int:
 
 
 def check_out(out: Path) -> None:
-    """Refuse to replace what is no model.
+    """Refuse to replace a file or folder that is no model.
 
     :raises ExportError: a file, or a folder with content and no config.json.
     """
@@ -79,7 +79,7 @@ def check_out(out: Path) -> None:
 
 
 def weights_of(place: Path) -> dict[str, torch.Tensor]:
-    """The model of a checkpoint: full tensors on the CPU by the stock model's names, whatever the ranks that wrote it.
+    """Read the model of a checkpoint: full tensors on the CPU by the stock model's names, whatever the ranks that wrote it.
 
     :raises ExportError: no tensors of a model there.
     """

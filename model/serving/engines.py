@@ -44,28 +44,28 @@ BESIDE = (
 
 
 def architecture(config: dict[str, Any]) -> str:
-    """The class that a config.json names, or what it says instead."""
+    """Name the class of a config.json, or what it says instead."""
     named = config.get("architectures") or [config.get("model_type", "none")]
     return str(named[0])
 
 
 def config_for(engine: Engine, config: dict[str, Any]) -> dict[str, Any]:
-    """config.json of an engine.
+    """Make the config.json of an engine.
 
     :param config: of a training export, or one that this function made.
     :raises ExportError: another architecture, or what the engine cannot compute.
     """
-    found = architecture(config)
-    if found == GLM and engine != "llama.cpp":
+    named = architecture(config)
+    if named == GLM and engine != "llama.cpp":
         return config
     if config.get("cross_layer", 1) > 1:
         raise ExportError(
             f"{CONFIG} has cross_layer {config['cross_layer']}: no engine has layers that share keys and values, "
             "model.architecture.cross_layer.load reads such a model"
         )
-    if found != DOTS:
+    if named != DOTS:
         expected = DOTS if engine == "llama.cpp" else f"{DOTS} or {GLM}"
-        raise ExportError(f"{CONFIG} is of {found}, {engine} needs {expected}; export from the run or its export/")
+        raise ExportError(f"{CONFIG} is of {named}, {engine} needs {expected}; export from the run or its export/")
     if engine in ("vllm", "sglang"):
         return glm4_moe(config)
     if engine == "llama.cpp" and config["num_key_value_heads"] != config["num_attention_heads"]:
@@ -77,7 +77,7 @@ def config_for(engine: Engine, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def glm4_moe(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of GLM-4.5 that computes what dots.llm1's does.
+    """Make the configuration of GLM-4.5 that computes what dots.llm1's does.
 
     `rope_theta` and `partial_rotary_factor` stand twice: vLLM and SGLang with transformers 5 read `rope_parameters`, those
     with transformers 4 the top level. No layer is for speculation (`num_nextn_predict_layers`).

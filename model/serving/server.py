@@ -55,7 +55,7 @@ GRACE = 10.0
 
 @dataclass(frozen=True)
 class Plan:
-    """A server to start."""
+    """Server to start."""
 
     engine: Engine
     name: str
@@ -66,47 +66,49 @@ class Plan:
 
     @property
     def asked(self) -> str:
-        """The host to ask at."""
+        """Host to ask at."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
 
     @property
     def url(self) -> str:
+        """Address of the server's API."""
         return f"http://{f'[{self.asked}]' if ':' in self.asked else self.asked}:{self.port}/v1"
 
     @property
     def shell(self) -> str:
-        """The line that starts it."""
+        """Line of shell that starts it."""
         words = [*(f"{k}={v}" for k, v in OFFLINE.items()), *self.command]
         return f"cd {shlex.quote(str(self.folder))} && {shlex.join(words)}"
 
     @property
     def curl(self) -> str:
+        """Command that asks the server."""
         body = json.dumps({"model": self.name, "prompt": "The river", "max_tokens": 32})
         return f"curl {self.url}/completions -H 'Content-Type: application/json' -d '{body}'"
 
 
 def locate(path: Path) -> tuple[Path, str]:
-    """The model's folder, or a file of llama.cpp, and what it is called: the run's name.
+    """Find the model's folder, or a file of llama.cpp, and its name: the run's.
 
     :raises ServeError: a checkpoint, which wants an export first.
     :raises ExportError: no model there.
     """
     if path.is_file() and path.suffix == ".gguf":
         return path, path.stem
-    found = find(path)
-    if not is_model(found) and is_model(path / "export"):
-        print(f"note: {path}/export is of an earlier moment than {found.name}", file=sys.stderr)
-        found = path / "export"
-    if not is_model(found):
+    folder = find(path)
+    if not is_model(folder) and is_model(path / "export"):
+        print(f"note: {path}/export is of an earlier moment than {folder.name}", file=sys.stderr)
+        folder = path / "export"
+    if not is_model(folder):
         raise ServeError(
-            f"{found} is a checkpoint of training; export it first: python -m model.export {found} --out FOLDER"
+            f"{folder} is a checkpoint of training; export it first: python -m model.export {folder} --out FOLDER"
         )
-    resolved = found.resolve()
-    return found, resolved.parent.name if resolved.name == "export" else resolved.name
+    resolved = folder.resolve()
+    return folder, resolved.parent.name if resolved.name == "export" else resolved.name
 
 
 def choose(model: Path) -> Engine:
-    """The engine of `--engine auto`."""
+    """Choose the engine of `--engine auto`."""
     if model.suffix == ".gguf":
         return "llama.cpp"
     if program("vllm") is None:
@@ -117,11 +119,12 @@ def choose(model: Path) -> Engine:
 
 
 def program(name: str) -> str | None:
-    """A command of this environment, else of the path."""
+    """Find a command in this environment, else on the path."""
     return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
 
 
 def installed(module: str) -> bool:
+    """Tell whether a module is installed."""
     return importlib.util.find_spec(module) is not None
 
 
@@ -139,9 +142,11 @@ def stage(model: Path, name: str, engine: Engine, template: Path | None, place: 
     elif not has_template(model):
         written[TEMPLATE] = PLAIN
     if engine == "transformers":
-        own = model / GENERATION
-        found: dict[str, Any] = json.loads(own.read_text(encoding="utf-8")) if own.exists() else {}
-        written[GENERATION] = json.dumps(SAMPLING | found, indent=1)
+        path_of_model = model / GENERATION
+        generation: dict[str, Any] = (
+            json.loads(path_of_model.read_text(encoding="utf-8")) if path_of_model.exists() else {}
+        )
+        written[GENERATION] = json.dumps(SAMPLING | generation, indent=1)
     folder.mkdir(parents=True)
     for path in model.iterdir():
         if path.name not in written:
@@ -152,16 +157,16 @@ def stage(model: Path, name: str, engine: Engine, template: Path | None, place: 
 
 
 def has_template(model: Path) -> bool:
-    """Whether a model's tokenizer has a chat template."""
+    """Tell whether a model's tokenizer has a chat template."""
     config = model / "tokenizer_config.json"
-    said = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
-    return (model / TEMPLATE).exists() or bool(said.get("chat_template"))
+    tokenizer_config = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+    return (model / TEMPLATE).exists() or bool(tokenizer_config.get("chat_template"))
 
 
 def command_for(
     engine: Engine, model: Path, name: str, host: str, port: int, dtype: str | None, template: Path | None
 ) -> list[str]:
-    """The command line of an engine's server.
+    """Make the command line of an engine's server.
 
     :raises ServeError: the engine is not installed: what installs it.
     """
@@ -193,14 +198,18 @@ def command_for(
 
 
 def required(command: str, engine: str, how: str) -> str:
-    found = program(command)
-    if found is None:
+    """Find the command of an engine.
+
+    :raises ServeError: it is not installed; `how` says what installs it.
+    """
+    path = program(command)
+    if path is None:
         raise ServeError(f"{engine} is not installed (no {command} on the path): {how}")
-    return found
+    return path
 
 
 def free_port(host: str, port: int) -> int:
-    """The port, or any free one for 0.
+    """Check that a port is free, or find any free one for 0.
 
     :raises ServeError: it is in use, or the host is none of this machine.
     """
@@ -217,12 +226,12 @@ def free_port(host: str, port: int) -> int:
 
 
 class Stopped(Exception):
-    """SIGTERM or SIGINT came."""
+    """SIGTERM or SIGINT, as an exception."""
 
 
 @contextlib.contextmanager
 def stopping() -> Iterator[None]:
-    """SIGTERM and SIGINT raise `Stopped` once; later ones are not heard, so that what they would cut short ends in peace."""
+    """Make SIGTERM and SIGINT raise `Stopped` once; later ones are not heard, so that what they would cut short ends in peace."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         for each in SIGNALS:
@@ -238,7 +247,7 @@ def stopping() -> Iterator[None]:
 
 
 def answers(plan: Plan) -> bool:
-    """Whether the server lists its model, or would for a key that an engine's own option asks for."""
+    """Tell whether the server lists its model, or would for a key that an engine's own option asks for."""
     connection = http.client.HTTPConnection(plan.asked, plan.port, timeout=5)
     try:
         connection.request("GET", "/v1/models")
@@ -250,7 +259,7 @@ def answers(plan: Plan) -> bool:
 
 
 def end_with_parent() -> None:
-    """In a server before it starts: SIGTERM comes if this process is killed. Linux alone."""
+    """Ask, in a server before it starts, for SIGTERM if this process is killed. Linux alone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
@@ -299,7 +308,7 @@ def run(plan: Plan) -> int:
 
 
 def prepare(options: argparse.Namespace, place: Path) -> Plan:
-    """What to start, its folder made.
+    """Plan a server, and make its folder.
 
     :raises ServeError, ExportError: see there.
     """

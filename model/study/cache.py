@@ -19,7 +19,7 @@ from model.base.errors import ConfigError
 
 
 def narrow(options: ModelOptions) -> ModelOptions:
-    """The same layers, heads and sharing with little else, since a cache depends on nothing else."""
+    """Keep layers, heads and sharing, and cut down all else, since a cache depends on nothing else."""
     little = {
         **{"vocab_size": 64, "hidden_size": 32, "intermediate_size": 32, "moe_intermediate_size": 8, "eos_token_id": 0},
         **{"n_routed_experts": 2, "num_experts_per_tok": 1, "n_shared_experts": 1},
@@ -28,14 +28,14 @@ def narrow(options: ModelOptions) -> ModelOptions:
 
 
 def multi_head(options: ModelOptions) -> ModelOptions:
-    """The same heads and layers, each with keys and values of its own."""
+    """Give every head and layer keys and values of its own."""
     heads = {"num_key_value_heads": options.num_attention_heads, "cross_layer": 1}
     return ModelOptions.model_validate(options.model_dump(exclude={"preset"}) | heads)
 
 
 @torch.no_grad()
 def measured(options: ModelOptions, prompt: int, new: int, dtype: torch.dtype = torch.bfloat16) -> int:
-    """Bytes of the tensors that a cache holds of one sequence, after a prompt and tokens decoded one by one.
+    """Count the bytes of the tensors that a cache holds of one sequence, after a prompt and tokens decoded one by one.
 
     The weights are random, and the model `narrow`.
     """

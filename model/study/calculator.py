@@ -12,13 +12,13 @@ from model.training.schedule import batch_sequences, learning_rate, stage_name
 
 
 def hunyuan_flops(active: float, tokens: float) -> float:
-    """C = 9.59 N D + 2.3e8 D (Hunyuan-Large, arXiv:2411.02265, 2.3.1), N active parameters, D tokens."""
+    """Compute C = 9.59 N D + 2.3e8 D (Hunyuan-Large, arXiv:2411.02265, 2.3.1), N active parameters, D tokens."""
     return 9.59 * active * tokens + 2.3e8 * tokens
 
 
 @dataclass(frozen=True)
 class Devices:
-    """What training asks of each device, in bytes; activations are not counted.
+    """Demands of training on each device, in bytes; activations are not counted.
 
     :ivar state: its share of weights, gradients and two moments in FP32.
     :ivar root: embedding and head, gathered in FP32 from the first layer of forward to the last of backward.
@@ -36,7 +36,7 @@ class Devices:
 
 
 def devices(m: ModelOptions, ranks: int, expert_parallel: int) -> Devices:
-    """What a device holds, when so many train a model together.
+    """Compute what a device holds, when so many train a model together.
 
     :raises ConfigError: the numbers do not divide one another.
     """
@@ -61,7 +61,7 @@ def devices(m: ModelOptions, ranks: int, expert_parallel: int) -> Devices:
 
 
 def devices_report(config: RunConfig, ranks: int, expert_parallel: int) -> str:
-    """The lines that `--ranks` adds."""
+    """Make the lines that `--ranks` adds."""
     m, t = config.model, config.train
     d, without = devices(m, ranks, expert_parallel), devices(m, ranks, 1)
     ways = 6 if t.activation_checkpointing else 4  # there and back, forward, once more to recompute, and backward
@@ -87,7 +87,7 @@ def devices_report(config: RunConfig, ranks: int, expert_parallel: int) -> str:
 
 @dataclass(frozen=True)
 class Segment:
-    """Part of a run with one stage and one batch."""
+    """Segment of a run with one stage and one batch."""
 
     stage: str
     until_tokens: float
@@ -98,7 +98,7 @@ class Segment:
 
 
 def recipe(t: TrainOptions) -> list[Segment]:
-    """The run cut where the stage or the batch changes; steps as a fraction, since a step may cross a border."""
+    """Cut the run where the stage or the batch changes; steps as a fraction, since a step may cross a border."""
     borders = {t.tokens, *(s.until_tokens for s in t.stages), *(b.from_tokens for b in t.batches)}
     out: list[Segment] = []
     begin = 0.0
@@ -111,7 +111,7 @@ def recipe(t: TrainOptions) -> list[Segment]:
 
 
 def report(config: RunConfig) -> str:
-    """The page that the command prints."""
+    """Make the page that the command prints."""
     m, t = config.model, config.train
     p, per_token = parameters(m), training_flops(m, t.sequence_length)
     whole = 2 * 2 * m.num_hidden_layers * m.num_attention_heads * m.head_dim

@@ -47,7 +47,7 @@ def compare(runs: Sequence[Path]) -> str:
 
 
 def _spread(loads: Sequence[list[list[int]]]) -> tuple[float, float, float]:
-    """Largest and smallest share of a layer's choices, and the share of experts with less than a tenth of the mean.
+    """Compute the largest and smallest share of a layer's choices, and the share of experts with less than a tenth of the mean.
 
     :param loads: of the last ten recorded steps, by layer and expert; summed.
     """

@@ -49,11 +49,12 @@ def alone(out: Path) -> Iterator[None]:
 
 
 def rank_and_world() -> tuple[int, int]:
+    """Give the rank of this process and the number of ranks."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def random_state() -> dict[str, str]:
-    """torch's generators of this process, base64."""
+    """Give the states of torch's generators of this process, base64."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
@@ -61,6 +62,8 @@ def random_state() -> dict[str, str]:
 
 
 def set_random_state(states: dict[str, str]) -> None:
+    """Set torch's generators of this process to what `random_state` gave."""
+
     def tensor(text: str) -> torch.Tensor:
         return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
 

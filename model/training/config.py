@@ -21,7 +21,7 @@ from model.data.config import DataOptions
 
 
 class BalanceOptions(Options):
-    """How experts are kept equally busy. The report gives neither number; both are DeepSeek-V3's (arXiv:2412.19437, 4.2)."""
+    """Options of balancing. The report gives neither number; both are DeepSeek-V3's (arXiv:2412.19437, 4.2)."""
 
     bias_rate: float = Field(
         1e-3, ge=0, description="gamma: what an expert's bias moves by after each step; 0: no balancing"
@@ -30,7 +30,7 @@ class BalanceOptions(Options):
 
 
 class Stage(Options):
-    """A part of the learning rate's course, from where the last one ended (0 at the beginning)."""
+    """Stage of the learning rate's course, from where the last one ended (0 at the beginning)."""
 
     name: str = Field(min_length=1)
     until_tokens: float = Field(gt=0, description="of the whole run")
@@ -39,7 +39,7 @@ class Stage(Options):
 
 
 class Batch(Options):
-    """The global batch from a number of tokens on."""
+    """Size of the global batch from a number of tokens on."""
 
     from_tokens: float = Field(0, ge=0)
     sequences: int = Field(ge=1)
@@ -49,7 +49,7 @@ Kind = Literal["embedding", "head", "router", "experts", "others"]
 
 
 class OptimizerOptions(Options):
-    """AdamW (report, 2.4)."""
+    """Options of AdamW (report, 2.4)."""
 
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = Field(1e-8, gt=0, description="the report does not say")
@@ -67,7 +67,7 @@ class OptimizerOptions(Options):
 
 
 class SpikeOptions(Options):
-    """A spike is a loss above median + `deviations` x the median absolute deviation of the last `window` steps."""
+    """Options of spikes: losses above median + `deviations` x the median absolute deviation of the last `window` steps."""
 
     window: int = Field(100, ge=4)
     deviations: float = Field(10, gt=0)
@@ -77,14 +77,14 @@ class SpikeOptions(Options):
 
 
 class EvaluationOptions(Options):
-    """Loss of the validation split, by document."""
+    """Options of the evaluation: loss of the validation split, by document."""
 
     every_tokens: float | None = Field(None, gt=0, description="and at the end; null: at the end")
     tokens: int | None = Field(None, ge=1, description="of the split, from its beginning; null: all")
 
 
 class TrainOptions(Options):
-    """How a model is trained."""
+    """Options of how a model is trained."""
 
     seed: int = Field(0, ge=0, description="of the weights")
     tokens: float = Field(gt=0, description="places that the run consumes")
@@ -137,7 +137,7 @@ class TrainOptions(Options):
 
 
 class RunConfig(Options):
-    """One run: what `python -m model.train --config FILE` reads."""
+    """Options of one run: what `python -m model.train --config FILE` reads."""
 
     out: str = Field(description="folder of checkpoints, metrics and export")
     model: ModelOptions
@@ -154,5 +154,5 @@ class RunConfig(Options):
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """A training run; see `load_as`."""
+    """Read the options of a training run; see `load_as`."""
     return load_as(RunConfig, path, overrides)

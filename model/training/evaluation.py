@@ -25,7 +25,7 @@ DOMAINS = 50
 
 @dataclass(frozen=True)
 class Laid:
-    """A split as sequences.
+    """Documents of a split, laid into sequences.
 
     :ivar owners: `(S, T)`, the number of the document of each place, -1 for padding.
     :ivar columns: the values of each document, by column.
@@ -38,7 +38,7 @@ class Laid:
     columns: dict[str, list[str]]
 
     def rows(self, begin: int, count: int) -> dict[str, Int64s]:
-        """A batch of `count` sequences, padding where the split has ended."""
+        """Cut out a batch of `count` sequences, padding where the split has ended."""
         out = {}
         for name in ("input_ids", "labels", "position_ids", "owners"):
             part = getattr(self, name)[begin : begin + count]
@@ -75,6 +75,7 @@ def lay(shards: Shards, split: Split, sequence_length: int, tokens: int | None =
 
 
 def _documents(shards: Shards, split: Split) -> Iterator[tuple[npt.NDArray[Any], dict[str, str | None]]]:
+    """Read token ids and columns of the documents of a split."""
     for shard in shards.split(split):
         for group in range(shard.row_groups):
             ids, offsets = shards.tokens(shard, group)
@@ -85,7 +86,7 @@ def _documents(shards: Shards, split: Split) -> Iterator[tuple[npt.NDArray[Any],
 
 
 def grouped(laid: Laid, loss_D: npt.NDArray[np.float64], targets_D: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Mean losses, in nats a token.
+    """Compute mean losses by group, in nats a token.
 
     :param loss_D: summed loss of each document.
     :param targets_D: tokens predicted in each.
@@ -99,13 +100,13 @@ def grouped(laid: Laid, loss_D: npt.NDArray[np.float64], targets_D: npt.NDArray[
     out: dict[str, Any] = {"all": mean(np.ones(len(loss_D), dtype=bool))}
     for column in GROUPS:
         values = np.array(laid.columns[column], dtype=object)
-        found = {str(v): mean(values == v) for v in sorted(set(laid.columns[column]))}
-        largest = sorted(found, key=lambda v: (-found[v]["targets"], v))[:DOMAINS]
-        out[column] = {v: found[v] for v in largest}
+        losses = {str(v): mean(values == v) for v in sorted(set(laid.columns[column]))}
+        largest = sorted(losses, key=lambda v: (-losses[v]["targets"], v))[:DOMAINS]
+        out[column] = {v: losses[v] for v in largest}
     return out
 
 
 def unigram_entropy(counts: npt.NDArray[np.int64]) -> float:
-    """Nats a token of the best model that ignores context, fitted to the very tokens that it is held to."""
+    """Compute the nats a token of the best model that ignores context, fitted to the very tokens that it is held to."""
     p = counts[counts > 0] / counts.sum()
     return float(-(p * np.log(p)).sum())

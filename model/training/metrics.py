@@ -24,10 +24,11 @@ FILES = ("metrics", "experts", "evaluation")
 
 
 class Writer:
-    """The files of a run. On other ranks than the first, make none."""
+    """Writer of a run's files, on the first rank alone."""
 
     def __init__(self, out: Path, step: int, *, tensorboard: bool) -> None:
-        """
+        """Open the files.
+
         :param step: steps done; what the files have beyond is cut off.
         """
         out.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ class Writer:
             self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
 
     def write(self, name: str, line: dict[str, Any]) -> None:
-        """One line of a file; numbers go to TensorBoard too, nested ones as `a/b`."""
+        """Write one line of a file; numbers go to TensorBoard too, nested ones as `a/b`."""
         file = self._files[name]
         file.write(json.dumps(line) + "\n")
         file.flush()
@@ -55,6 +56,7 @@ class Writer:
                     self._board.add_scalar(f"{name}/{key}", value, line["step"])
 
     def close(self) -> None:
+        """Close the files."""
         for file in self._files.values():
             file.close()
         if self._board is not None:
@@ -62,6 +64,7 @@ class Writer:
 
 
 def _step(line: str) -> float:
+    """Read the step of a line; infinite for the part of a line that a killed run left."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError):  # the last line of a killed run may be a part of one
@@ -69,6 +72,7 @@ def _step(line: str) -> float:
 
 
 def _numbers(value: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    """List the numbers of nested mappings, by path."""
     out: list[tuple[str, float]] = []
     for key, item in value.items():
         if isinstance(item, dict):
@@ -79,7 +83,7 @@ def _numbers(value: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]
 
 
 class Progress:
-    """A bar on a terminal, else a line every `every` seconds; silent on other ranks than the first."""
+    """Progress of a run: a bar on a terminal, else a line every `every` seconds; silent on other ranks than the first."""
 
     def __init__(self, total: float, done: float, *, shown: bool, every: float = 10.0) -> None:
         self.total, self.every = total, every
@@ -96,6 +100,7 @@ class Progress:
             self._bar.start()
 
     def show(self, line: dict[str, Any], now: float, *, last: bool = False) -> None:
+        """Show a step."""
         text = (
             f"step {line['step']:,}  {line['tokens']:,} tokens  {line['stage']}  loss {line['loss']:.3f}  "
             f"norm {line['gradient_norm']:.2f}  MaxVio {line['max_violation']:.2f}  {line['tokens_per_s']:,.0f} tokens/s"
@@ -107,18 +112,20 @@ class Progress:
             print(text, flush=True)
 
     def say(self, text: str) -> None:
+        """Print a line."""
         if self._bar is not None:
             self._bar.console.print(text, highlight=False)
         elif self._shown:
             print(text, flush=True)
 
     def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
 
 
 def read(run: Path, name: str) -> list[dict[str, Any]]:
-    """The lines of a run's file."""
+    """Read the lines of a run's file."""
     path = run / f"{name}.jsonl"
     if not path.exists():
         return []
@@ -126,7 +133,7 @@ def read(run: Path, name: str) -> list[dict[str, Any]]:
 
 
 def last_tenth(lines: Sequence[dict[str, Any]]) -> float | None:
-    """Mean loss, by target, of the last tenth of the steps: of one step alone it depends on which documents it had."""
+    """Compute the mean loss, by target, of the last tenth of the steps: that of one step depends on which documents it had."""
     part = lines[-max(1, len(lines) // 10) :]
     targets = sum(x["targets"] for x in part)
     return sum(x["loss"] * x["targets"] for x in part) / targets if targets else None

@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 @dataclass(frozen=True)
 class Place:
-    """Where this process computes."""
+    """Rank of this process, number of ranks, device."""
 
     rank: int
     world: int
@@ -22,7 +22,7 @@ class Place:
 
 @contextlib.contextmanager
 def processes() -> Iterator[Place]:
-    """The ranks that torchrun started, or this process alone."""
+    """Join the ranks that torchrun started, or compute in this process alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")

@@ -27,18 +27,18 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model's folder."""
+    """Read config.json of a model's folder."""
     config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     return config
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder has a model in Hugging Face's format."""
+    """Tell whether a folder has a model in Hugging Face's format."""
     return (folder / CONFIG).is_file() and any(folder.glob("*.safetensors"))
 
 
 def find(path: Path) -> Path:
-    """The folder to read a model from: one in Hugging Face's format, or a checkpoint.
+    """Find the folder to read a model from: one in Hugging Face's format, or a checkpoint.
 
     :param path: either of them, or a run's folder.
     :raises ExportError: none of these.
@@ -52,24 +52,24 @@ def find(path: Path) -> Path:
     if complete:
         return complete[-1]
     if not path.exists():
-        found = "no such folder"
+        problem = "no such folder"
     elif not path.is_dir():
-        found = "a file"
+        problem = "a file"
     else:
         names = sorted(p.name for p in path.iterdir())
-        found = "in it " + (", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "nothing")
+        problem = "in it " + (", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "nothing")
     raise ExportError(
-        f"{path}: no model ({found}); expected {CONFIG} with *.safetensors, a run's folder (export/ or "
+        f"{path}: no model ({problem}); expected {CONFIG} with *.safetensors, a run's folder (export/ or "
         f"checkpoints/{PREFIX}*/), or one checkpoint"
     )
 
 
 def tokens_of(place: Path) -> int:
-    """Tokens that a checkpoint has seen, by its name."""
+    """Read the tokens that a checkpoint has seen from its name."""
     return int(place.name.removeprefix(PREFIX))
 
 
 def exported_tokens(run: Path) -> int:
-    """Tokens that a run's `export/` has seen, by its summary; more than any checkpoint's where there is none."""
+    """Read the tokens that a run's `export/` has seen from its summary; without one, more than any checkpoint's."""
     summary = run / "summary.json"
     return int(json.loads(summary.read_text())["tokens"]) if summary.exists() else sys.maxsize

@@ -9,7 +9,7 @@ from model.training.config import Batch, Stage
 
 
 def learning_rate(stages: Sequence[Stage], tokens: float) -> float:
-    """The rate of the step that ends at `tokens`; after the last stage, its rate."""
+    """Compute the rate of the step that ends at `tokens`; after the last stage, its rate."""
     begin, rate = 0.0, 0.0
     for stage in stages:
         if tokens <= stage.until_tokens:
@@ -22,7 +22,7 @@ def learning_rate(stages: Sequence[Stage], tokens: float) -> float:
 
 
 def expert_rate(batch_tokens: float, seen: float, noise_tokens: float) -> float:
-    """Rate of an expert that sees a part of the batch, as a factor of the rate of those that see all of it.
+    """Compute the rate of an expert that sees a part of the batch, as a factor of the rate of those that see all of it.
 
     Adam's best rate for a batch of B is 2 e / (sqrt(N / B) + sqrt(B / N)) with e its highest, at B = N (Li et al.,
     arXiv:2405.14578, which Hunyuan-Large, arXiv:2411.02265, 2.2.3, applies to the tokens of one expert). The factor goes
@@ -40,10 +40,10 @@ def expert_rate(batch_tokens: float, seen: float, noise_tokens: float) -> float:
 
 
 def stage_name(stages: Sequence[Stage], tokens: float) -> str:
-    """The stage that the step that ends at `tokens` is in."""
+    """Name the stage that the step that ends at `tokens` is in."""
     return next((s.name for s in stages if tokens <= s.until_tokens), stages[-1].name)
 
 
 def batch_sequences(batches: Sequence[Batch], tokens: float) -> int:
-    """Sequences of the global batch that begins after `tokens`."""
+    """Count the sequences of the global batch that begins after `tokens`."""
     return [b.sequences for b in batches if b.from_tokens <= tokens][-1]

@@ -13,7 +13,7 @@ from model.training.ranks import Place
 
 
 def prepare(config: RunConfig, place: Place) -> Trained:
-    """The model with its first weights, sharded over the ranks."""
+    """Make the model with its first weights, sharded over the ranks."""
     t = config.train
     model = build(dots1_config(config.model), attention=t.attention, experts=t.experts, head_tokens=t.head_tokens)
     if t.activation_checkpointing:
@@ -27,7 +27,7 @@ def prepare(config: RunConfig, place: Place) -> Trained:
 
 
 def kind_of(name: str) -> Kind:
-    """What a parameter is, by its name."""
+    """Tell what a parameter is, by its name."""
     if name == "model.embed_tokens.weight":
         return "embedding"
     if name == "lm_head.weight":
@@ -38,21 +38,21 @@ def kind_of(name: str) -> Kind:
 
 
 def optimizer_for(model: nn.Module, config: RunConfig) -> tuple[AdamW, list[float]]:
-    """AdamW; matrices decay (embedding, head and routers too), norms do not.
+    """Make AdamW; matrices decay (embedding, head and routers too), norms do not.
 
     :returns: the optimizer, and the factor of the learning rate of each of its groups.
     """
     o = config.train.optimizer
-    found: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
+    kinds: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         decay, kind = o.weight_decay if parameter.dim() > 1 else 0.0, kind_of(name)
         apart = o.expert_noise_tokens is not None and kind == "experts"
-        found.setdefault((decay, o.rates.get(kind, 1.0), apart), []).append(parameter)
-    groups = [{"params": parameters, "weight_decay": decay} for (decay, _, _), parameters in found.items()]
-    return AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True), [factor for _, factor, _ in found]
+        kinds.setdefault((decay, o.rates.get(kind, 1.0), apart), []).append(parameter)
+    groups = [{"params": parameters, "weight_decay": decay} for (decay, _, _), parameters in kinds.items()]
+    return AdamW(groups, lr=0.0, betas=o.betas, eps=o.eps, fused=True), [factor for _, factor, _ in kinds]
 
 
 def of_experts(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[bool]:
-    """Which of the optimizer's groups begin with routed experts."""
+    """Tell which of the optimizer's groups begin with routed experts."""
     experts = {id(p) for name, p in model.named_parameters() if kind_of(name) == "experts"}
     return [id(group["params"][0]) in experts for group in optimizer.param_groups]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 class Spikes:
-    """Is a loss far above those before it?"""
+    """Detector of losses far above those before them."""
 
     def __init__(self, window: int, deviations: float, history: Sequence[float] = ()) -> None:
         self.window, self.deviations = window, deviations
@@ -15,14 +15,14 @@ class Spikes:
 
     @property
     def limit(self) -> float:
-        """Median + k x MAD of the window; infinite until it is full."""
+        """Limit: median + k x MAD of the window; infinite until it is full."""
         if len(self.history) < self.window:
             return float("inf")
         median = statistics.median(self.history)
         return median + self.deviations * statistics.median(abs(x - median) for x in self.history)
 
     def add(self, loss: float) -> bool:
-        """Whether `loss` is a spike; if not, it joins the window."""
+        """Tell whether `loss` is a spike; if not, it joins the window."""
         spike = not loss <= self.limit  # NaN is one too
         if not spike and loss < float("inf"):
             self.history = [*self.history, loss][-self.window :]

@@ -53,10 +53,11 @@ MAX_LEFT_OUT = 10
 
 
 class Trainer:
-    """One run on one rank."""
+    """Trainer of one run on one rank."""
 
     def __init__(self, config: RunConfig, place: Place) -> None:
-        """
+        """Open the shards, make the model, go on from the last checkpoint.
+
         :raises TrainError: the config does not fit the ranks, the shards, or what the folder holds.
         """
         self.config, self.place = config, place
@@ -95,9 +96,11 @@ class Trainer:
 
     @property
     def first(self) -> bool:
+        """True on the rank that writes."""
         return self.place.rank == 0
 
     def _check(self) -> None:
+        """Hold the config to the ranks, and to what the folder holds."""
         t = self.config.train
         if self.place.world % t.expert_parallel:
             raise TrainError(f"{self.place.world} ranks are no multiple of train.expert_parallel {t.expert_parallel}")
@@ -130,10 +133,10 @@ class Trainer:
 
         :returns: the loader's state.
         """
-        found = checkpoints(self.out)
-        if not found:
+        complete = checkpoints(self.out)
+        if not complete:
             return None
-        state = checkpoint.load(found[-1], self.model, self.optimizer)
+        state = checkpoint.load(complete[-1], self.model, self.optimizer)
         self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
         self.last_saved, self.last_evaluated = self.tokens, state["last_evaluated"]
         self.left_out = state["left_out"]
@@ -168,7 +171,7 @@ class Trainer:
             checkpoint.prune(self.out, self.config.train.keep_checkpoints)
 
     def sum(self, *values: float) -> list[float]:
-        """Sums over the ranks, in FP64."""
+        """Sum values over the ranks, in FP64."""
         if self.place.world == 1:
             return list(values)
         t = torch.tensor(values, dtype=torch.float64)
@@ -176,7 +179,7 @@ class Trainer:
         return [float(v) for v in t]
 
     def _all_counts(self) -> npt.NDArray[np.int64]:
-        """How often each id was a target so far, of all ranks."""
+        """Count how often each id was a target so far, on all ranks."""
         if self.place.world == 1:
             return self.counts
         shared = torch.from_numpy(self.counts.copy())
@@ -184,10 +187,11 @@ class Trainer:
         return np.asarray(shared.numpy())
 
     def autocast(self) -> torch.autocast:
+        """Give autocast in the run's precision."""
         return torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.config.train.precision == "bf16")
 
     def train_step(self, batches: Sequence[Batch]) -> dict[str, Any]:
-        """One step on the micro-batches of this rank.
+        """Do one step on the micro-batches of this rank.
 
         :returns: a line of metrics.
         """
@@ -195,8 +199,8 @@ class Trainer:
         sequences = len(batches) * t.micro_batch * world
         tokens = self.tokens + sequences * t.sequence_length
         rate = learning_rate(t.stages, tokens)
-        own = sum(int((b["labels"][:, 1:] != IGNORE).sum()) for b in batches)
-        targets = int(self.sum(own)[0])
+        local_targets = sum(int((b["labels"][:, 1:] != IGNORE).sum()) for b in batches)
+        targets = int(self.sum(local_targets)[0])
         part = 0.0
         first = self.tokens // t.sequence_length + self.place.rank
         for number, batch in enumerate(batches):
@@ -258,7 +262,7 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Losses of the validation split; sequences are dealt to the ranks, each of which has as many batches."""
+        """Compute the losses of the validation split; sequences are dealt to the ranks, each of which has as many batches."""
         t = self.config.train
         if self._laid is None:
             self._laid = evaluation.lay(self.shards, "validation", t.sequence_length, t.evaluation.tokens)
@@ -287,23 +291,24 @@ class Trainer:
         return {"step": self.step, "tokens": self.tokens, **evaluation.grouped(laid, sums[0], sums[1])}
 
     def steps(self) -> Iterator[list[Batch]]:
-        """The micro-batches of each step to come, on this rank."""
+        """Give the micro-batches of each step to come, on this rank."""
         t = self.config.train
         batches = iter(self.loader)
         while self.tokens < t.tokens:
             wanted = batch_sequences(t.batches, self.tokens) // (t.micro_batch * self.place.world)
-            found = []
+            micro_batches = []
             for batch in batches:
-                found.append(batch)
-                if len(found) == wanted:
+                micro_batches.append(batch)
+                if len(micro_batches) == wanted:
                     break
-            if not found:
+            if not micro_batches:
                 return
-            yield found
+            yield micro_batches
 
     def run(self) -> dict[str, Any]:
-        """Train to the end, export, and say how it went.
+        """Train to the end, and export.
 
+        :returns: summary of the run, on the first rank.
         :raises TrainError: the loss is no longer a number, or another process trains into the folder.
         """
         with checkpoint.alone(self.out) if self.first else contextlib.nullcontext():
@@ -368,23 +373,24 @@ class Trainer:
         return summary
 
     def _evaluated(self, writer: Writer | None, progress: Progress) -> None:
+        """Evaluate, where there is a validation split, and write the result."""
         if not any(s.split == "validation" and s.rows for s in self.shards.shards):
             return
-        found = self.evaluate()
+        losses = self.evaluate()
         if writer is not None:
-            writer.write("evaluation", found)
-            by = ", ".join(f"{k} {v['loss']:.3f}" for k, v in found["language"].items() if v["loss"] is not None)
-            progress.say(f"step {self.step:,}: validation loss {found['all']['loss']:.3f} ({by})")
+            writer.write("evaluation", losses)
+            by = ", ".join(f"{k} {v['loss']:.3f}" for k, v in losses["language"].items() if v["loss"] is not None)
+            progress.say(f"step {self.step:,}: validation loss {losses['all']['loss']:.3f} ({by})")
 
     def _finish(self) -> dict[str, Any]:
-        """Export and summary, unless both are there already, of this very moment."""
+        """Write export and summary, unless both are there already, of this very moment."""
         summary_file, folder = self.out / "summary.json", self.out / "export"
-        found: dict[str, Any] = json.loads(summary_file.read_text()) if summary_file.exists() else {}
-        done = [found.get("step") == self.step and folder.exists()]
+        written: dict[str, Any] = json.loads(summary_file.read_text()) if summary_file.exists() else {}
+        done = [written.get("step") == self.step and folder.exists()]
         if self.place.world > 1:
             dist.broadcast_object_list(done)  # what the first rank sees
         if done[0]:
-            return found
+            return written
         counts = self._all_counts()
         everything = StateDictOptions(full_state_dict=True, cpu_offload=True)
         state = cast("dict[str, torch.Tensor]", get_model_state_dict(self.model, options=everything))

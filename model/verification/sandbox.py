@@ -55,7 +55,7 @@ WALLS = True
 
 
 class SandboxOptions(Options):
-    """Limits of one run."""
+    """Options of the sandbox: limits of one run."""
 
     isolation: Literal["required", "best", "process"] = Field(
         "required",
@@ -72,7 +72,7 @@ class SandboxOptions(Options):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a program.
+    """Outcome of a program.
 
     :ivar detail: the exception or the reason, in a line.
     :ivar output: the end of what it printed.
@@ -87,17 +87,19 @@ class Outcome:
 
 
 def _python() -> str:
+    """Find the interpreter without its virtual environment."""
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 
 
 def _visible() -> list[str]:
-    """What of the file system a program sees: the interpreter with its libraries, three devices. Symbolic links stay ones."""
+    """List what a program sees of the file system: the interpreter with its libraries, three devices. Links stay links."""
     system = ["/usr", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/urandom"]
     prefixes = {os.path.realpath(sys.base_prefix), os.path.realpath(sys.base_exec_prefix)}
     return system + sorted(p for p in prefixes if p != "/" and p != "/usr")
 
 
 def _start(spec: dict[str, Any], report: int, output: int) -> subprocess.Popen[bytes]:
+    """Start the supervisor, sandbox_child.py, in a session of its own."""
     source = importlib.resources.files("model.verification").joinpath("sandbox_child.py").read_text(encoding="utf-8")
     return subprocess.Popen(
         [_python(), "-I", "-S", "-B", "-c", source],
@@ -117,7 +119,7 @@ def run(program: str, tests: str, options: SandboxOptions | None = None) -> Outc
     :raises SandboxError: isolation is required and not to be had, or this is no Linux.
     """
     options = options or SandboxOptions()
-    lines, said, printed = _supervised(program, tests, options)
+    lines, claim, printed = _supervised(program, tests, options)
     last = lines[-1] if lines else {}
     isolation: Isolation = "namespaces" if last.get("walled") else "process"
     if last.get("status") == "refused":
@@ -132,8 +134,8 @@ def run(program: str, tests: str, options: SandboxOptions | None = None) -> Outc
         return outcome("timeout", f"more than {options.seconds:g} s")
     if last["status"] == "processes":
         return outcome("error", f"more than {options.processes} processes")
-    if said is not None:
-        return outcome(said[0], said[1])
+    if claim is not None:
+        return outcome(claim[0], claim[1])
     code = last["code"]
     if code in (128 + signal.SIGXCPU, 128 + signal.SIGKILL):
         return outcome("timeout", f"more than {options.cpu_seconds} s of CPU, or killed")
@@ -147,7 +149,8 @@ def run(program: str, tests: str, options: SandboxOptions | None = None) -> Outc
 def _supervised(
     program: str, tests: str, options: SandboxOptions
 ) -> tuple[list[dict[str, Any]], tuple[Status, str] | None, str]:
-    """
+    """Run a program under the supervisor.
+
     :returns: lines of the supervisor, what the candidate said of itself, the end of what was printed.
     """
     if not sys.platform.startswith("linux"):
@@ -198,21 +201,21 @@ def _supervised(
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         lines = [json.loads(x) for x in _read(reports[0]).splitlines() if x.startswith(b"{")]
-        said = _said(_read(words[0]).decode("utf-8", "replace"), token)
+        claim = _said(_read(words[0]).decode("utf-8", "replace"), token)
         size = os.fstat(printed.fileno()).st_size
         printed.seek(max(0, size - options.output_bytes))
         text = printed.read(options.output_bytes).decode("utf-8", "replace")
-    return lines, said, text
+    return lines, claim, text
 
 
 def _counts_by_namespace() -> bool:
-    """Whether the kernel counts a user's processes by user namespace: since Linux 5.14."""
+    """Tell whether the kernel counts a user's processes by user namespace: since Linux 5.14."""
     numbers = os.uname().release.split(".")
     return (int(numbers[0]), int(numbers[1].split("-")[0])) >= (5, 14)
 
 
 def _read(descriptor: int) -> bytes:
-    """What is in a pipe now; a process that outlived its end may hold the other end open."""
+    """Read what is in a pipe now; a process that outlived its end may hold the other end open."""
     os.set_blocking(descriptor, False)
     out = b""
     try:
@@ -228,10 +231,10 @@ def _read(descriptor: int) -> bytes:
 
 
 def _said(text: str, token: str) -> tuple[Status, str] | None:
-    """The candidate's first word; `passed` counts with the token alone, which it is given after its tests."""
+    """Read the candidate's first word; `passed` counts with the token alone, which it is given after its tests."""
     for message in text.split("\0")[:-1]:
-        key, _, rest = message.partition("\n")
-        status, _, detail = rest.partition("\n")
+        key, _, message_body = message.partition("\n")
+        status, _, detail = message_body.partition("\n")
         if status == "passed":
             if key == token:
                 return "passed", ""
@@ -242,7 +245,7 @@ def _said(text: str, token: str) -> tuple[Status, str] | None:
 
 @dataclass(frozen=True)
 class Probe:
-    """Which isolation this machine gives, and why not more."""
+    """Isolation that this machine gives, and why it gives no more."""
 
     isolation: Isolation
     why: str
@@ -259,6 +262,7 @@ def probe() -> Probe:
 
 
 def _probe_lines(options: SandboxOptions) -> list[dict[str, Any]]:
+    """Run the supervisor without a program, and read its lines."""
     with tempfile.TemporaryDirectory(prefix="sandbox-") as folder, tempfile.TemporaryFile() as printed:
         reading, writing = os.pipe()
         spec = {
@@ -276,10 +280,12 @@ def _probe_lines(options: SandboxOptions) -> list[dict[str, Any]]:
 
 
 def _reason(lines: list[dict[str, Any]]) -> str:
+    """Say why there are no namespaces."""
     return next((x["why"] for x in lines if x.get("why")), "the trial ended without a word")
 
 
 def _no_walls(lines: list[dict[str, Any]], options: SandboxOptions) -> str:
+    """Say why the sandbox refuses."""
     if options.isolation != "required":
         return f"no isolation to be had: {lines[-1]['why']}"
     return (
@@ -289,8 +295,8 @@ def _no_walls(lines: list[dict[str, Any]], options: SandboxOptions) -> str:
 
 
 def describe() -> str:
-    """A line for a report: which isolation is in force."""
-    found = probe()
-    if found.isolation == "namespaces":
+    """Say in a line which isolation is in force."""
+    probed = probe()
+    if probed.isolation == "namespaces":
         return "sandbox: namespaces (no network, own root of files, own processes), limits on CPU, memory, files, time"
-    return f"sandbox: process limits alone, network and files OPEN (no namespaces: {found.why})"
+    return f"sandbox: process limits alone, network and files OPEN (no namespaces: {probed.why})"

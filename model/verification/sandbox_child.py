@@ -70,23 +70,25 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def call(name: str, *arguments: object) -> None:
-    """A function of libc that gives 0, or an OSError that names it."""
+    """Call a function of libc; where it does not give 0, raise an OSError that names it."""
     if getattr(libc, name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    """Mount, or raise an OSError."""
     call("mount", source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
 
 
 def write(path: str, text: str) -> None:
+    """Write a file."""
     with open(path, "w") as file:
         file.write(text)
 
 
 def walls(spec: dict[str, Any]) -> None:
-    """Namespaces of users (unless root), network, processes, mounts, IPC; a root of read-only system files and a small /tmp."""
+    """Build namespaces of users (unless root), network, processes, mounts, IPC; a root of read-only files and a small /tmp."""
     uid, gid = os.getuid(), os.getgid()
     flags = NEWNS | NEWUTS | NEWIPC | NEWPID | NEWNET
     if uid != 0:
@@ -124,6 +126,7 @@ def walls(spec: dict[str, Any]) -> None:
 
 
 def limits(spec: dict[str, Any]) -> None:
+    """Set the limits, none above what this process has."""
     for name, value in spec["rlimits"].items():
         kind = getattr(resource, name)
         hard = resource.getrlimit(kind)[1]
@@ -142,7 +145,7 @@ def drop(spec: dict[str, Any]) -> None:
 
 
 def droppable(spec: dict[str, Any]) -> bool:
-    """Whether the interpreter starts for the user that root becomes: not where it lies in a closed folder."""
+    """Tell whether the interpreter starts for the user that root becomes: not where it lies in a closed folder."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -154,7 +157,7 @@ def droppable(spec: dict[str, Any]) -> bool:
 
 
 def tasks() -> int:
-    """Processes and threads of this user, as the kernel counts them for the limit."""
+    """Count processes and threads of this user, as the kernel does for the limit."""
     count = 0
     for name in os.listdir("/proc"):
         try:
@@ -166,7 +169,7 @@ def tasks() -> int:
 
 
 def candidate(spec: dict[str, Any], stdin: int) -> None:
-    """Never returns."""
+    """Become the candidate. Never returns."""
     os.dup2(stdin, 0)
     output = spec["output"]
     os.dup2(output, 1)
@@ -203,15 +206,15 @@ def first(spec: dict[str, Any]) -> None:
     except BrokenPipeError:
         pass
     while True:
-        found, status = os.wait()
-        if found == pid:
+        ended, status = os.wait()
+        if ended == pid:
             break
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 
 
 def below(pid: int) -> list[int]:
-    """Processes that descend from `pid`, which is a subreaper: those that left their parents too."""
+    """List the processes that descend from `pid`, which is a subreaper: those that left their parents too."""
     parents: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -229,13 +232,13 @@ def below(pid: int) -> list[int]:
     return out
 
 
-def end(own: int, patience: float) -> None:
+def end(root: int, patience: float) -> None:
     """Stop all descendants, so that none can fork any more, then kill them, until none is left."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
-        found = below(own)
+        descendants = below(root)
         for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in found:
+            for pid in descendants:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
         while True:
@@ -248,6 +251,7 @@ def end(own: int, patience: float) -> None:
 
 
 def main() -> None:
+    """Supervise one run, or try the walls for `probe`."""
     spec = json.loads(sys.stdin.buffer.read())
     libc.prctl(SUBREAPER, 1, 0, 0, 0)
     report = spec["report"]
@@ -281,7 +285,7 @@ def main() -> None:
     if why:
         os.write(report, json.dumps({"status": "refused", "why": why}).encode() + b"\n")
         return
-    own = os.getpid()
+    supervisor = os.getpid()
     began = time.monotonic()
     middle = os.fork()
     if middle == 0:
@@ -303,13 +307,13 @@ def main() -> None:
         if time.monotonic() - began > spec["seconds"]:
             status = "timeout"
             break
-        if not walled and len(below(own)) > spec["processes"] + 2:
+        if not walled and len(below(supervisor)) > spec["processes"] + 2:
             status = "processes"
             break
         time.sleep(0.005)
     seconds = time.monotonic() - began
-    end(own, 10.0)
-    line = {"status": status, "code": code, "seconds": seconds, "walled": walled, "left": len(below(own))}
+    end(supervisor, 10.0)
+    line = {"status": status, "code": code, "seconds": seconds, "walled": walled, "left": len(below(supervisor))}
     os.write(report, json.dumps(line).encode() + b"\n")
 
 

@@ -44,13 +44,15 @@ FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 def plain(text: str) -> str:
-    """Full-width digits, signs and letters as ASCII; other minus signs as `-`; LaTeX's thin spaces and `\\,` in numbers out."""
+    """Write full-width characters as ASCII and other minus signs as `-`; drop LaTeX's thin spaces and `\\,` in numbers."""
     text = unicodedata.normalize("NFKC", text)
     text = re.sub(r"[\u2212\u2012\u2013\ufe63]", "-", text)
     return re.sub(r"(?<=\d)(?:\\[,!]|\{,\})(?=\d{3})", "", text).replace("$", "")
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
+    """Compute the value of a matched number; None for a division by zero or too many digits."""
+
     def read(digits: str) -> Fraction:
         return Fraction(re.sub(r"[,\s]", "", digits))
 
@@ -73,18 +75,18 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 
 def _signed(text: str) -> list[re.Match[str]]:
-    """The numbers of a text. A sign with a number or bracket before it, spaces between or not, is a subtraction."""
-    found = []
+    """Find the numbers of a text. A sign with a number or bracket before it, spaces between or not, is a subtraction."""
+    matches = []
     for match in NUMBER.finditer(text):
         if match["sign"] and match["sign"].strip() != "负" and re.search(r"[\d)\]}]\s*$", text[: match.start()]):
             match = NUMBER.match(text, match.start() + len(match["sign"])) or match
-        found.append(match)
-    return found
+        matches.append(match)
+    return matches
 
 
 def final_number(text: str) -> Fraction | None:
-    """The number that an answer ends in: in the last `\\boxed{}`, else after the last "答案是", "answer is", "####" (of a chain
-    of equations its end), else the last one.
+    """Read the number that an answer ends in: in the last `\\boxed{}`, else after the last "答案是", "answer is" or "####" (the
+    end of a chain of equations), else the last one.
 
     :returns: None where there is none, where it divides by zero or is longer than `LONGEST`.
     """
@@ -92,25 +94,25 @@ def final_number(text: str) -> Fraction | None:
     boxes = list(re.finditer(r"\\boxed\s*\{", text))
     if boxes:
         inside = _braces(text, boxes[-1].end())
-        found = _signed(inside)
-        return _value(found[-1]) if found else None
+        numbers = _signed(inside)
+        return _value(numbers[-1]) if numbers else None
     marks = list(MARKS.finditer(text))
     if marks:
-        rest = text[marks[-1].end() :]
-        found = _signed(rest)
-        if found:
+        conclusion = text[marks[-1].end() :]
+        numbers = _signed(conclusion)
+        if numbers:
             last = 0
-            while last + 1 < len(found) and re.fullmatch(
-                r"[\s*+\-/×÷().]*=\s*|\s*[*+\-×÷]\s*", rest[found[last].end() : found[last + 1].start()]
+            while last + 1 < len(numbers) and re.fullmatch(
+                r"[\s*+\-/×÷().]*=\s*|\s*[*+\-×÷]\s*", conclusion[numbers[last].end() : numbers[last + 1].start()]
             ):
                 last += 1
-            return _value(found[last])
-    found = _signed(text)
-    return _value(found[-1]) if found else None
+            return _value(numbers[last])
+    numbers = _signed(text)
+    return _value(numbers[-1]) if numbers else None
 
 
 def _braces(text: str, begin: int) -> str:
-    """What stands between an opened brace and the one that closes it."""
+    """Cut out what stands between an opened brace and the one that closes it."""
     depth = 1
     for place in range(begin, len(text)):
         depth += {"{": 1, "}": -1}.get(text[place], 0)
@@ -120,13 +122,13 @@ def _braces(text: str, begin: int) -> str:
 
 
 def code_of(text: str) -> str:
-    """The last fenced block, else all of the text."""
+    """Cut out the last fenced block, else give all of the text."""
     blocks: list[str] = FENCE.findall(text)
     return blocks[-1] if blocks else text
 
 
 class Arithmetic(Options):
-    """Right is an answer that ends in this number."""
+    """Check of a number: right is an answer that ends in it."""
 
     kind: Literal["arithmetic"]
     answer: str = Field(description="a number, as `final_number` reads it: 1/2, 1,024, 50%")
@@ -140,7 +142,7 @@ class Arithmetic(Options):
 
 
 class Code(Options):
-    """Right is a program in whose namespace these statements run without an exception."""
+    """Check of a program: right is one in whose namespace these statements run without an exception."""
 
     kind: Literal["code"]
     tests: str = Field(min_length=1, description="Python: assert add(2, 3) == 5")
@@ -162,7 +164,10 @@ Judged = Literal["correct", "wrong", "no_answer", "timeout", "error", "memory"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """:ivar detail: what was found, or the exception."""
+    """Verdict on an answer.
+
+    :ivar detail: what was found, or the exception.
+    """
 
     status: Judged
     detail: str = ""
@@ -174,10 +179,10 @@ def verify(check: Arithmetic | Code, text: str, options: SandboxOptions | None =
     :raises SandboxError: of code, where the isolation that `options` require is not to be had.
     """
     if isinstance(check, Arithmetic):
-        found = final_number(text)
-        if found is None:
+        number = final_number(text)
+        if number is None:
             return Verdict("no_answer")
-        return Verdict("correct" if found == final_number(check.answer) else "wrong", str(found)[:LONGEST])
+        return Verdict("correct" if number == final_number(check.answer) else "wrong", str(number)[:LONGEST])
     program = code_of(text)
     if not program.strip():
         return Verdict("no_answer")

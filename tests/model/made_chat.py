@@ -1,4 +1,4 @@
-"""A model of a few thousand weights with a tokenizer of bytes, exported as model/export.py does."""
+"""A model of a few thousand weights with a tokenizer of bytes, exported as model/training/export.py does."""
 
 from __future__ import annotations
 

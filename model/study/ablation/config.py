@@ -13,7 +13,7 @@ from model.study.ablation.proxy import Recipe, steps_of
 
 
 class HeldoutOptions(Options):
-    """The text that models are held to."""
+    """Options of the text that models are held to."""
 
     sources: tuple[HeldoutSource, ...] = Field(min_length=1)
     seed: int = Field(0, ge=0, description="of the sites drawn")
@@ -22,7 +22,7 @@ class HeldoutOptions(Options):
 
 
 class TokenizerOptions(Options):
-    """Shared by all corpora. Bits per byte do not depend on its vocabulary; what a small model learns does."""
+    """Options of the tokenizer, which all corpora share. Bits per byte do not depend on its size; what a model learns does."""
 
     path: str | None = Field(None, description="a tokenizer.json; null: a byte-level BPE is trained on the corpora")
     vocabulary: int = Field(8192, ge=257, description="of the trained one")
@@ -32,7 +32,7 @@ class TokenizerOptions(Options):
 
 
 class Group(Options):
-    """Models that are compared with one another: what they are made of beside the corpus."""
+    """Group of models that are compared with one another: what they are made of beside the corpus."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
     tokens: float = Field(gt=0, description="that each model reads; a corpus with fewer is read again")
@@ -51,13 +51,15 @@ class Group(Options):
 
 
 class IntervalOptions(Options):
+    """Options of the intervals."""
+
     level: float = Field(0.95, gt=0, lt=1)
     draws: int = Field(10_000, ge=100)
     seed: int = Field(0, ge=0)
 
 
 class AblationConfig(Options):
-    """What `python -m model.ablate --config FILE` reads."""
+    """Options of an ablation: what `python -m model.ablate --config FILE` reads."""
 
     out: str
     corpora: dict[str, Corpus] = Field(min_length=1)

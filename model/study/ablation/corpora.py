@@ -35,7 +35,7 @@ _suffixes = tldextract.TLDExtract(cache_dir=None, suffix_list_urls=(), include_p
 
 
 class Source(Options):
-    """Files of documents. A column is a name, or a path of names with dots within nested ones: `metadata.url`."""
+    """Source: files of documents. A column is a name, or a path of names with dots within nested ones: `metadata.url`."""
 
     paths: tuple[str, ...] = Field(min_length=1, description="files, folders (read to their leaves) or globs")
     text: str = Field("text", description="column of the text")
@@ -53,7 +53,7 @@ class Source(Options):
 
 
 class Corpus(Source):
-    """What a model is trained on."""
+    """Corpus that a model is trained on."""
 
     salt: int = Field(0, ge=0, description="another order of the documents: with the same paths, a control")
 
@@ -66,7 +66,7 @@ class HeldoutSource(Source):
 
 
 class OverlapOptions(Options):
-    """When a document holds too much of a held-out text. Runs are compared without case, spaces and punctuation."""
+    """Options of when a document holds too much of a held-out text. Runs are compared without case, spaces and punctuation."""
 
     characters: int = Field(50, ge=5, description="length of a run")
     max_share: float = Field(
@@ -76,7 +76,9 @@ class OverlapOptions(Options):
 
 @dataclass(frozen=True)
 class Document:
-    """:ivar site: registered domain, or the whole address where it has none (`site_of`)."""
+    """Document of a corpus, or of the held-out text.
+
+    :ivar site: registered domain, or the whole address where it has none (`site_of`)."""
 
     text: str
     language: str
@@ -85,12 +87,12 @@ class Document:
 
     @cached_property
     def digest(self) -> int:
-        """63 bits of the text: what order and draws depend on, so that corpora have shared documents in one order."""
+        """Digest of 63 bits of the text: what order and draws depend on, so that corpora have shared documents in one order."""
         return digest64(self.text) >> 1
 
 
 def site_of(url: str | None) -> str:
-    """Registered domain, the private part of the public suffix list included (blogs on one host are sites of their own).
+    """Find the registered domain, the private part of the public suffix list included (blogs on one host are sites of their own).
 
     What has none is a site of its own: the whole address, or '' for no address.
     """
@@ -104,23 +106,23 @@ def site_of(url: str | None) -> str:
 
 
 def files(paths: Sequence[str]) -> list[Path]:
-    """Files to read, sorted.
+    """List the files to read, sorted.
 
     :raises ConfigError: a path with nothing to read.
     """
-    found: list[Path] = []
+    matches: list[Path] = []
     for path in paths:
         places = [Path(p) for p in glob.glob(path, recursive=True)]
         inside = [f for p in places for f in (sorted(p.rglob("*")) if p.is_dir() else [p])]
-        own = [f for f in inside if f.is_file() and (f.name.endswith(ENDINGS) or f in places)]
-        if not own:
+        readable = [f for f in inside if f.is_file() and (f.name.endswith(ENDINGS) or f in places)]
+        if not readable:
             raise ConfigError(f"{path}: nothing to read; expected a file, folder or glob of {', '.join(ENDINGS)}")
-        found += own
-    return sorted(set(found))
+        matches += readable
+    return sorted(set(matches))
 
 
 def documents(source: Source, *, kind: str | None = None) -> Iterator[Document]:
-    """Documents with text, in the order of the files.
+    """Read documents with text, in the order of the files.
 
     :raises ConfigError: a file that lacks the columns.
     """
@@ -136,6 +138,10 @@ def documents(source: Source, *, kind: str | None = None) -> Iterator[Document]:
 
 
 def _column(row: Mapping[str, Any], name: str, path: Path) -> Any:
+    """Read a column of a row.
+
+    :raises ConfigError: there is none.
+    """
     value: Any = row
     for part in name.split("."):
         if value is None:
@@ -147,6 +153,7 @@ def _column(row: Mapping[str, Any], name: str, path: Path) -> Any:
 
 
 def _rows(path: Path, source: Source, kind: str | None) -> Iterator[dict[str, Any]]:
+    """Read the rows of a file."""
     if path.name.endswith(".parquet"):
         wanted = {n.split(".")[0] for n in (source.text, source.language, source.url, kind) if n is not None}
         # partitioning=None: a folder called verdict=kept is no column
@@ -170,6 +177,7 @@ def _rows(path: Path, source: Source, kind: str | None) -> Iterator[dict[str, An
 
 
 def _text(path: Path) -> IO[str]:
+    """Open a file of lines, decompressed."""
     if path.name.endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8")
     if path.name.endswith(".zst"):
@@ -178,7 +186,7 @@ def _text(path: Path) -> IO[str]:
 
 
 def runs(text: str, characters: int) -> npt.NDArray[np.uint64]:
-    """Hashes of all runs of so many letters and digits, compatibility forms folded (NFKC, case); none for a shorter text."""
+    """Hash all runs of so many letters and digits, compatibility forms folded (NFKC, case); none for a shorter text."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     points = np.frombuffer(folded.encode("utf-32-le"), dtype=np.uint32)
     distinct, where = np.unique(points, return_inverse=True)
@@ -195,7 +203,7 @@ def runs(text: str, characters: int) -> npt.NDArray[np.uint64]:
 
 @dataclass
 class Counts:
-    """What became of a corpus's documents of one language; `bytes` and `characters` are of those kept."""
+    """Counts of what became of a corpus's documents of one language; `bytes` and `characters` are of those kept."""
 
     read: int = 0
     of_heldout_site: int = 0
@@ -208,7 +216,7 @@ class Counts:
 
 @dataclass
 class Heldout:
-    """The clean texts.
+    """Held-out text, and what of it a document holds.
 
     :ivar documents: of drawn sites, none twice, in an order that does not depend on that of the files.
     """
@@ -227,21 +235,24 @@ class Heldout:
         self._runs, self._owners = together[order], owners[order]
 
     def shared(self, text: str) -> tuple[float, int]:
-        """:returns: the larger of two shares, of the text's runs and of those of one held-out text; and the runs in both."""
-        own = np.unique(runs(text, self.overlap.characters))
-        begin, end = np.searchsorted(self._runs, own, "left"), np.searchsorted(self._runs, own, "right")
+        """Measure what a text shares with the held-out text.
+
+        :returns: the larger of two shares, of the text's runs and of those of one held-out text; and the runs in both.
+        """
+        hashes = np.unique(runs(text, self.overlap.characters))
+        begin, end = np.searchsorted(self._runs, hashes, "left"), np.searchsorted(self._runs, hashes, "right")
         hit = end > begin
         if not hit.any():
             return 0.0, 0
         places = np.concatenate([np.arange(b, e) for b, e in zip(begin[hit], end[hit], strict=True)])
         by_owner = np.bincount(self._owners[places], minlength=len(self._sizes))
         of_theirs = float((by_owner / np.maximum(1, self._sizes)).max())
-        return max(float(hit.sum()) / len(own), of_theirs), int(hit.sum())
+        return max(float(hit.sum()) / len(hashes), of_theirs), int(hit.sum())
 
     def clean(
         self, documents: Iterator[Document], languages: Sequence[str]
     ) -> tuple[list[Document], dict[str, Counts]]:
-        """Documents of the languages that hold nothing of the held-out text, and what became of the others.
+        """Keep the documents of the languages that hold nothing of the held-out text, and count the others.
 
         :param languages: those of the held-out text; documents of others are not looked at.
         """
@@ -270,11 +281,11 @@ class Heldout:
 def draw(
     sources: Sequence[HeldoutSource], languages: Sequence[str], seed: int, max_bytes: int, min_bytes: int
 ) -> list[Document]:
-    """Clean texts of the drawn sites, cut to `max_bytes` of UTF-8 at a character, those below `min_bytes` left out.
+    """Draw sites, and read their clean texts, cut to `max_bytes` of UTF-8 at a character, those below `min_bytes` left out.
 
     :raises ConfigError: a language without text.
     """
-    found: dict[int, Document] = {}
+    texts: dict[int, Document] = {}
     for source in sources:
         for document in documents(source, kind=source.kind):
             name = digest64(document.site) >> 1
@@ -283,14 +294,14 @@ def draw(
             text = document.text.encode()[:max_bytes].decode(errors="ignore")
             if len(text.encode()) >= min_bytes:
                 cut = Document(text, document.language, document.site, document.kind)
-                found.setdefault(cut.digest, cut)
+                texts.setdefault(cut.digest, cut)
     for language in languages:
-        if not any(d.language == language for d in found.values()):
+        if not any(d.language == language for d in texts.values()):
             raise ConfigError(f"no held-out text of language {language!r}")
-    return [found[k] for k in sorted(found)]
+    return [texts[k] for k in sorted(texts)]
 
 
 def digest(documents: Sequence[Document]) -> str:
-    """Of texts and sites, whatever the order."""
+    """Hash texts and sites, whatever their order."""
     lines = sorted(f"{d.digest:016x} {d.language} {d.site} {d.kind}" for d in documents)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

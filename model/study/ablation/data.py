@@ -21,7 +21,7 @@ from model.study.ablation.proxy import Tokenised
 
 @dataclass(frozen=True)
 class Data:
-    """What all runs share, as stored in data/.
+    """Data that all runs share, as stored in data/.
 
     :ivar counts: corpus -> language -> what became of its documents.
     """
@@ -36,10 +36,12 @@ class Data:
 
     @property
     def eod(self) -> int:
+        """Id of the end of a document, after those of the tokenizer."""
         return self.vocabulary
 
 
 def say(text: str) -> None:
+    """Print a line at once."""
     print(text, flush=True)
 
 
@@ -57,8 +59,8 @@ def read_data(config: AblationConfig) -> Data:
     for name, source in config.corpora.items():
         kept[name], counts[name] = heldout.clean(corpora.documents(source), config.languages)
         if not kept[name]:
-            told = json.dumps({k: asdict(v) for k, v in counts[name].items()})
-            raise ConfigError(f"corpora.{name}: no document is left; {told}")
+            dropped = json.dumps({k: asdict(v) for k, v in counts[name].items()})
+            raise ConfigError(f"corpora.{name}: no document is left; {dropped}")
         for language, c in counts[name].items():
             say(
                 f"{name}, {language}: {c.kept:,} of {c.read:,} documents, {c.bytes:,} bytes; dropped {c.of_heldout_site:,} of "
@@ -66,12 +68,12 @@ def read_data(config: AblationConfig) -> Data:
             )
     folder = Path(config.out) / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    digests = {name: corpora.digest(found) for name, found in kept.items()}
+    digests = {name: corpora.digest(texts_of_corpus) for name, texts_of_corpus in kept.items()}
     tokenizer = _tokenizer(config, kept, digests)
     used = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
     tokens: dict[str, dict[str, int]] = {}
-    for name, found in (kept | {"": texts}).items():
-        tokenised = tokenise(tokenizer, sorted(found, key=lambda d: d.digest) if name else found)
+    for name, documents in (kept | {"": texts}).items():
+        tokenised = tokenise(tokenizer, sorted(documents, key=lambda d: d.digest) if name else documents)
         for part, array in asdict(tokenised).items():
             np.save(folder / f"{name or 'heldout'}{'.corpus' if name else ''}.{part}.npy", array, allow_pickle=False)
         lengths = np.diff(tokenised.offsets)
@@ -90,6 +92,7 @@ def read_data(config: AblationConfig) -> Data:
 
 
 def _tokenizer(config: AblationConfig, kept: dict[str, list[Document]], digests: dict[str, str]) -> Tokenizer:
+    """Read the tokenizer that the options name, or train one on equal bytes of each corpus."""
     if config.tokenizer.path is not None:
         if not Path(config.tokenizer.path).is_file():
             raise ConfigError(f"{config.tokenizer.path}: no such file; expected a tokenizer.json")
@@ -100,13 +103,16 @@ def _tokenizer(config: AblationConfig, kept: dict[str, list[Document]], digests:
         return Tokenizer.from_file(str(path))
     texts = []
     for language in config.languages:
-        by_corpus = [[d for d in found if d.language == language] for found in kept.values()]
+        by_corpus = [[d for d in of_corpus if d.language == language] for of_corpus in kept.values()]
         each = min(
-            [config.tokenizer.bytes, *(sum(len(d.text.encode()) for d in found) for found in by_corpus if found)]
+            [
+                config.tokenizer.bytes,
+                *(sum(len(d.text.encode()) for d in of_corpus) for of_corpus in by_corpus if of_corpus),
+            ]
         )
-        for found in by_corpus:
+        for of_corpus in by_corpus:
             left = int(each)
-            for document in sorted(found, key=lambda d: d.digest):
+            for document in sorted(of_corpus, key=lambda d: d.digest):
                 text = document.text.encode()[:left].decode(errors="ignore")
                 texts.append(text)
                 left -= len(document.text.encode())
@@ -120,7 +126,7 @@ def _tokenizer(config: AblationConfig, kept: dict[str, list[Document]], digests:
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
-    """A byte-level BPE without special tokens, so that no text can make the end-of-document token, which follows its ids."""
+    """Train a byte-level BPE without special tokens, so that no text can make the end-of-document token, the id after its."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -132,7 +138,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
 
 
 def tokenise(tokenizer: Tokenizer, documents: Sequence[Document]) -> Tokenised:
-    """Tokens of documents, in their order."""
+    """Tokenise documents, in their order."""
     encoded = tokenizer.encode_batch([d.text for d in documents], add_special_tokens=False)
     lengths = [len(e.ids) for e in encoded]
     return Tokenised(
@@ -144,4 +150,5 @@ def tokenise(tokenizer: Tokenizer, documents: Sequence[Document]) -> Tokenised:
 
 
 def stored(folder: Path, name: str) -> Tokenised:
+    """Read tokens that `read_data` stored."""
     return Tokenised(*(np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in Tokenised.__annotations__))

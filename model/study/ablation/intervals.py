@@ -27,7 +27,7 @@ from model.base.arrays import Floats
 
 @dataclass(frozen=True)
 class Difference:
-    """Bits per byte of B minus those of A: below 0, B is the better.
+    """Difference: bits per byte of B minus those of A; below 0, B is the better.
 
     :ivar by_seed: the difference of each pair of models.
     :ivar seeds_error: standard error of the mean over seeds.
@@ -45,17 +45,18 @@ class Difference:
 
     @property
     def clear(self) -> bool:
-        """The interval does not hold 0."""
+        """True if the interval does not hold 0."""
         return self.low > 0 or self.high < 0
 
     def as_dict(self) -> dict[str, Any]:
+        """Give the fields as a dictionary for JSON."""
         return asdict(self) | {"by_seed": list(self.by_seed), "clear": self.clear}
 
 
 def bits_per_byte(bits_SD: Floats, bytes_D: Floats) -> Floats:
-    """Of each seed: all bits over all bytes, so long documents count more. `(S,)`."""
-    found: Floats = bits_SD.sum(1) / bytes_D.sum()
-    return found
+    """Divide all bits of each seed by all bytes, so long documents count more; `(S,)`."""
+    ratio_S: Floats = bits_SD.sum(1) / bytes_D.sum()
+    return ratio_S
 
 
 def difference(
@@ -68,7 +69,7 @@ def difference(
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:
-    """B minus A.
+    """Estimate B minus A, with an interval.
 
     :param a_SD: bits of each document, row s of both from models of seed s.
     :param sites: of each document; '' is a site of its own.

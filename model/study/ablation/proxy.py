@@ -29,7 +29,7 @@ from model.training.schedule import learning_rate
 
 
 class Recipe(Options):
-    """How each of the models is trained: all alike."""
+    """Options of how each of the models is trained: all alike."""
 
     sequence_length: int = Field(256, ge=8)
     sequences: int = Field(8, ge=1, description="of a step")
@@ -44,7 +44,7 @@ class Recipe(Options):
 
 @dataclass(frozen=True)
 class Tokenised:
-    """Documents as tokens: document d is `ids[offsets[d] : offsets[d + 1]]`, without marks.
+    """Tokens of documents: document d is `ids[offsets[d] : offsets[d + 1]]`, without marks.
 
     :ivar digests: `(D,)`, of the texts; what orders depend on.
     :ivar languages: `(D,)` strings.
@@ -58,7 +58,7 @@ class Tokenised:
 
 @dataclass(frozen=True)
 class Places:
-    """What a model reads.
+    """Sequences that a model reads.
 
     :ivar rounds: how often the documents of each language were read; below 1, a part of them.
     """
@@ -69,7 +69,10 @@ class Places:
 
 
 def steps_of(recipe: Recipe, tokens: float) -> int:
-    """:raises ConfigError: not one step."""
+    """Count the steps of a run.
+
+    :raises ConfigError: not one step.
+    """
     steps = int(tokens // (recipe.sequences * recipe.sequence_length))
     if steps < 1:
         raise ConfigError(
@@ -81,7 +84,7 @@ def steps_of(recipe: Recipe, tokens: float) -> int:
 def places(
     corpus: Tokenised, shares: Mapping[str, float] | None, sequences: int, length: int, eod: int, seed: int, salt: int
 ) -> Places:
-    """Sequences of a run.
+    """Lay a corpus into the sequences of a run.
 
     :param shares: language -> share of the sequences; None: the languages as the corpus has them.
     :raises ConfigError: a language of which the corpus has nothing.
@@ -107,6 +110,10 @@ def places(
 
 
 def _laid(corpus: Tokenised, chosen: Int64s, wanted: int, eod: int, seed: int, salt: int) -> tuple[Any, Any, float]:
+    """Lay documents one after the other, in rounds, until there are as many places as wanted.
+
+    :returns: ids, places within the document, rounds.
+    """
     lengths = np.diff(corpus.offsets)[chosen] + 1
     flat = np.empty(wanted, dtype=np.int64)
     place = np.empty(wanted, dtype=np.int64)
@@ -126,7 +133,7 @@ def _laid(corpus: Tokenised, chosen: Int64s, wanted: int, eod: int, seed: int, s
 
 
 def run_config(model: ModelOptions, recipe: Recipe, steps: int, seed: int) -> RunConfig:
-    """The run's options in the form that training has; it reads no shards."""
+    """Give the run's options the form that training has; it reads no shards."""
     tokens = steps * recipe.sequences * recipe.sequence_length
     train = {
         **{"seed": seed, "tokens": tokens, "sequence_length": recipe.sequence_length, "threads": 1},
@@ -143,7 +150,7 @@ def run_config(model: ModelOptions, recipe: Recipe, steps: int, seed: int) -> Ru
 
 
 def train(config: RunConfig, read: Places, say: Callable[[str], None] = lambda _: None) -> tuple[Any, dict[str, Any]]:
-    """A model that has read `read`, and how that went.
+    """Train a model on `read`, and tell how that went.
 
     :raises TrainError: the loss is no longer a number.
     """
@@ -204,7 +211,7 @@ def nats(
     languages: Collection[str] | None = None,
     rows: int = 16,
 ) -> Floats:
-    """Loss of each document, `(D,)`, all of its tokens counted; NaN for those of other languages than asked for.
+    """Compute the loss of each document, `(D,)`, all of its tokens counted; NaN for those of other languages than asked for.
 
     The first token follows an end-of-document token; a document longer than a sequence is cut, each piece beginning with the last
     token of the one before it, which is not counted twice. In FP32.

@@ -19,21 +19,21 @@ from model.study.ablation.intervals import bits_per_byte, difference
 
 
 def result(config: AblationConfig, data: Data, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """All numbers; `runs` as stored, of all seeds."""
+    """Compute all numbers of an ablation; `runs` as stored, of all seeds."""
     sizes = np.array([len(d.text.encode()) for d in data.heldout], dtype=np.float64)
     languages = np.array([d.language for d in data.heldout])
     kinds = np.array([d.kind for d in data.heldout])
     sites = np.array([d.site for d in data.heldout], dtype=object)
     groups: dict[str, Any] = {}
     for group in config.groups:
-        own = [r for r in runs if r["group"] == group.name]
-        names = [n for n in config.corpora if any(r["corpus"] == n for r in own)]
-        bits = {n: _bits(own, n, config.seeds) for n in names}
+        group_runs = [r for r in runs if r["group"] == group.name]
+        names = [n for n in config.corpora if any(r["corpus"] == n for r in group_runs)]
+        bits = {n: _bits(group_runs, n, config.seeds) for n in names}
         taught = tuple(group.shares or config.languages)
-        found: dict[str, Any] = {
-            "tokens": own[0]["tokens"] if own else 0,
+        report: dict[str, Any] = {
+            "tokens": group_runs[0]["tokens"] if group_runs else 0,
             "shares": group.shares,
-            "corpora": {n: _of_corpus([r for r in own if r["corpus"] == n]) for n in names},
+            "corpora": {n: _of_corpus([r for r in group_runs if r["corpus"] == n]) for n in names},
             "left_out": [n for n in group.corpora or config.corpora if n not in names],
             "languages": {},
         }
@@ -41,8 +41,8 @@ def result(config: AblationConfig, data: Data, runs: Sequence[dict[str, Any]]) -
         if len(taught) > 1:
             parts["all"] = np.isin(languages, taught)
         for name, chosen in parts.items():
-            found["languages"][name] = _of_language(config, group, bits, sizes, sites, kinds, chosen)
-        groups[group.name] = found
+            report["languages"][name] = _of_language(config, group, bits, sizes, sites, kinds, chosen)
+        groups[group.name] = report
     import torch
 
     return {
@@ -70,11 +70,13 @@ def result(config: AblationConfig, data: Data, runs: Sequence[dict[str, Any]]) -
 
 
 def _bits(runs: Sequence[dict[str, Any]], corpus: str, seeds: Sequence[int]) -> Floats:
+    """Give the bits of each held-out document by seed, `(S, D)`."""
     by_seed = {r["seed"]: r["nats"] for r in runs if r["corpus"] == corpus}
     return np.array([by_seed[s] for s in seeds], dtype=np.float64) / math.log(2)
 
 
 def _of_corpus(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Summarise the runs on one corpus."""
     return {
         "rounds": runs[0]["rounds"],
         "targets": [r["targets"] for r in runs],
@@ -92,6 +94,8 @@ def _of_language(
     kinds: npt.NDArray[Any],
     chosen: npt.NDArray[np.bool_],
 ) -> dict[str, Any]:
+    """Compare corpora on the held-out text of one language."""
+
     def compared(where: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
         options = config.interval
         return [
@@ -127,34 +131,36 @@ def _of_language(
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Format a table of Markdown."""
     lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(str(c) for c in row) + " |" for row in rows)])
 
 
 def _interval(d: dict[str, Any]) -> tuple[str, str]:
+    """Format an estimate and its interval."""
     return f"{d['estimate']:+.4f}", f"{d['low']:+.4f} to {d['high']:+.4f}"
 
 
 def verdict(d: dict[str, Any]) -> str:
-    """What an interval says of B beside A."""
+    """Say what an interval says of B beside A."""
     if not d["clear"]:
         return "no difference shown"
     return f"{d['b']} better" if d["high"] < 0 else f"{d['a']} better"
 
 
-def markdown(found: dict[str, Any]) -> str:
-    """The page of a result."""
-    return "# Corpora compared\n\n" + tables(found)
+def markdown(result: dict[str, Any]) -> str:
+    """Make the page of a result."""
+    return "# Corpora compared\n\n" + tables(result)
 
 
-def tables(found: dict[str, Any]) -> str:
-    """Tables of a result, without a heading."""
-    level = f"{found['level']:.0%}"
+def tables(result: dict[str, Any]) -> str:
+    """Make the tables of a result, without a heading."""
+    level = f"{result['level']:.0%}"
     out: list[str] = []
-    parameters = f"models of {found['parameters'] or 0:,} parameters"
-    out.append(f"Bits per byte of held-out text, {len(found['seeds'])} seeds, {parameters}. Lower is better.")
+    parameters = f"models of {result['parameters'] or 0:,} parameters"
+    out.append(f"Bits per byte of held-out text, {len(result['seeds'])} seeds, {parameters}. Lower is better.")
     held = [
-        [language, f"{h['texts']:,}", f"{h['sites']:,}", f"{h['bytes']:,}"] for language, h in found["heldout"].items()
+        [language, f"{h['texts']:,}", f"{h['sites']:,}", f"{h['bytes']:,}"] for language, h in result["heldout"].items()
     ]
     out += ["", _table(["held-out text", "texts", "sites", "bytes"], held), ""]
     rows = [
@@ -162,12 +168,12 @@ def tables(found: dict[str, Any]) -> str:
             f"{name}, {language}",
             *(f"{c[k]:,}" for k in ("read", "of_heldout_site", "overlapping", "kept", "bytes", "tokens")),
         ]
-        for name, by in found["corpora"].items()
+        for name, by in result["corpora"].items()
         for language, c in by.items()
     ]
     header = ["corpus", "documents", "of held-out sites", "sharing text", "left", "bytes", "tokens"]
     out += [_table(header, rows), ""]
-    for group, g in found["groups"].items():
+    for group, g in result["groups"].items():
         out += [f"**{group}**: {g['tokens']:,} tokens a model.", ""]
         if g["left_out"]:
             out += [f"Without a document of these languages, so not in it: {', '.join(g['left_out'])}.", ""]
@@ -209,7 +215,7 @@ def tables(found: dict[str, Any]) -> str:
                 out += [_table([f"{group}: {language}, by kind", "texts", *pairs], rows), ""]
     out.append(
         "The intervals cover other seeds and other held-out sites like these, not other training pages, sizes or lengths. Of all "
-        f"{level} intervals of no difference, {1 - found['level']:.0%} show one by chance."
+        f"{level} intervals of no difference, {1 - result['level']:.0%} show one by chance."
     )
     return "\n".join(out) + "\n"
 
@@ -217,10 +223,10 @@ def tables(found: dict[str, Any]) -> str:
 WIDTH, ROW, LEFT, RIGHT = 860, 26, 330, 40
 
 
-def picture(found: dict[str, Any]) -> str:
-    """Differences with their intervals as SVG; left of the line B is the better."""
+def picture(result: dict[str, Any]) -> str:
+    """Draw differences with their intervals as SVG; left of the line B is the better."""
     lines: list[tuple[str, dict[str, Any] | None]] = []
-    for group, g in found["groups"].items():
+    for group, g in result["groups"].items():
         for language, of in g["languages"].items():
             if of["differences"]:
                 lines.append((f"{group}: {language}" if group != language else language, None))
@@ -258,6 +264,6 @@ def picture(found: dict[str, Any]) -> str:
         )
         out += [f'<circle cx="{x(v):.1f}" cy="{y}" r="2" fill="#222" opacity="0.45"/>' for v in d["by_seed"]]
         out.append(f'<circle cx="{x(d["estimate"]):.1f}" cy="{y}" r="5" fill="{colour}"/>')
-    caption = f"bits per byte, difference with {found['level']:.0%} interval; small: seeds; left of 0 the first named is better"
+    caption = f"bits per byte, difference with {result['level']:.0%} interval; small: seeds; left of 0 the first named is better"
     out.append(f'<text x="{LEFT}" y="{height - 6}" fill="#555">{caption}</text></svg>')
     return "\n".join(out) + "\n"

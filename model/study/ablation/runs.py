@@ -28,7 +28,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Job:
-    """One model to train, with all that its numbers depend on."""
+    """Job: one model to train, with all that its numbers depend on."""
 
     group: Group
     corpus: str
@@ -42,10 +42,12 @@ class Job:
 
     @property
     def name(self) -> str:
+        """Name of the file of the run."""
         return f"{self.group.name}--{self.corpus}--seed{self.seed}"
 
     @property
     def key(self) -> str:
+        """Hash of all that the run's numbers depend on."""
         parts = {
             "version": VERSION,
             "group": self.group.model_dump(exclude={"name", "corpora"}),
@@ -68,11 +70,11 @@ def run(job: Job) -> dict[str, Any]:
     steps = steps_of(r, job.group.tokens)
     read = places(corpus, job.group.shares, steps * r.sequences, r.sequence_length, job.eod, job.seed, job.salt)
     config = run_config(job.model, r, steps, job.seed)
-    model, found = train(config, read, lambda text: say(f"{job.name}: {text}"))
+    model, summary = train(config, read, lambda text: say(f"{job.name}: {text}"))
     losses = nats(model, heldout, r.sequence_length, job.eod, job.group.shares)
     return {
         **{"key": job.key, "group": job.group.name, "corpus": job.corpus, "seed": job.seed, "rounds": read.rounds},
-        **found,
+        **summary,
         **{
             "parameters": sum(p.numel() for p in model.parameters()),
             "nats": [None if np.isnan(x) else float(x) for x in losses],
@@ -81,7 +83,7 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def jobs_of(config: AblationConfig, data: Data) -> list[Job]:
-    """Seed by seed, so that a part of them is a smaller experiment. A corpus without a language of a group is not in it."""
+    """List the jobs seed by seed, so that a part is a smaller experiment. A corpus without a language of a group is left out."""
     model = ModelOptions.model_validate(
         config.model.model_dump() | {"vocab_size": data.vocabulary + 1, "eos_token_id": data.eod}
     )
@@ -105,7 +107,7 @@ def jobs_of(config: AblationConfig, data: Data) -> list[Job]:
 
 
 def _each(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Jobs with what they gave, as they end."""
+    """Run jobs, and give each with its result as it ends."""
     if processes == 1:
         yield from ((job, run(job)) for job in jobs)
         return
@@ -117,12 +119,12 @@ def _each(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, dict[str, 
 
 
 def run_all(config: AblationConfig, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """The runs, trained or found.
+    """Train the models that are not stored yet, and give all runs.
 
     :raises ConfigError: runs/ holds one of another kind.
     """
     folder = Path(config.out) / "runs"
-    found: dict[str, dict[str, Any]] = {}
+    stored_runs: dict[str, dict[str, Any]] = {}
     for job in jobs:
         path = folder / f"{job.name}.json"
         if path.exists():
@@ -131,16 +133,16 @@ def run_all(config: AblationConfig, jobs: Sequence[Job]) -> list[dict[str, Any]]
                 raise ConfigError(
                     f"{path} was made with other options, corpora or held-out text; choose another out, or remove {folder}"
                 )
-            found[job.name] = run_
-    todo = [job for job in jobs if job.name not in found]
-    say(f"{len(jobs)} models, {len(found)} there already, {len(todo)} to train, {config.processes} at a time")
+            stored_runs[job.name] = run_
+    todo = [job for job in jobs if job.name not in stored_runs]
+    say(f"{len(jobs)} models, {len(stored_runs)} there already, {len(todo)} to train, {config.processes} at a time")
     began = time.perf_counter()
     for done, (job, result) in enumerate(_each(todo, config.processes), 1):
         write_text(folder / f"{job.name}.json", json.dumps(result) + "\n")
-        found[job.name] = result
+        stored_runs[job.name] = result
         left = (time.perf_counter() - began) / done * (len(todo) - done) / 60
         say(
             f"{job.name}: training loss {result['training_loss']:.3f}, {result['seconds']:.0f} s; {done} of {len(todo)}, "
             f"about {left:.0f} min left"
         )
-    return [found[job.name] for job in jobs]
+    return [stored_runs[job.name] for job in jobs]

@@ -32,8 +32,8 @@ from model.training.evaluation import lay
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Where it ran, and the commit of this package where there is one (`+` if the work tree differs)."""
-    found: dict[str, Any] = {
+    """Describe the machine, and the commit of this package where there is one (`+` if the work tree differs)."""
+    software: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -51,11 +51,11 @@ def machine(device: torch.device) -> dict[str, Any]:
         return run.stdout.strip()
 
     commit = git("rev-parse", "HEAD")
-    return found | {"commit": commit and commit + ("+" if git("status", "--porcelain", "--", ".") else "")}
+    return software | {"commit": commit and commit + ("+" if git("status", "--porcelain", "--", ".") else "")}
 
 
 def analyse(options: argparse.Namespace) -> None:
-    """Loads by column: the table, `load.json`, and a picture a column."""
+    """Write loads by column: the table, `load.json`, and a picture a column."""
     folder: Path = options.model[0]
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
@@ -101,16 +101,16 @@ def analyse(options: argparse.Namespace) -> None:
     for old in out.glob("load-*.svg"):  # load.json is replaced: pictures of another call would not be of it
         old.unlink()
     for grouping, counted in zip(groupings, counts, strict=True):
-        found = summarise(grouping, counted, tokens_D, options.permutations)
-        result["by"][grouping.column] = as_json(model, found)
-        write_text(out / f"load-{grouping.column}.svg", picture(model, found))
-        print(f"\n{table(model, found)}")
+        summary = summarise(grouping, counted, tokens_D, options.permutations)
+        result["by"][grouping.column] = as_json(model, summary)
+        write_text(out / f"load-{grouping.column}.svg", picture(model, summary))
+        print(f"\n{table(model, summary)}")
     write_text(out / "load.json", json.dumps(result, ensure_ascii=False) + "\n")
     print(f"\n{int(tokens_D.sum()) / seconds:,.0f} tokens/s; {out}/load.json, {out}/load-*.svg")
 
 
 def follow(options: argparse.Namespace) -> None:
-    """Load over training of one run or several, to the tokens that all have."""
+    """Write the load over training of one run or several, to the tokens that all have."""
     runs: list[Path] = options.model
     until = min(last_tokens(r) for r in runs)
     courses = [course(r, until) for r in runs]

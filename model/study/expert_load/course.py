@@ -24,7 +24,7 @@ PICTURED_LAYERS = 6
 
 @dataclass(frozen=True)
 class Course:
-    """Load over a run, of its recorded steps (each tenth), summed into bins of as many tokens.
+    """Course of the load over a run, of its recorded steps (each tenth), summed into bins of as many tokens.
 
     :ivar share_BLE: choices of an expert / even, by bin; NaN where nothing was counted.
     """
@@ -37,7 +37,7 @@ class Course:
 
 
 def course(run: Path, until: float, bins: int = BINS) -> Course:
-    """Read `experts.jsonl`.
+    """Read the course of a run from `experts.jsonl`.
 
     :param until: tokens at the end of the last bin.
     :raises AnalysisError: no recorded step.
@@ -58,6 +58,7 @@ def course(run: Path, until: float, bins: int = BINS) -> Course:
 
 
 def last_tokens(run: Path) -> float:
+    """Read the tokens of the last recorded step."""
     lines = metrics.read(run, "experts")
     if not lines:
         raise AnalysisError(f"{run}: no experts.jsonl; expected a run of model.train")
@@ -65,7 +66,7 @@ def last_tokens(run: Path) -> float:
 
 
 def course_table(courses: Sequence[Course]) -> str:
-    """Each run and layer at the beginning, in the middle and at the end: the mean of a fifth of the bins."""
+    """Format each run and layer at the beginning, in the middle and at the end: the mean of a fifth of the bins."""
     rows = [["run", "layer"]]
     for part in ("first fifth", "middle", "last fifth"):
         rows[0] += [f"{part}: least", "most", "below 0.1"]
@@ -84,7 +85,7 @@ def course_table(courses: Sequence[Course]) -> str:
 
 
 def course_picture(courses: Sequence[Course]) -> str:
-    """Experts x tokens: a row a layer, a column a run."""
+    """Draw experts x tokens: a row a layer, a column a run."""
     layers = courses[0].layers
     chosen = np.unique(np.linspace(0, len(layers) - 1, min(PICTURED_LAYERS, len(layers))).round().astype(int))
     panels = []
@@ -97,6 +98,7 @@ def course_picture(courses: Sequence[Course]) -> str:
 
 
 def _short(tokens: float) -> str:
+    """Format a number of tokens with a unit."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if tokens >= size:
             return f"{tokens / size:.3g}{unit}"

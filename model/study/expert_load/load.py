@@ -38,7 +38,7 @@ TOP = 12
 
 @dataclass(frozen=True)
 class Groups:
-    """The documents by a column's value.
+    """Groups of documents by a column's value.
 
     :ivar names: values of most tokens first; `OTHERS` at the end, if there are more.
     :ivar unit_D: the unit of each document; group_U: the group of each unit. A unit is of one group.
@@ -51,11 +51,12 @@ class Groups:
 
     @property
     def group_D(self) -> Int64s:
+        """Group of each document."""
         return self.group_U[self.unit_D]
 
 
 def group(column: str, values: Sequence[str], tokens_D: Int64s, *, top: int = TOP, units: int = UNITS) -> Groups:
-    """Documents to groups and units.
+    """Assign documents to groups and units.
 
     :param values: of each document.
     :param tokens_D: its tokens, which decide what the `top` values are.
@@ -83,7 +84,7 @@ def group(column: str, values: Sequence[str], tokens_D: Int64s, *, top: int = TO
 
 @torch.no_grad()
 def count(model: Loaded, laid: Laid, groupings: Sequence[Groups], batch: int = 1) -> list[Int64s]:
-    """Run the model over documents.
+    """Run the model over documents, and count the choices.
 
     :param batch: sequences at once.
     :returns: choices by unit, layer and expert, `(U, L, E)`, for each grouping.
@@ -119,8 +120,8 @@ def count(model: Loaded, laid: Laid, groupings: Sequence[Groups], batch: int = 1
 
 
 @dataclass(frozen=True)
-class Found:
-    """Loads of the groups of one column.
+class Summary:
+    """Summary: loads of the groups of one column.
 
     :ivar load_GLE: tokens routed to an expert / tokens; NaN for a group without any.
     :ivar distance_GL: total variation of a group's choices from all documents'.
@@ -138,7 +139,7 @@ class Found:
 
 
 def total_variation(choices: Floats, all_LE: Floats) -> Floats:
-    """1/2 sum |p - q| over the experts.
+    """Compute 1/2 sum |p - q| over the experts.
 
     :param choices: `(..., L, E)`, counts; NaN where a row has none.
     :param all_LE: counts to be held to.
@@ -152,8 +153,8 @@ def total_variation(choices: Floats, all_LE: Floats) -> Floats:
 
 def summarise(
     groups: Groups, counts_ULE: Int64s, tokens_D: Int64s, permutations: int = PERMUTATIONS, seed: int = 0
-) -> Found:
-    """Loads, and how far groups are from the whole, beside chance."""
+) -> Summary:
+    """Compute loads, and how far groups are from the whole, beside chance."""
     number = len(groups.names)
     counts = counts_ULE.astype(np.float64)
     units, layers, experts = counts.shape
@@ -169,7 +170,7 @@ def summarise(
     random = np.stack([total_variation(by_group(rng.permutation(groups.group_U)), all_LE) for _ in range(permutations)])
     with np.errstate(invalid="ignore", divide="ignore"):
         load_GLE = counts_GLE / np.where(tokens_G, tokens_G, np.nan)[:, None, None]
-    return Found(
+    return Summary(
         groups=groups,
         tokens_G=tokens_G,
         documents_G=np.bincount(groups.group_D, minlength=number),

@@ -25,7 +25,7 @@ from model.training.run_folder import CONFIG, STATE, checkpoints
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model to look into.
+    """Model to look into.
 
     :ivar body: what gives hidden states; the head is not needed.
     :ivar layers: numbers of the layers with experts, and their routers.
@@ -44,7 +44,7 @@ class Loaded:
 
 
 def open_model(folder: Path, device: torch.device, precision: str, sequence_length: int | None = None) -> Loaded:
-    """The last checkpoint of a run, one of its checkpoints, or a model in Hugging Face's format.
+    """Open the last checkpoint of a run, one of its checkpoints, or a model in Hugging Face's format.
 
     :param precision: `fp32`, or `bf16` (of products in a run; of the weights in an export).
     :raises AnalysisError: it is none of these, or not of this architecture.
@@ -52,10 +52,10 @@ def open_model(folder: Path, device: torch.device, precision: str, sequence_leng
     if (folder / STATE).exists():
         return _from_checkpoint(folder, device, precision, sequence_length)
     if (folder / "config.yaml").exists():
-        found = checkpoints(folder)
-        if not found:
+        complete = checkpoints(folder)
+        if not complete:
             raise AnalysisError(f"{folder}: a run without a complete checkpoint")
-        return _from_checkpoint(found[-1], device, precision, sequence_length)
+        return _from_checkpoint(complete[-1], device, precision, sequence_length)
     if (folder / CONFIG).exists():
         return _from_export(folder, device, precision, sequence_length)
     raise AnalysisError(
@@ -64,6 +64,7 @@ def open_model(folder: Path, device: torch.device, precision: str, sequence_leng
 
 
 def _from_checkpoint(place: Path, device: torch.device, precision: str, sequence_length: int | None) -> Loaded:
+    """Load a checkpoint's weights into the model of its run."""
     run = place.parent.parent
     try:
         config = RunConfig.model_validate(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
@@ -84,6 +85,7 @@ def _from_checkpoint(place: Path, device: torch.device, precision: str, sequence
 
 
 def _from_export(folder: Path, device: torch.device, precision: str, sequence_length: int | None) -> Loaded:
+    """Load an export."""
     kind = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
     if kind != "dots1":
         raise AnalysisError(f"{folder}: a model of type {kind!r}, expected 'dots1'")
@@ -97,8 +99,9 @@ def _from_export(folder: Path, device: torch.device, precision: str, sequence_le
 def _loaded(
     model: Dots1ForCausalLM, device: torch.device, autocast: bool, sequence_length: int, about: dict[str, Any]
 ) -> Loaded:
-    found = [(i, layer.mlp.gate) for i, layer in enumerate(model.model.layers) if hasattr(layer.mlp, "gate")]
-    if not found:
+    """Find the layers with experts, and check the length of sequences."""
+    gates = [(i, layer.mlp.gate) for i, layer in enumerate(model.model.layers) if hasattr(layer.mlp, "gate")]
+    if not gates:
         raise AnalysisError(f"{about['path']}: no layer with experts")
     config: Dots1Config = model.config
     if sequence_length > config.max_position_embeddings:
@@ -108,13 +111,13 @@ def _loaded(
     model.train(False)
     return Loaded(
         body=model.model,
-        layers=[i for i, _ in found],
-        routers=[router for _, router in found],
+        layers=[i for i, _ in gates],
+        routers=[router for _, router in gates],
         experts=int(config.n_routed_experts or 0),
         chosen=int(config.num_experts_per_tok or 0),
         vocabulary=config.vocab_size,
         sequence_length=sequence_length,
         device=device,
         autocast=autocast,
-        about=about | {"layers": len(found), "experts": config.n_routed_experts, "chosen": config.num_experts_per_tok},
+        about=about | {"layers": len(gates), "experts": config.n_routed_experts, "chosen": config.num_experts_per_tok},
     )

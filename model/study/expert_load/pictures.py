@@ -51,7 +51,7 @@ _CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Panel:
-    """One heat map.
+    """Heat map.
 
     :ivar ratios: `(R, C)`, of rows and columns; 1 is even; NaN is left empty.
     """
@@ -71,7 +71,7 @@ def heat_maps(
     legend: str = "load / even load",
     width: int | None = None,
 ) -> str:
-    """Panels in one SVG, on one scale of colours.
+    """Draw panels in one SVG, on one scale of colours.
 
     :param width: of a panel in pixels; None: as its cells want.
     :raises ValueError: a panel's labels are not as many as its rows and columns.
@@ -100,7 +100,7 @@ def heat_maps(
 
 
 def limit(ratios: Sequence[npt.NDArray[np.float64]]) -> float:
-    """The smallest of `LIMITS` that 98 % of the ratios are within, either way."""
+    """Find the smallest of `LIMITS` that 98 % of the ratios are within, either way."""
     flat = np.concatenate([r.ravel() for r in ratios])
     flat = flat[np.isfinite(flat)]
     if not len(flat):
@@ -110,13 +110,14 @@ def limit(ratios: Sequence[npt.NDArray[np.float64]]) -> float:
 
 
 def _size(cells: int, most: int, least: int, room: int) -> int:
-    """Pixels of one of `cells` cells, to fit into `room`."""
+    """Compute the pixels of one of `cells` cells, to fit into `room`."""
     return max(least, min(most, room // max(1, cells)))
 
 
 def _panel(
     panel: Panel, end: float, as_picture: bool, x_title: str, y_title: str | None, legend: str, width: int | None
 ) -> dict[str, Any]:
+    """Make the specification of one panel."""
     rows, columns = panel.ratios.shape
     across, down = _size(columns, 18, 3, 512), _size(rows, 18, 4, 260)
     wide, high = width or columns * across, rows * down
@@ -173,7 +174,7 @@ def _panel(
 
 
 def _domains(encoding: dict[str, Any], rows: int, columns: int) -> dict[str, Any]:
-    """Every row and column has its place, also one without a value."""
+    """Give every row and column its place, also one without a value."""
     return {
         **encoding,
         "x": {**encoding["x"], "scale": {"domain": list(range(columns)), "padding": 0}},
@@ -182,7 +183,7 @@ def _domains(encoding: dict[str, Any], rows: int, columns: int) -> dict[str, Any
 
 
 def paint(place: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """Colours `(R, C, 4)`, with opacity, of places from -1 to 1 among `COLOURS`; NaN is clear."""
+    """Paint colours `(R, C, 4)`, with opacity, of places from -1 to 1 among `COLOURS`; NaN is clear."""
     stops = np.linspace(-1, 1, len(COLOURS))
     parts = [np.array([int(c[i : i + 2], 16) for c in COLOURS], dtype=np.float64) for i in (1, 3, 5)]
     filled = np.nan_to_num(place)
@@ -192,7 +193,7 @@ def paint(place: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
 
 
 def png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A PNG file of `(height, width, 4)` pixels."""
+    """Encode a PNG file of `(height, width, 4)` pixels."""
     height, width, _ = pixels.shape
 
     def chunk(kind: bytes, data: bytes) -> bytes:

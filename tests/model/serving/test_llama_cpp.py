@@ -1,7 +1,7 @@
 """llama.cpp itself, where it is: converter, logits, tokens, server. `LLAMA_CPP` is the folder of its source.
 
 pip install llama-cpp-python        # builds it; its source distribution has llama.cpp in vendor/
-LLAMA_CPP=llama_cpp_python-0.3.36/vendor/llama.cpp python -m pytest tests/model/test_llama_cpp.py -s
+LLAMA_CPP=llama_cpp_python-0.3.36/vendor/llama.cpp python -m pytest tests/model/serving/test_llama_cpp.py -s
 """
 
 from __future__ import annotations

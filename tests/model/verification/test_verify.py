@@ -136,5 +136,5 @@ def test_what_a_check_refuses(check: dict[str, object], message: str) -> None:
 
 
 def test_no_torch() -> None:
-    code = "import sys, model.verify, model.sandbox; raise SystemExit('torch' in sys.modules)"
+    code = "import sys, model.verification.verify, model.verification.sandbox; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
