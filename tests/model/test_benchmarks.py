@@ -20,8 +20,8 @@ from model.training.config import RunConfig  # noqa: E402
 from model.training.ranks import Place  # noqa: E402
 from model.training.trainer import Trainer  # noqa: E402
 from tests.model.made_shards import EOD, documents, write_shards  # noqa: E402
+from tests.model.paths import ROOT  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 SIZES = [(3, 0, 5, 1), (0, 0, 4, 0), (2, 2, 2, 2)]
 

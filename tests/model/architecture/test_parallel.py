@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from tests.model.launched import kill
 from tests.model.made_shards import EOD, documents, write_shards
+from tests.model.paths import ROOT
 
 REASON = "needs the extra `model`: pip install 'corpusmill[model]'"
 pytest.importorskip("transformers", reason=REASON)
@@ -37,9 +37,9 @@ from model.training.config import RunConfig  # noqa: E402
 from model.training.ranks import Place  # noqa: E402
 from model.training.run_folder import checkpoints  # noqa: E402
 from model.training.trainer import Trainer  # noqa: E402
+from tests.model.made_run import kill_after, metrics_lines  # noqa: E402
 from tests.model.parallel_worker import run  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
 ALONE = Place(0, 1, torch.device("cpu"))
 ROUNDING = 1e-5
 """Of the largest value of a tensor, or of a number."""
@@ -278,14 +278,8 @@ def test_killed_and_resumed_bit_for_bit_and_on_other_ranks(folder: Path, tmp_pat
 
     assert start("whole").wait(300) == 0
     process = start("cut")
-    until = time.monotonic() + 200
-    path = tmp_path / "cut" / "metrics.jsonl"
-    while not path.exists() or len(path.read_text().splitlines()) < 10:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    kill(process)
-    assert len(path.read_text().splitlines()) < len(lines("whole"))
+    kill_after(process, tmp_path / "cut", 10, kill)
+    assert len(metrics_lines(tmp_path / "cut")) < len(lines("whole"))
     assert checkpoints(tmp_path / "cut")
     assert not (tmp_path / "cut" / "export").exists()
     assert start("cut").wait(300) == 0

@@ -23,8 +23,7 @@ from model.posttraining.conversations import Preference, read  # noqa: E402
 from model.posttraining.dpo import Average, DpoConfig  # noqa: E402
 from model.posttraining.finetune import Metrics  # noqa: E402
 from tests.model.made_chat import lines, write_model  # noqa: E402
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.model.paths import ROOT  # noqa: E402
 
 
 def pair(question: str, better: str, worse: str) -> dict[str, Any]:

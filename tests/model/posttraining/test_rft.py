@@ -26,8 +26,8 @@ from model.posttraining.finetune import FineTuneOptions  # noqa: E402
 from model.posttraining.rft import RftConfig  # noqa: E402
 from model.verification.verify import verify  # noqa: E402
 from tests.model.made_chat import conversation, lines, write_model  # noqa: E402
+from tests.model.paths import ROOT  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
 TRAIN = {"sequence_length": 64, "batch": 4, "rate": 3e-3, "final_rate": 1e-3, "precision": "fp32", "threads": 1}
 
 

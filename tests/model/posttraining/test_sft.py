@@ -30,8 +30,8 @@ from model.posttraining.conversations import Conversation, ConversationOptions, 
 from model.posttraining.finetune import FineTuneOptions, Metrics  # noqa: E402
 from model.posttraining.sft import SftConfig  # noqa: E402
 from tests.model.made_chat import conversation, lines, write_model, write_tokenizer  # noqa: E402
+from tests.model.paths import ROOT  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
 ROWS = [
     conversation("2 + 3?", "5"),
     conversation("你好", "你好！", "再见", "再见 😀"),

@@ -39,8 +39,8 @@ from model.training.run_folder import (  # noqa: E402
 )
 from tests.model.made_model import VOCABULARY, options, weights, write_model  # noqa: E402
 from tests.model.made_shards import EOD, documents, write_shards  # noqa: E402
+from tests.model.paths import ROOT  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
 State = dict[str, Any]
 
 

@@ -34,10 +34,10 @@ from model.serving.convert import write  # noqa: E402
 from model.training.export import export  # noqa: E402
 from model.training.run_folder import read_config  # noqa: E402
 from tests.model.made_model import EOD, TEXT, weights  # noqa: E402
+from tests.model.paths import ROOT  # noqa: E402
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).resolve().parents[3]
 SOURCE = Path(os.environ["LLAMA_CPP"]).resolve()
 QWEN = ROOT / "pipeline" / "tokenization" / "tokenizers" / "qwen"
 

@@ -30,8 +30,8 @@ pytest.importorskip("fastapi", reason=REASON)
 from model import serve  # noqa: E402
 from model.serving import server as serving  # noqa: E402
 from tests.model.made_model import write_model  # noqa: E402
+from tests.model.paths import ROOT  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
 PAGES = ["docs/model_serving.md", "README.md"]
 MARK = re.compile(r"<!-- served: (\w+) -->\n```\w+\n(.*?)```", re.DOTALL)
 IM = (

@@ -36,8 +36,8 @@ from model.study.ablation.data import read_data, stored, tokenise, train_tokeniz
 from model.study.ablation.intervals import bits_per_byte, difference
 from model.study.ablation.proxy import Tokenised, places
 from model.study.ablation.runs import jobs_of
+from tests.model.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 NEEDS_TORCH = "needs the extra `model`: pip install 'corpusmill[model]'"
 
 NOUNS = [

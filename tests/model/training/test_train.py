@@ -6,10 +6,8 @@ import json
 import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import pytest
 import yaml
 
 from tests.model.launched import kill
-from tests.model.made_shards import EOD, documents, write_shards
+from tests.model.made_shards import documents, write_shards
 
 REASON = "needs the extra `model`: pip install 'corpusmill[model]'"
 pytest.importorskip("transformers", reason=REASON)
@@ -39,10 +37,19 @@ from model.training.run_folder import checkpoints  # noqa: E402
 from model.training.setup import kind_of  # noqa: E402
 from model.training.spikes import Spikes  # noqa: E402
 from model.training.trainer import Trainer  # noqa: E402
-
-ROOT = Path(__file__).resolve().parents[3]
-LENGTH = 32
-TIMES = ("tokens_per_s", "mfu")
+from tests.model.made_run import (  # noqa: E402
+    LENGTH,
+    TWO,
+    configured,
+    kill_after,
+    kill_one,
+    lines,
+    metrics_lines,
+    same_state,
+    trainer,
+    values,
+)
+from tests.model.paths import ROOT  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -53,70 +60,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shards(tmp_path_factory.mktemp("shards"), made)
 
 
-def values(folder: Path, out: Path) -> dict[str, Any]:
-    return {
-        "out": str(out),
-        "model": {
-            **{
-                "vocab_size": 304,
-                "hidden_size": 16,
-                "intermediate_size": 24,
-                "moe_intermediate_size": 8,
-                "head_dim": 8,
-            },
-            **{"num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 2, "n_routed_experts": 4},
-            **{"num_experts_per_tok": 2, "n_shared_experts": 1, "max_position_embeddings": 64, "eos_token_id": EOD},
-        },
-        "data": {"shards": str(folder), "lanes": 4, "window_tokens": 512},
-        "train": {
-            **{"tokens": 7680, "sequence_length": LENGTH, "micro_batch": 2, "threads": 1, "checkpoint_tokens": 1536},
-            "batches": [{"sequences": 4}, {"from_tokens": 3840, "sequences": 8}],
-            "stages": [
-                {"name": "warm-up", "until_tokens": 768, "rate": 0.01},
-                {"name": "stable", "until_tokens": 5760, "rate": 0.01},
-                {"name": "anneal-1", "until_tokens": 7680, "rate": 0.001},
-            ],
-            "spikes": {"window": 8},
-            "evaluation": {"every_tokens": 4096},
-            "peak_tflops": 1.0,
-        },
-    }
-
-
-def configured(folder: Path, out: Path, **train: Any) -> RunConfig:
-    data = values(folder, out)
-    data["train"] |= train
-    return RunConfig.model_validate(data)
-
-
-def trainer(config: RunConfig) -> Trainer:
-    torch.set_num_threads(1)
-    return Trainer(config, Place(0, 1, torch.device("cpu")))
-
-
 @pytest.fixture(scope="module")
 def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """An uninterrupted run."""
     run = trainer(configured(folder, tmp_path_factory.mktemp("run") / "whole"))
     run.run()
     return run
-
-
-def same_state(a: Trainer, b: Trainer) -> None:
-    """Weights, biases, moments: every bit."""
-    one, two = a.model.state_dict(), b.model.state_dict()
-    assert one.keys() == two.keys()
-    assert [k for k in one if not torch.equal(one[k], two[k])] == []
-    first, second = a.optimizer.state_dict(), b.optimizer.state_dict()
-    assert first["state"].keys() == second["state"].keys()
-    for key, moments in first["state"].items():
-        for name, value in moments.items():
-            assert torch.equal(value, second["state"][key][name]), (key, name)
-    assert first["param_groups"] == second["param_groups"]
-
-
-def lines(out: Path, name: str) -> list[dict[str, Any]]:
-    return [{k: v for k, v in line.items() if k not in TIMES} for line in metrics.read(out, name)]
 
 
 def test_loss_falls_and_everything_is_written(finished: Trainer) -> None:
@@ -172,15 +121,7 @@ def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: 
     (tmp_path / "run.yaml").write_text(dump(config))
     command = [sys.executable, "-m", "model.train", "--config", str(tmp_path / "run.yaml")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    try:
-        until = time.monotonic() + 120
-        while len(metrics_lines(out)) < 16:  # at step 12 the first checkpoint is there
-            assert process.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < until
-            time.sleep(0.002)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    kill_after(process, out, 16, kill_one)  # at step 12 the first checkpoint is there
     found = checkpoints(out)
     assert found, "killed after a checkpoint"
     assert not (out / "export").exists()
@@ -192,11 +133,6 @@ def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: 
         assert lines(out, name) == lines(finished.out, name)
     a, b = (json.loads((o / "summary.json").read_text()) for o in (out, finished.out))
     assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
-
-
-def metrics_lines(out: Path) -> list[str]:
-    path = out / "metrics.jsonl"
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def test_an_earlier_checkpoint_leads_to_the_same_end(finished: Trainer, folder: Path, tmp_path: Path) -> None:
@@ -412,9 +348,6 @@ def test_lay_keeps_every_token(folder: Path) -> None:
     assert len(few.columns["language"]) == 1
 
 
-TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "model.train"]
-
-
 @pytest.mark.long
 def test_two_ranks_equal_one_and_resume_bit_for_bit(finished: Trainer, folder: Path, tmp_path: Path) -> None:
     """FSDP2 on gloo: the same course as one process but for rounding; killed and resumed without any difference; then one
@@ -443,12 +376,7 @@ def test_two_ranks_equal_one_and_resume_bit_for_bit(finished: Trainer, folder: P
     assert evaluations[0]["targets"] == evaluations[1]["targets"]
 
     process = start("cut")
-    until = time.monotonic() + 200
-    while len(metrics_lines(tmp_path / "cut")) < 16:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    kill(process)
+    kill_after(process, tmp_path / "cut", 16, kill)
     assert len(metrics_lines(tmp_path / "cut")) < len(two)
     assert checkpoints(tmp_path / "cut")
     assert start("cut").wait(300) == 0
