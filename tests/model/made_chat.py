@@ -15,7 +15,7 @@ MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
 def write_tokenizer(folder: Path, marks: Sequence[str] = MARKS) -> Path:
-    """Bytes, two merges, and the marks."""
+    """Write a tokenizer of bytes and the marks; return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = tokenizers.Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
@@ -29,7 +29,7 @@ def write_tokenizer(folder: Path, marks: Sequence[str] = MARKS) -> Path:
 
 
 def write_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
-    """Weights drawn, experts' biases too."""
+    """Write a model with drawn weights, experts' biases too; return its folder."""
     import torch
     from transformers import Dots1ForCausalLM
 
@@ -56,7 +56,7 @@ def write_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
 
 
 def conversation(*turns: str, source: str = "made", system: str | None = None) -> dict[str, Any]:
-    """User and assistant in turn."""
+    """Make a row of a conversation, user and assistant in turn."""
     messages = [{"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(turns)]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})

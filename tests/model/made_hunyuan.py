@@ -33,7 +33,7 @@ def small(attention: str = "eager", **changed: Any) -> Trained:
 
 
 def generating(model: Trained) -> Any:
-    """The same weights with logits and a cache."""
+    """Give a model of the same weights, with logits and a cache."""
     other = cross_layer.causal(model.config)
     other.load_state_dict(model.state_dict())
     other.config._attn_implementation = model.config._attn_implementation

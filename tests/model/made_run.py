@@ -63,7 +63,7 @@ def trainer(config: RunConfig) -> Trainer:
 
 
 def same_state(a: Trainer, b: Trainer) -> None:
-    """Weights, biases, moments: every bit."""
+    """Hold weights, biases and moments of two runs to one another, every bit."""
     one, two = a.model.state_dict(), b.model.state_dict()
     assert one.keys() == two.keys()
     assert [k for k in one if not torch.equal(one[k], two[k])] == []
@@ -102,6 +102,6 @@ def kill_after(
 
 
 def kill_one(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to a process without children."""
+    """Send SIGKILL to a process without children."""
     process.kill()
     process.wait()

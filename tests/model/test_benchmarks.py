@@ -154,9 +154,9 @@ def test_parts_are_the_whole_and_change_nothing(scripts: Any, tmp_path: Path, ch
     assert plain.step == watched.step == 3
     expected = plain.model.state_dict()
     assert [k for k, v in watched.model.state_dict().items() if not torch.equal(v, expected[k])] == []
-    found = speed.throughput(plain, 2, warm=1)
-    assert (found["steps"], found["tokens_a_step"]) == (2, 128)
-    assert found["tokens_per_s"] > 0
+    speeds = speed.throughput(plain, 2, warm=1)
+    assert (speeds["steps"], speeds["tokens_a_step"]) == (2, 128)
+    assert speeds["tokens_per_s"] > 0
 
 
 def test_a_part_that_is_not_open_cannot_be_left(scripts: Any) -> None:

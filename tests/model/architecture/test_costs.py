@@ -60,12 +60,12 @@ def test_dots_llm1_has_the_published_sizes() -> None:
     options = preset("dots.llm1")
     model = build(dots1_config(options), attention="sdpa", experts="grouped_mm")
     assert all(p.device == torch.device("meta") for p in model.parameters())
-    found = sum(p.numel() for p in model.parameters())
+    total = sum(p.numel() for p in model.parameters())
     experts = sum(p.numel() for n, p in model.named_parameters() if ".experts." in n)
-    active = found - experts + experts * options.num_experts_per_tok // options.n_routed_experts
-    assert (found, active) == (142_774_373_888, 14_016_581_120)
+    active = total - experts + experts * options.num_experts_per_tok // options.n_routed_experts
+    assert (total, active) == (142_774_373_888, 14_016_581_120)
     counted = parameters(options)
-    assert (counted.total, counted.active) == (found, active)
+    assert (counted.total, counted.active) == (total, active)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -20,7 +20,7 @@ from tests.model.made_hunyuan import batch, generating, options, small  # noqa: 
 
 
 def reference(model: Trained, ids: Any) -> Any:
-    """Logits of dense layers by the formulas: T places, one sequence, no cache."""
+    """Compute logits of dense layers by the formulas: T places, one sequence, no cache."""
     c, weights = model.config, model.state_dict()
     length = len(ids)
     angles = torch.arange(length)[:, None] * 1e7 ** (-torch.arange(0, c.head_dim, 2) / c.head_dim)
@@ -30,7 +30,7 @@ def reference(model: Trained, ids: Any) -> Any:
         return x / (x.square().mean(-1, keepdim=True) + c.rms_norm_eps).sqrt() * weights[name]
 
     def rotated(x: Any) -> Any:
-        """Halves of a head are real and imaginary parts."""
+        """Rotate halves of a head as real and imaginary parts."""
         half = c.head_dim // 2
         out = torch.complex(x[..., :half], x[..., half:]) * turn[:, None]
         return torch.cat([out.real, out.imag], -1)
@@ -48,10 +48,10 @@ def reference(model: Trained, ids: Any) -> Any:
             k, v = rotated(norm(heads("k_proj"), at + "self_attn.k_norm.weight")), heads("v_proj")
         out = torch.zeros_like(q)
         for head in range(c.num_attention_heads):
-            own = head // (c.num_attention_heads // c.num_key_value_heads)
-            scores = q[:, head] @ k[:, own].T / math.sqrt(c.head_dim)
+            kv_head = head // (c.num_attention_heads // c.num_key_value_heads)
+            scores = q[:, head] @ k[:, kv_head].T / math.sqrt(c.head_dim)
             scores = scores.masked_fill(torch.ones(length, length).triu(1).bool(), float("-inf"))
-            out[:, head] = scores.softmax(-1) @ v[:, own]
+            out[:, head] = scores.softmax(-1) @ v[:, kv_head]
         x = x + out.flatten(1) @ weights[at + "self_attn.o_proj.weight"].T
         y = norm(x, at + "post_attention_layernorm.weight")
         gate, up = (y @ weights[f"{at}mlp.{n}_proj.weight"].T for n in ("gate", "up"))
@@ -83,8 +83,8 @@ def test_packed_documents_do_not_see_each_other(attention: str) -> None:
     positions = torch.cat([torch.arange(9), torch.arange(15)])[None]
     with torch.no_grad():
         alone = torch.cat([model(x, use_cache=False).logits for x in (one, two)], 1)
-        found = model(packed, position_ids=positions, use_cache=False).logits
-        torch.testing.assert_close(found, alone, rtol=0, atol=1e-5)
+        logits = model(packed, position_ids=positions, use_cache=False).logits
+        torch.testing.assert_close(logits, alone, rtol=0, atol=1e-5)
         leaked = model(packed, use_cache=False).logits
     assert float((leaked - alone)[:, 9:].abs().max()) > 0.05, "without the restart they do"
 
@@ -96,11 +96,11 @@ def test_a_cache_changes_no_logits_and_stores_what_is_made(attention: str) -> No
     with torch.no_grad():
         expected = model(ids, use_cache=False).logits
         out = model(ids[:, :10], use_cache=True)
-        found = [out.logits]
+        logits = [out.logits]
         for place in range(10, 24):
             out = model(ids[:, place : place + 1], cache=out.cache, use_cache=True)
-            found.append(out.logits)
-    torch.testing.assert_close(torch.cat(found, 1), expected, rtol=0, atol=1e-5)
+            logits.append(out.logits)
+    torch.testing.assert_close(torch.cat(logits, 1), expected, rtol=0, atol=1e-5)
     assert [None if x.keys is None else tuple(x.keys.shape) for x in out.cache.layers] == [
         (2, 2, 24, 8),
         None,
@@ -113,9 +113,9 @@ def test_generation_with_a_cache_equals_generation_without() -> None:
     ids = batch(3, length=6)["input_ids"]
     args: dict[str, Any] = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
     mask = torch.ones_like(ids)
-    found = model.generate(ids, attention_mask=mask, **args)
-    assert found.shape == (2, 18)
-    assert torch.equal(found, model.generate(ids, attention_mask=mask, use_cache=False, **args))
+    generated = model.generate(ids, attention_mask=mask, **args)
+    assert generated.shape == (2, 18)
+    assert torch.equal(generated, model.generate(ids, attention_mask=mask, use_cache=False, **args))
     padded = torch.cat([torch.zeros(1, 3, dtype=torch.int64), ids[:1]], 1)
     left = model.generate(padded, attention_mask=torch.cat([torch.zeros(1, 3), torch.ones(1, 6)], 1).long(), **args)
-    assert torch.equal(left[:, 3:], found[:1])
+    assert torch.equal(left[:, 3:], generated[:1])

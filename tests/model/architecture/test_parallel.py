@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def values(folder: Path, out: Path, model: dict[str, Any] | None = None, **train: Any) -> dict[str, Any]:
-    """A run whose AdamW has a large epsilon: it divides little, so that a wrong scale of a gradient shows, and rounding of
+    """Make options of a run whose AdamW has a large epsilon: it divides little, so that a wrong scale of a gradient shows, and rounding of
     gradients near 0 does not."""
     return {
         "out": str(out),
@@ -102,7 +102,7 @@ def together(ranks: int, cases: dict[str, dict[str, Any]], folder: Path, place: 
 
 
 def alone(case: dict[str, Any], folder: Path, out: Path) -> tuple[Lines, dict[str, Any]]:
-    """The same case in this process."""
+    """Run the same case in this process."""
     train = case.get("train", {}) | {"expert_parallel": 1}
     return run({"steps": 4} | case | {"config": values(folder, out, case.get("model"), **train)}, ALONE)
 
@@ -112,13 +112,13 @@ def left(place: Path) -> tuple[Lines, dict[str, Any]]:
 
 
 def furthest(a: dict[str, Any], b: dict[str, Any]) -> float:
-    """Largest difference of two sets of tensors, over the largest value of each tensor."""
+    """Find the largest difference of two sets of tensors, over the largest value of each tensor."""
     assert a.keys() == b.keys()
     return max(float((a[k] - b[k]).abs().max() / b[k].abs().max().clamp(min=1e-12)) for k in b)
 
 
 def assert_same_course(found: tuple[Lines, dict[str, Any]], expected: tuple[Lines, dict[str, Any]]) -> None:
-    """Losses, gradient norms, loads, biases, evaluation, weights."""
+    """Hold losses, gradient norms, loads, biases, evaluation and weights of two runs to one another."""
     (lines, weights), (other, others) = found, expected
     assert len(lines) == len(other) > 1
     for a, b in zip(lines[:-1], other[:-1], strict=True):
@@ -152,10 +152,10 @@ def two(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["shared", "one expert has all"])
 def test_two_ranks_that_share_experts_are_as_one_process(two: Path, folder: Path, tmp_path: Path, name: str) -> None:
-    found = left(two / name)
-    assert_same_course(found, alone(QUICK[name], folder, tmp_path))
+    shared = left(two / name)
+    assert_same_course(shared, alone(QUICK[name], folder, tmp_path))
     if name != "shared":
-        assert [load[:2] + load[3:] for line in found[0][:-1] for load in line["load"]] == [[0, 0, 0]] * 8
+        assert [load[:2] + load[3:] for line in shared[0][:-1] for load in line["load"]] == [[0, 0, 0]] * 8
 
 
 def test_a_wrong_scale_of_the_experts_gradients_would_be_seen(two: Path) -> None:
@@ -313,7 +313,7 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
 
 def test_products_of_experts_are_bf16_under_autocast() -> None:
     """The stock grouped product would take FP32 weights as they are, as the stock loop over experts does not."""
-    found = {}
+    outputs = {}
     for name in ("grouped_mm", "eager"):
         options = ModelOptions.model_validate(values(Path(), Path())["model"])
         model = build(dots1_config(options), attention="eager", experts=name)
@@ -328,9 +328,9 @@ def test_products_of_experts_are_bf16_under_autocast() -> None:
                 rounded = experts(x, chosen, weights)
         assert (exact.dtype, rounded.dtype) == (torch.float32, torch.float32)
         assert 1e-4 < float((rounded - exact).abs().max() / exact.abs().max()) < 2e-2
-        found[name] = exact
-    torch.testing.assert_close(found["grouped_mm"], found["eager"])
-    assert found["eager"].abs().sum() > 0
+        outputs[name] = exact
+    torch.testing.assert_close(outputs["grouped_mm"], outputs["eager"])
+    assert outputs["eager"].abs().sum() > 0
     assert all(r.num_experts == 4 for r in Balance(model).routers)
 
 
@@ -348,8 +348,8 @@ def test_clipping_is_torchs() -> None:
 
 def test_experts_are_cut_whole_or_by_rows() -> None:
     def cut(ranks: int, shape: tuple[int, ...], **how: bool) -> int | None:
-        found = parallel.placement(ranks, **how)(torch.nn.Parameter(torch.empty(shape, device="meta")))
-        return None if found is None else found.dim
+        shard = parallel.placement(ranks, **how)(torch.nn.Parameter(torch.empty(shape, device="meta")))
+        return None if shard is None else shard.dim
 
     published = (128, 2816, 4096)
     assert [cut(n, published) for n in (8, 128, 256, 3)] == [0, 0, 1, 0]

@@ -21,9 +21,9 @@ from tests.model.made_hunyuan import batch, everything, small  # noqa: E402
 
 
 def test_chance_is_the_hash_of_the_package() -> None:
-    found = recycling.mixed(recycling.mixed(recycling.keys(7, np.arange(5)), 3)[:, None], torch.arange(4))
+    mixed = recycling.mixed(recycling.mixed(recycling.keys(7, np.arange(5)), 3)[:, None], torch.arange(4))
     expected = hashing.mix(7, np.arange(5)[:, None], 3, np.arange(4))
-    assert found.numpy().view(np.uint64).tolist() == expected.tolist()
+    assert mixed.numpy().view(np.uint64).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.1, 1.25, 2.0, 16.0])
@@ -35,15 +35,15 @@ def test_nothing_is_dropped_and_no_expert_has_too_many(factor: float, skew: floa
     chosen = torch.multinomial(odds, rows * length, replacement=True, generator=generator).view(rows, length)
     counted = torch.ones(rows, length, dtype=torch.bool)
     counted[1, 33:] = counted[2, :7] = counted[3] = False
-    found, moved = recycling.recycle(chosen, counted, experts, factor, recycling.keys(0, np.arange(rows)))
-    assert found.min() >= 0
-    assert found.max() < experts
-    assert torch.equal(found == chosen, ~moved), "who is moved has another expert, who is not has the same"
+    experts_BT, moved = recycling.recycle(chosen, counted, experts, factor, recycling.keys(0, np.arange(rows)))
+    assert experts_BT.min() >= 0
+    assert experts_BT.max() < experts
+    assert torch.equal(experts_BT == chosen, ~moved), "who is moved has another expert, who is not has the same"
     assert not moved[~counted].any(), "padding stays where it is"
     for row in range(rows):
         allowed = math.ceil(round(factor * int(counted[row].sum()) / experts, 9))
         before = torch.bincount(chosen[row][counted[row]], minlength=experts)
-        after = torch.bincount(found[row][counted[row]], minlength=experts)
+        after = torch.bincount(experts_BT[row][counted[row]], minlength=experts)
         assert after.max() <= allowed
         assert after.sum() == counted[row].sum()
         assert moved[row].sum() == (before - allowed).clamp(min=0).sum(), "no more than has to"
@@ -71,14 +71,14 @@ def test_moved_tokens_fall_on_free_places_evenly() -> None:
     rows = 4000
     chosen = torch.tensor([0] * 28 + [1] * 6 + [2] * 6).repeat(rows, 1)
     counted = torch.ones_like(chosen, dtype=torch.bool)
-    found, moved = recycling.recycle(chosen, counted, 4, 1.2, recycling.keys(3, np.arange(rows)))
+    experts_BT, moved = recycling.recycle(chosen, counted, 4, 1.2, recycling.keys(3, np.arange(rows)))
     assert moved.sum(1).tolist() == [16] * rows
-    share = torch.bincount(found[moved], minlength=4) / (16 * rows)
+    share = torch.bincount(experts_BT[moved], minlength=4) / (16 * rows)
     assert share.tolist() == pytest.approx([0, 6 / 24, 6 / 24, 12 / 24], abs=0.006)
     by_place = moved[:, :28].float().mean(0)
     deviation = math.sqrt(16 / 28 * 12 / 28 / rows)
     assert float((by_place - 16 / 28).abs().max()) < 4.5 * deviation, "no place is moved more often than another"
-    by_place_and_expert = torch.stack([(found[:, :28] == e).float().mean(0) for e in (1, 2, 3)])
+    by_place_and_expert = torch.stack([(experts_BT[:, :28] == e).float().mean(0) for e in (1, 2, 3)])
     expected = torch.tensor([4.0, 4.0, 8.0])[:, None] / 28
     assert float((by_place_and_expert - expected).abs().max()) < 4.5 * math.sqrt(0.25 / rows)
 
@@ -123,7 +123,7 @@ def test_no_capacity_outside_training(how: str) -> None:
 
 
 def test_checkpointed_layers_recycle_the_same_and_count_once() -> None:
-    found = []
+    runs = []
     for on in (False, True):
         model, inputs = small(), batch(rows=3)
         if on:
@@ -134,10 +134,10 @@ def test_checkpointed_layers_recycle_the_same_and_count_once() -> None:
         balance.end()
         total.backward()
         load, _ = balance.take()
-        found.append(
+        runs.append(
             (total.detach(), recycling.recycled(balance, load), {n: p.grad for n, p in model.named_parameters()})
         )
-    (loss, share, plain), (other_loss, other_share, checkpointed) = found
+    (loss, share, plain), (other_loss, other_share, checkpointed) = runs
     assert torch.equal(loss, other_loss)
     assert share == other_share
     assert share["recycled"] > 0

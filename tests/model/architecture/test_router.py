@@ -98,7 +98,7 @@ def test_the_bias_chooses_but_does_not_weigh() -> None:
 
 
 def reference(model: Trained, inputs: dict[str, Any], alpha: float) -> tuple[Any, list[list[int]]]:
-    """Loss and loads as the formulas say, from the stock model's logits."""
+    """Compute loss and loads as the formulas say, from the stock model's logits."""
     seen: list[Any] = []
     hooks = [r.register_forward_hook(lambda _, __, out: seen.append(out)) for r in Balance(model).routers]
     hidden = model.model(input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], use_cache=False)
@@ -187,17 +187,17 @@ def test_the_sequence_loss_alone_spreads_choices() -> None:
     for p in others:
         p.requires_grad_(False)
     balance = Balance(model)
-    found = []
+    runs = []
     for _ in range(40):
         balance.begin(torch.ones_like(inputs["labels"], dtype=torch.bool), 1.0)
         total, _ = model(**inputs)
         balance.end()
         (total * 0).backward()
-        found.append(float(balance.take()[1][0]))
+        runs.append(float(balance.take()[1][0]))
         with torch.no_grad():
             router.weight -= 0.05 * router.weight.grad
         router.weight.grad = None
-    assert min(found[-5:]) < found[0] - 0.02
+    assert min(runs[-5:]) < runs[0] - 0.02
 
 
 def test_biases_alone_balance_fixed_routers() -> None:

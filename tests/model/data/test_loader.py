@@ -47,7 +47,7 @@ def loaders(folder: str, world: int, workers: int, batch: int = BATCH, start: An
 
 
 def global_batch(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The batches of all ranks as one, in the order of the run: rank r has sequences r, r + world, ..."""
+    """Join the batches of all ranks, in the order of the run: rank r has sequences r, r + world, ..."""
     return {k: torch.stack([p[k] for p in parts], dim=1).flatten(0, 1) for k in parts[0]}
 
 
@@ -59,7 +59,7 @@ def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
 
 @pytest.fixture(scope="module")
 def run(folder: str) -> list[dict[str, Any]]:
-    """What one rank without workers sees."""
+    """Read what one rank without workers sees."""
     (batches,) = loaders(folder, 1, 0)
     return list(itertools.islice(batches, STEPS))
 
@@ -142,8 +142,8 @@ def test_the_batch_may_grow(folder: str, run: list[dict[str, Any]]) -> None:
     next(iterator)
     next(iterator)
     ranks = [iter(b) for b in loaders(folder, 2, 0, batch=16, start=merge([batches.state_dict()]))]
-    found = global_batch([next(r) for r in ranks])
-    assert same([found], [{k: torch.cat([run[2][k], run[3][k]]) for k in found}])
+    resumed = global_batch([next(r) for r in ranks])
+    assert same([resumed], [{k: torch.cat([run[2][k], run[3][k]]) for k in resumed}])
 
 
 def test_state_is_small(folder: str) -> None:
@@ -180,14 +180,14 @@ def test_a_stream_that_ends_has_as_many_batches_on_every_rank(folder: str, world
     parts = [list(b) for b in ranks]
     assert [len(p) for p in parts] == [b.dataset.batches for b in ranks]
     assert len({len(p) for p in parts}) == 1
-    found = sum(int((b["labels"] != IGNORE).sum()) for p in parts for b in p)
+    targets = sum(int((b["labels"] != IGNORE).sum()) for p in parts for b in p)
     begins = sum(int((b["position_ids"] == 0).sum()) for p in parts for b in p)
     tokens = sum(
         s["tokens"]
         for s in json.loads((Path(folder) / "manifest.json").read_text())["shards"]
         if s["split"] == "validation"
     )
-    assert tokens - begins <= found < tokens
+    assert tokens - begins <= targets < tokens
 
 
 def test_workers_end_too(folder: str) -> None:

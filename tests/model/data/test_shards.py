@@ -53,7 +53,7 @@ def test_slices_of_a_column_are_flat_from_their_begin(folder: Path) -> None:
 
 
 def changed(folder: Path, tmp_path: Path, **values: object) -> str:
-    """A copy of the manifest with other values, beside links to the files."""
+    """Copy the manifest with other values, beside links to the files."""
     for path in folder.iterdir():
         if path.name != "manifest.json":
             (tmp_path / path.name).symlink_to(path)

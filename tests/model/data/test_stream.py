@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def owners() -> tuple[list[Made], np.ndarray[Any, Any]]:
-    """The documents of `folder`, and the first token of each."""
+    """List the documents of `folder`, and the first token of each."""
     made = documents(400)
     return made, np.array([d.ids[0] for d in made])
 
@@ -55,7 +55,7 @@ def options(folder: str, **values: Any) -> DataOptions:
 
 
 def sequences(source: Source, n: int | None = None) -> list[Packed]:
-    """The first `n` sequences of the run, or all."""
+    """Read the first `n` sequences of the run, or all."""
     order, lanes, out = Order(source), {i: Lane(source, i) for i in range(source.options.lanes)}, []
     for q in itertools.count():
         place = order[q] if n is None or q < n else None
@@ -69,7 +69,7 @@ def sequences(source: Source, n: int | None = None) -> list[Packed]:
 
 
 def texts(source: Source, packed: Packed) -> list[list[int]]:
-    """The documents and pieces of a sequence; padding left out."""
+    """Cut out the documents and pieces of a sequence; padding left out."""
     starts = np.flatnonzero(packed.position_ids == 0).tolist()
     parts = [packed.input_ids[a:b] for a, b in itertools.pairwise([*starts, len(packed.input_ids)])]
     if source.marks is not None and (packed.input_ids >= source.marks.first).any():
@@ -216,7 +216,7 @@ def test_generations_and_shards_are_mixed(folder: str, owners: tuple[list[Made],
 
 
 def shares(packed: list[Packed], starts: Any, **of: Any) -> dict[Any, float]:
-    """Share of the tokens by what `of` says of each document."""
+    """Compute the share of the tokens by what `of` says of each document."""
     tokens = np.concatenate([p.input_ids for p in packed])
     documents = np.searchsorted(starts, tokens[tokens >= 1000], side="right") - 1
     values = np.array([of["of"](i) for i in range(len(starts))])[documents]
@@ -242,13 +242,13 @@ def test_shares_move_as_asked(folder: str, owners: tuple[list[Made], Any]) -> No
     source = Source(options(folder, mixture=mixture), "train", LENGTH)
     every = sequences(source, 4 * 256)
     parts = [every[i * 256 : (i + 1) * 256] for i in range(4)]
-    found = [shares(p, owners[1], of=language) for p in parts]
-    assert found[0] == pytest.approx({"en": 0.75, "zh": 0.25}, abs=0.05)
+    shares_of_parts = [shares(p, owners[1], of=language) for p in parts]
+    assert shares_of_parts[0] == pytest.approx({"en": 0.75, "zh": 0.25}, abs=0.05)
     # A document begun before a phase ended goes on in the next: one a lane at most.
-    assert found[1]["zh"] == pytest.approx(0.75, abs=0.05)
+    assert shares_of_parts[1]["zh"] == pytest.approx(0.75, abs=0.05)
     book = shares(parts[2], owners[1], of=lambda i: "web" if i % 4 else "book")
     assert book["book"] > 0.97
-    assert found[3]["unknown"] > 0.97
+    assert shares_of_parts[3]["unknown"] > 0.97
 
 
 def test_rates_repeat_and_a_higher_rate_takes_the_same_rows_and_more(folder: str) -> None:

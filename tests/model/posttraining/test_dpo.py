@@ -64,7 +64,7 @@ def trainer(config: DpoConfig) -> tuple[dpo.Trainer, Chat]:
 
 
 def plain(model: Any, chat: Chat, row: dict[str, Any], side: str) -> tuple[float, int]:
-    """Log-probability of an answer and its end mark, alone and without padding, and how many tokens that is."""
+    """Compute the log-probability of an answer and its end mark, alone and without padding, and how many tokens that is."""
     preference = Preference.model_validate(row)
     prompt = chat.prompt(preference.prompt)
     ids = prompt + chat.answer(getattr(preference, side)[0].content)
@@ -81,8 +81,8 @@ def test_log_probabilities_under_padding(base: Path, tmp_path: Path) -> None:
     lengths = batch["attention_mask"].sum(1).tolist()
     assert len(set(lengths)) > 3, "rows of unequal length"
     stock = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
-    found = run.compute_ref_log_probs(run.ref_model, batch)
-    for side, values in zip(("chosen", "rejected"), found, strict=True):
+    log_probs = run.compute_ref_log_probs(run.ref_model, batch)
+    for side, values in zip(("chosen", "rejected"), log_probs, strict=True):
         for row, value in zip(PAIRS, values.tolist(), strict=True):
             assert value == pytest.approx(plain(stock, chat, row, side)[0], abs=1e-4), (side, row)
 
@@ -140,7 +140,7 @@ def test_average_by_hand() -> None:
 
 
 class Steps(TrainerCallback):  # type: ignore[misc]
-    """The weights after each step."""
+    """Recorder of the weights after each step."""
 
     seen: list[dict[str, Any]] = []  # noqa: RUF012
 
@@ -169,15 +169,15 @@ def test_what_a_run_leaves(base: Path, tmp_path: Path, monkeypatch: pytest.Monke
     expected = before[name].double()
     for step in Steps.seen:
         expected = 0.6 * expected + 0.4 * step[name].double()
-    found = export.state_dict()
-    assert {t.dtype for t in found.values()} == {torch.float32}
-    torch.testing.assert_close(found[name], expected.float(), atol=1e-6, rtol=0)
+    exported = export.state_dict()
+    assert {t.dtype for t in exported.values()} == {torch.float32}
+    torch.testing.assert_close(exported[name], expected.float(), atol=1e-6, rtol=0)
     assert torch.equal(last[name], Steps.seen[-1][name])
-    assert not torch.equal(last[name], found[name])
+    assert not torch.equal(last[name], exported[name])
     assert all(torch.equal(runs[0].ref_model.state_dict()[n], before[n]) for n in before)
     bias = [n for n in before if n.endswith("e_score_correction_bias")]
     assert bias
-    assert all(torch.equal(found[n], before[n]) and torch.equal(last[n], before[n]) for n in bias)
+    assert all(torch.equal(exported[n], before[n]) and torch.equal(last[n], before[n]) for n in bias)
     assert AutoTokenizer.from_pretrained(tmp_path / "out" / "export").chat_template
     lines_ = [json.loads(x) for x in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     assert lines_[0]["rate"] < 1e-3
@@ -218,6 +218,6 @@ def test_what_a_file_may_not_hold(tmp_path: Path, change: dict[str, Any], messag
 
 
 def test_the_given_config() -> None:
-    found = load_as(DpoConfig, ROOT / "configs" / "model" / "dpo.yaml")
-    assert found.sft_weight > 0
-    assert found.average is not None
+    config = load_as(DpoConfig, ROOT / "configs" / "model" / "dpo.yaml")
+    assert config.sft_weight > 0
+    assert config.average is not None

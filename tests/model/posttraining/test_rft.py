@@ -179,10 +179,10 @@ def test_padding_on_the_left_changes_nothing(base: Path) -> None:
     together = answers.sample(model, chat, rows, new_tokens=5, batch=5)
     assert together == [answers.sample(model, chat, [r], new_tokens=5)[0] for r in rows]
     stock = AutoModelForCausalLM.from_pretrained(base)
-    for row, mine in zip(rows, together, strict=True):
+    for row, of_prompt in zip(rows, together, strict=True):
         ids = torch.tensor([chat.prompt(row.messages)])
-        found = stock.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False)
-        assert chat.text(found[0, ids.shape[1] :].tolist()) == mine[0][0]
+        generated = stock.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False)
+        assert chat.text(generated[0, ids.shape[1] :].tolist()) == of_prompt[0][0]
 
 
 def test_nothing_right_is_an_error(
@@ -241,6 +241,6 @@ def test_exercises_are_solved_by_their_answers_and_split_by_operands(tmp_path: P
 
 
 def test_the_given_config() -> None:
-    found = load_as(RftConfig, ROOT / "configs" / "model" / "rft.yaml")
-    assert (found.train.rate, found.train.final_rate) == (5e-6, 1e-6)
-    assert found.sandbox.isolation == "required"
+    config = load_as(RftConfig, ROOT / "configs" / "model" / "rft.yaml")
+    assert (config.train.rate, config.train.final_rate) == (5e-6, 1e-6)
+    assert config.sandbox.isolation == "required"

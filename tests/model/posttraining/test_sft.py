@@ -66,7 +66,7 @@ def trainer(config: SftConfig, out: Path) -> sft.Trainer:
 
 
 def plain_loss(base: Path, encoded: list[Any]) -> tuple[float, int]:
-    """Summed loss of answers and their number, each conversation alone in the stock model."""
+    """Compute the summed loss of answers and their number, each conversation alone in the stock model."""
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
     total, count = 0.0, 0
     for e in encoded:
@@ -100,9 +100,9 @@ def test_same_as_the_template(base: Path, tmp_path: Path, row: dict[str, Any]) -
     chat.write(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     encoded = chat.encode(Conversation.model_validate(row).messages)
-    found = tokenizer.apply_chat_template(row["messages"], return_dict=True, return_assistant_tokens_mask=True)
-    assert found["input_ids"] == encoded.ids
-    assert [bool(x) for x in found["assistant_masks"]] == encoded.answer
+    rendered = tokenizer.apply_chat_template(row["messages"], return_dict=True, return_assistant_tokens_mask=True)
+    assert rendered["input_ids"] == encoded.ids
+    assert [bool(x) for x in rendered["assistant_masks"]] == encoded.answer
     asked = tokenizer.apply_chat_template(row["messages"][:-1], add_generation_prompt=True, return_dict=True)
     prompt = chat.prompt(Conversation.model_validate(row).messages[:-1])
     assert asked["input_ids"] == prompt
@@ -177,15 +177,15 @@ def test_loss_of_the_first_step(base: Path, data: Path, tmp_path: Path) -> None:
 def test_what_a_run_leaves(base: Path, finished: Path) -> None:
     out = finished / "out"
     summary = json.loads((out / "summary.json").read_text())
-    found = [json.loads(x) for x in (out / "metrics.jsonl").read_text().splitlines()]
-    assert [x["step"] for x in found] == list(range(1, summary["steps"] + 1))
+    steps = [json.loads(x) for x in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [x["step"] for x in steps] == list(range(1, summary["steps"] + 1))
     made, rare = summary["sources"]["made"], summary["sources"]["rare"]
     assert (made["conversations"], made["copies"], made["cut"], made["dropped"]) == (5, 5, 1, 1)
     assert (rare["conversations"], rare["copies"], rare["cut"], rare["dropped"]) == (2, 6, 0, 0)
     assert made["tokens_cut_off"] > 100
-    assert sum(x["targets"] for x in found) == 2 * (made["answer_tokens"] + rare["answer_tokens"])
-    assert sum(x["tokens"] for x in found) == 2 * (made["tokens"] + rare["tokens"])
-    assert all(0 < x["targets"] < x["tokens"] for x in found)
+    assert sum(x["targets"] for x in steps) == 2 * (made["answer_tokens"] + rare["answer_tokens"])
+    assert sum(x["tokens"] for x in steps) == 2 * (made["tokens"] + rare["tokens"])
+    assert all(0 < x["targets"] < x["tokens"] for x in steps)
     again = load_as(SftConfig, out / "config.yaml")
     assert again.data.upsample == {"rare": 3.0}
     assert not list(out.rglob("*.pt")), "no pickle"
@@ -353,9 +353,9 @@ def test_errors_are_one_line(base: Path, data: Path, tmp_path: Path, capsys: pyt
         config = tmp_path / "config.yaml"
         config.write_text(finetune_yaml(base, data, tmp_path))
         assert sft_command.main(["--config", str(config), *(x for c in changes for x in ("--set", c))]) == 2
-        found = capsys.readouterr().err
-        assert found.count("\n") == 1
-        return found
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1
+        return message
 
     assert "no such file" in told("start=nowhere")
     done = tmp_path / "done"
@@ -390,7 +390,7 @@ def test_tokenizers_that_do_not_fit(base: Path, tmp_path: Path) -> None:
 
 
 def test_the_given_configs() -> None:
-    found = load_as(SftConfig, ROOT / "configs" / "model" / "sft.yaml")
-    assert (found.train.rate, found.train.final_rate, found.train.epochs) == (5e-6, 1e-6, 2)
+    config = load_as(SftConfig, ROOT / "configs" / "model" / "sft.yaml")
+    assert (config.train.rate, config.train.final_rate, config.train.epochs) == (5e-6, 1e-6, 2)
     with pytest.raises(ConfigError, match="rate"):
         load_as(SftConfig, ROOT / "configs" / "model" / "sft.yaml", ["train.rate=-1"])

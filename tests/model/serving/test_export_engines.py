@@ -56,28 +56,28 @@ def ids() -> Any:
 
 
 def logits(folder: Path, ids: Any, **options: Any) -> Any:
-    """Stock transformers'."""
+    """Compute the logits of stock transformers."""
     with torch.no_grad():
         return transformers.AutoModelForCausalLM.from_pretrained(folder, **options)(ids).logits
 
 
 @pytest.fixture(scope="module")
 def stock(made: Path, ids: Any) -> Any:
-    found = logits(made, ids)
-    assert found.std() > 0.5
-    return found
+    logits_of_stock = logits(made, ids)
+    assert logits_of_stock.std() > 0.5
+    return logits_of_stock
 
 
 def tensors(folder: Path) -> State:
-    found = {}
+    state = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as f:
-            found |= {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
-    return found
+            state |= {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
+    return state
 
 
 def changed(folder: Path, out: Path, **values: Any) -> Path:
-    """A copy with other values in config.json."""
+    """Copy a model, with other values in config.json."""
     shutil.copytree(folder, out)
     (out / "config.json").write_text(json.dumps(read_config(folder) | values))
     return out
@@ -121,7 +121,7 @@ def norm(x: Any, weight: Any, eps: float) -> Any:
 
 
 def rotate(x: Any, base: float, part: float) -> Any:
-    """Rotation of the first `part` of each head in halves (GPT-NeoX's); `x` (B, N, T, D)."""
+    """Rotate the first `part` of each head in halves (GPT-NeoX's); `x` (B, N, T, D)."""
     size = int(x.shape[-1] * part)
     turned, kept = x[..., :size], x[..., size:]
     angle = torch.arange(x.shape[2])[:, None] / base ** (torch.arange(0, size, 2) / size)
@@ -136,7 +136,7 @@ def mlp(w: State, name: str, x: Any) -> Any:
 
 
 def routed(c: dict[str, Any], w: State, name: str, x: Any) -> Any:
-    """Sigmoid scores; the bias for the choice alone; the chosen scores over their sum; no factor yet."""
+    """Route by sigmoid scores; the bias for the choice alone; the chosen scores over their sum; no factor yet."""
     scores = linear(x, w[f"{name}.gate.weight"]).sigmoid()
     chosen = (scores + w[f"{name}.gate.e_score_correction_bias"]).topk(c["num_experts_per_tok"], -1).indices
     share = scores.gather(-1, chosen)
@@ -144,8 +144,8 @@ def routed(c: dict[str, Any], w: State, name: str, x: Any) -> Any:
         share = share / share.sum(-1, keepdim=True)
     out = torch.zeros_like(x)
     for expert in range(c["n_routed_experts"]):
-        mine = (share * (chosen == expert)).sum(-1, keepdim=True)
-        out = out + mine * mlp(w, f"{name}.experts.{expert}", x)
+        weight = (share * (chosen == expert)).sum(-1, keepdim=True)
+        out = out + weight * mlp(w, f"{name}.experts.{expert}", x)
     return out
 
 
@@ -174,11 +174,11 @@ def restated(
         layer = f"model.layers.{number}"
 
         def heads(letter: str, count: int, h: Any, layer: str = layer) -> Any:
-            found = linear(h, w[f"{layer}.self_attn.{letter}_proj.weight"]).unflatten(-1, (count, size))
+            projected = linear(h, w[f"{layer}.self_attn.{letter}_proj.weight"]).unflatten(-1, (count, size))
             if letter != "v" and c["use_qk_norm"]:
-                found = norm(found, w[f"{layer}.self_attn.{letter}_norm.weight"], eps)
-            found = found.transpose(1, 2)
-            return found if letter == "v" else rotate(found, base, part)
+                projected = norm(projected, w[f"{layer}.self_attn.{letter}_norm.weight"], eps)
+            projected = projected.transpose(1, 2)
+            return projected if letter == "v" else rotate(projected, base, part)
 
         h = norm(x, w[f"{layer}.input_layernorm.weight"], eps)
         q = heads("q", c["num_attention_heads"], h)
@@ -196,12 +196,12 @@ def restated(
 
 
 def in_parameters(c: dict[str, Any]) -> tuple[float, float]:
-    """Where vLLM 0.33.0 and SGLang 0.5.23 look."""
+    """Read base and part of the rotation where vLLM 0.33.0 and SGLang 0.5.23 look."""
     return c["rope_parameters"]["rope_theta"], c["rope_parameters"]["partial_rotary_factor"]
 
 
 def at_the_top(c: dict[str, Any]) -> tuple[float, float]:
-    """Where versions with transformers 4 look."""
+    """Read base and part of the rotation where versions with transformers 4 look."""
     return c["rope_theta"], c["partial_rotary_factor"]
 
 
@@ -213,15 +213,15 @@ def test_the_formula_of_vllm_and_sglang(tmp_path: Path, ids: Any, rope: Any, kv_
     stock = logits(plain, ids)
     for engine in ("vllm", "sglang"):
         out = convert(plain, tmp_path / engine, engine, "float32")
-        found = restated(out, ids, lambda routed, shared, factor: factor * routed + shared, rope)
-        assert (found - stock).abs().max() < 1e-4
+        restated_logits = restated(out, ids, lambda routed, shared, factor: factor * routed + shared, rope)
+        assert (restated_logits - stock).abs().max() < 1e-4
 
 
 def test_the_sum_of_vllm_0_15_is_another(made: Path, ids: Any, stock: Any, tmp_path: Path) -> None:
     """Its Dots1 scaled the shared experts too (models/dots1.py), hence not Dots1 for vLLM."""
     out = convert(made, tmp_path / "out", "vllm", "float32")
-    found = restated(out, ids, lambda routed, shared, factor: factor * (routed + shared), in_parameters)
-    assert (found - stock).abs().max() > 1e-1
+    restated_logits = restated(out, ids, lambda routed, shared, factor: factor * (routed + shared), in_parameters)
+    assert (restated_logits - stock).abs().max() > 1e-1
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
@@ -266,7 +266,7 @@ dist.destroy_process_group()
 
 
 def write_run(out: Path, shards: Path, ranks: int) -> Path:
-    """A run's folder with config.yaml and one checkpoint; returns the checkpoint."""
+    """Write a run's folder with config.yaml and one checkpoint; return the checkpoint."""
     place = out / "checkpoints" / "tokens-000000000000064"
     place.mkdir(parents=True)
     model = options(EOD)

@@ -58,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def to_gguf(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    """llama.cpp's converter, in FP32."""
+    """Convert by llama.cpp's converter, in FP32."""
     script = [
         sys.executable,
         str(SOURCE / "convert_hf_to_gguf.py"),
@@ -94,10 +94,10 @@ def llama(converted: tuple[Path, str]) -> Any:
 def test_logits(made: Path, llama: Any) -> None:
     ids = torch.randint(0, 151_643, (1, 64), generator=torch.Generator().manual_seed(3))
     llama.eval(ids[0].tolist())
-    found = torch.from_numpy(llama.scores[: ids.shape[1]].copy())
+    logits = torch.from_numpy(llama.scores[: ids.shape[1]].copy())
     with torch.no_grad():
         stock = transformers.AutoModelForCausalLM.from_pretrained(made)(ids).logits[0]
-    difference = float((found - stock).abs().max())
+    difference = float((logits - stock).abs().max())
     print(f"\nlargest difference of logits {difference:.2e}, their standard deviation {float(stock.std()):.2f}")
     assert stock.std() > 0.5
     assert difference < 1e-4

@@ -42,7 +42,7 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 def shown(kind: str) -> list[str]:
-    """What the documentation shows of a kind."""
+    """List what the documentation shows of a kind."""
     return [text for page in PAGES for k, text in MARK.findall((ROOT / page).read_text(encoding="utf-8")) if k == kind]
 
 
@@ -54,7 +54,7 @@ class Server:
     log: Path
 
     def ask(self, text: str) -> str:
-        """A call of the documentation, at this server's port."""
+        """Make a call of the documentation, at this server's port."""
         assert "127.0.0.1:8000" in text
         return text.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
 
@@ -82,15 +82,15 @@ def start(command: list[str], folder: Path, place: Path) -> Server:
 
 
 def group(pid: int) -> list[str]:
-    """Command lines of the processes whose parents lead to this one, itself left out."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [(int(a), int(b), c) for a, b, c in (line.split(None, 2) for line in found.splitlines())]
+    """List the command lines of the processes whose parents lead to this one, itself left out."""
+    processes = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [(int(a), int(b), c) for a, b, c in (line.split(None, 2) for line in processes.splitlines())]
     inside, out = {pid}, []
     for _ in range(4):
-        for own, parent, args in rows:
-            if parent in inside and own not in inside:
-                inside.add(own)
-                out.append(f"{own} {args}")
+        for child, parent, args in rows:
+            if parent in inside and child not in inside:
+                inside.add(child)
+                out.append(f"{child} {args}")
     return out
 
 
@@ -103,14 +103,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert len(commands) == 1, "one way to start it, on every page"
     python, *rest = shlex.split(commands.pop())
     assert python == "python"
-    found = start([sys.executable, *rest], folder, place)
-    yield found
-    found.process.kill() if found.process.poll() is None else None
-    found.process.wait()
+    base_server = start([sys.executable, *rest], folder, place)
+    yield base_server
+    base_server.process.kill() if base_server.process.poll() is None else None
+    base_server.process.wait()
 
 
 def greedy(folder: Path, prompt: str, tokens: int) -> str:
-    """What transformers continues with, in this process."""
+    """Continue a prompt by transformers, in this process."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     inputs = tokenizer(prompt, return_tensors="pt")
@@ -127,15 +127,15 @@ def expected(server: Server) -> str:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl_as_documented(server: Server, expected: str) -> None:
-    said = []
+    pieces = []
     for text in shown("curl"):
         done = subprocess.run(["bash", "-c", server.ask(text)], capture_output=True, text=True, check=True)
         answer = json.loads(done.stdout)
         choice = answer["choices"][0]
-        said.append(choice["text"] if answer["object"] == "text_completion" else choice["message"]["content"])
+        pieces.append(choice["text"] if answer["object"] == "text_completion" else choice["message"]["content"])
         assert answer["model"] == "tiny"
-    assert len(said) >= 2
-    assert set(said) == {expected}, "the plain template of a base model leaves one message as it is"
+    assert len(pieces) >= 2
+    assert set(pieces) == {expected}, "the plain template of a base model leaves one message as it is"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -172,8 +172,8 @@ def test_completions_stream_and_stop(server: Server, expected: str) -> None:
 def test_several_messages_of_a_base_model(server: Server) -> None:
     messages: list[Any] = [{"role": "system", "content": "A mill."}, {"role": "user", "content": "The river"}]
     with server.client() as client:
-        said = client.chat.completions.create(model="tiny", messages=messages, max_tokens=8, temperature=0)
-    assert said.choices[0].message.content == greedy(server.folder, "A mill.\n\nThe river", 8)
+        reply = client.chat.completions.create(model="tiny", messages=messages, max_tokens=8, temperature=0)
+    assert reply.choices[0].message.content == greedy(server.folder, "A mill.\n\nThe river", 8)
     assert "no chat template" in server.log.read_text()
 
 
@@ -183,9 +183,9 @@ def test_temperature_has_an_effect(server: Server, expected: str) -> None:
         return str(client.completions.create(seed=seed, temperature=temperature, **ask).choices[0].text)
 
     with server.client() as client:
-        found = [sample(seed, 2.0) for seed in (1, 1, 2)]
-    assert found[0] == found[1] != found[2]
-    assert expected not in found
+        samples = [sample(seed, 2.0) for seed in (1, 1, 2)]
+    assert samples[0] == samples[1] != samples[2]
+    assert expected not in samples
 
 
 def test_models_and_another_name(server: Server) -> None:
@@ -220,11 +220,11 @@ def test_sigterm_leaves_nothing(server: Server) -> None:
 @pytest.mark.long
 def test_the_server_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "tiny")
-    found = start([sys.executable, "-m", "model.serve", str(folder)], folder, tmp_path)
-    children = [int(line.split()[0]) for line in group(found.process.pid)]
+    running = start([sys.executable, "-m", "model.serve", str(folder)], folder, tmp_path)
+    children = [int(line.split()[0]) for line in group(running.process.pid)]
     assert children
-    found.process.kill()
-    found.process.wait(10)
+    running.process.kill()
+    running.process.wait(10)
     until = time.monotonic() + 20
     while any(Path(f"/proc/{pid}").exists() for pid in children):
         assert time.monotonic() < until, "the engine's server still runs"
@@ -237,18 +237,18 @@ def test_a_chat_template_of_the_models_own_and_a_name(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "chat")
     (folder / "chat_template.jinja").write_text(IM)
     command = [sys.executable, "-m", "model.serve", str(folder), "--name", "mill/tiny-chat"]
-    found = start(command, folder, tmp_path)
+    running = start(command, folder, tmp_path)
     try:
         messages: list[Any] = [{"role": "user", "content": "The river"}]
         ask: dict[str, Any] = {"model": "mill/tiny-chat", "max_tokens": 12, "temperature": 0}
-        with found.client() as client:
-            said = client.chat.completions.create(messages=messages, **ask)
+        with running.client() as client:
+            reply = client.chat.completions.create(messages=messages, **ask)
         prompt = "<|im_start|>user\nThe river<|im_end|>\n<|im_start|>assistant\n"
-        assert said.choices[0].message.content == greedy(folder, prompt, 12)
-        assert "no chat template" not in found.log.read_text()
+        assert reply.choices[0].message.content == greedy(folder, prompt, 12)
+        assert "no chat template" not in running.log.read_text()
     finally:
-        found.process.send_signal(signal.SIGINT)
-        assert found.process.wait(30) == 0
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(30) == 0
 
 
 @pytest.mark.long
@@ -289,11 +289,11 @@ def test_stage_links_and_changes_nothing(made: Path, tmp_path: Path) -> None:
 
 
 def test_what_the_model_says_of_sampling_is_kept(made: Path, tmp_path: Path) -> None:
-    own = shutil.copytree(made, tmp_path / "own")
-    (own / "generation_config.json").write_text('{"do_sample": false, "eos_token_id": [0, 2]}')
-    folder = serving.stage(own, "own", "transformers", None, tmp_path / "place")
-    found = json.loads((folder / "generation_config.json").read_text())
-    assert (found["do_sample"], found["eos_token_id"]) == (False, [0, 2])
+    model = shutil.copytree(made, tmp_path / "own")
+    (model / "generation_config.json").write_text('{"do_sample": false, "eos_token_id": [0, 2]}')
+    folder = serving.stage(model, "own", "transformers", None, tmp_path / "place")
+    generation = json.loads((folder / "generation_config.json").read_text())
+    assert (generation["do_sample"], generation["eos_token_id"]) == (False, [0, 2])
 
 
 def test_the_command_of_each_engine(

@@ -104,9 +104,9 @@ def test_formats_and_columns_give_the_same_documents(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl.zst", rows)
     write_jsonl(tmp_path / "peer" / "b.jsonl.gz", nested)
     expected = [Document(f"text {i}", "en", f"site{i}.co.uk") for i in range(3)]
-    own = Corpus(paths=(str(folder),))
+    corpus = Corpus(paths=(str(folder),))
     theirs = Corpus(paths=(str(tmp_path / "peer"),), url="metadata.url", language="metadata.language")
-    assert list(documents(own)) == expected
+    assert list(documents(corpus)) == expected
     assert list(documents(Corpus(paths=(str(tmp_path / "*.zst"),)))) == expected
     assert list(documents(theirs)) == expected
     constant = Corpus(paths=(str(folder),), url=None, language=None, language_of_all="zh")
@@ -179,7 +179,7 @@ def test_documents_of_held_out_sites_and_copies_are_dropped() -> None:
     heldout = Heldout([Document(clean, "en", "held.org"), Document(chinese(rng, 20), "zh", "")], OverlapOptions())
     copy = Document(long + clean, "en", "copy.org")  # a small part of the document, but the whole held-out text
     quote = Document(long + clean[:70], "en", "quote.org")
-    found, counts = heldout.clean(
+    kept, counts = heldout.clean(
         iter(
             [
                 Document(other, "en", "held.org"),
@@ -192,10 +192,10 @@ def test_documents_of_held_out_sites_and_copies_are_dropped() -> None:
         ),
         ["en", "zh"],
     )
-    assert [d.site for d in found] == ["quote.org", ""]
+    assert [d.site for d in kept] == ["quote.org", ""]
     c = counts["en"]
     assert (c.read, c.of_heldout_site, c.overlapping, c.kept, c.kept_with_shared_runs) == (5, 1, 2, 2, 1)
-    assert c.bytes == sum(len(d.text) for d in found)
+    assert c.bytes == sum(len(d.text) for d in kept)
     assert counts["zh"].read == 0
 
 
@@ -242,7 +242,7 @@ def test_sites_are_drawn_whole_and_texts_cut_at_a_character(tmp_path: Path) -> N
 def simulated(
     rng: np.random.Generator, seeds: int, sites: int, effect: float, seed_sd: float, site_sd: float
 ) -> tuple[Any, Any, Any, list[str]]:
-    """Bits of two corpora whose true difference is `effect` bits per byte; three documents a site."""
+    """Simulate bits of two corpora whose true difference is `effect` bits per byte; three documents a site."""
     cluster = np.repeat(np.arange(sites), 3)
     sizes = rng.integers(500, 4000, len(cluster)).astype(float)
     base = rng.normal(2, 0.3, len(cluster))
@@ -482,10 +482,10 @@ def test_corpora_are_cleaned_and_a_corpus_without_a_language_is_left_out(folder:
     data["heldout"]["sources"].append({"paths": [str(gold)]})
     data["groups"].append({"name": "zh", "tokens": 512, "shares": {"zh": 1}})
     config = AblationConfig.model_validate(data)
-    found = read_data(config)
-    c = found.counts["good"]["en"]
+    stored_data = read_data(config)
+    c = stored_data.counts["good"]["en"]
     assert (c.read, c.of_heldout_site, c.overlapping, c.kept) == (122, 1, 1, 120)
-    jobs = jobs_of(config, found)
+    jobs = jobs_of(config, stored_data)
     assert [(j.group.name, j.corpus) for j in jobs if j.seed == 0] == [
         ("en", "good"),
         ("en", "again"),
@@ -495,9 +495,9 @@ def test_corpora_are_cleaned_and_a_corpus_without_a_language_is_left_out(folder:
     ]
     assert len({j.key for j in jobs}) == len(jobs)
     assert [j.key for j in jobs_of(config, read_data(config))] == [j.key for j in jobs], "nothing by chance"
-    corpus = stored(found.folder, "good.corpus")
+    corpus = stored(stored_data.folder, "good.corpus")
     assert len(corpus.digests) == 120
-    assert found.tokens["good"]["en"] == len(corpus.ids)
+    assert stored_data.tokens["good"]["en"] == len(corpus.ids)
 
 
 @pytest.mark.long
@@ -522,7 +522,7 @@ def test_losses_are_those_of_each_token_after_what_precedes_it(folder: Path, tmp
     model, told = train(run_config(options_, recipe, 3, 0), read)
     assert (told["steps"], told["tokens"]) == (3, 3 * 4 * 32)
     assert told["targets"] == int((read.positions != 0).sum())
-    found = nats(model, corpus, 32, eod, rows=3)
+    losses = nats(model, corpus, 32, eod, rows=3)
     assert np.isnan(nats(model, corpus, 32, eod, ["zh"])).all()
     model.train(False)
     for d in range(3):
@@ -534,7 +534,7 @@ def test_losses_are_those_of_each_token_after_what_precedes_it(folder: Path, tmp
                 hidden = model.model(input_ids=piece, use_cache=False).last_hidden_state
                 logits = model.lm_head(hidden)[0, :-1].double()
             total += float(torch.nn.functional.cross_entropy(logits, piece[0, 1:], reduction="sum"))
-        assert found[d] == pytest.approx(total, rel=1e-5)
+        assert losses[d] == pytest.approx(total, rel=1e-5)
 
 
 @pytest.mark.long
@@ -547,15 +547,15 @@ def test_a_damaged_corpus_is_found_worse_and_one_from_the_same_source_is_not(
     out = tmp_path / "out"
     path = config_file(tmp_path / "c.yaml", options(folder, out))
     assert ablate.main(["--config", str(path)]) == 0
-    found = json.loads((out / "result.json").read_text())
-    en = found["groups"]["en"]["languages"]["en"]
+    stored_result = json.loads((out / "result.json").read_text())
+    en = stored_result["groups"]["en"]["languages"]["en"]
     bad, again = en["differences"]
     assert (bad["b"], again["b"]) == ("bad", "again")
     assert bad["low"] > 0.1, "shuffled words teach no order of words"
     assert again["low"] <= 0 <= again["high"]
     assert en["bits_per_byte"]["good"]["mean"] < 3
     assert set(en["kinds"]) == {"k0", "k1"}
-    held = found["heldout"]["en"]
+    held = stored_result["heldout"]["en"]
     assert (held["texts"], held["sites"]) == (60, 30)
     assert 15_000 < held["bytes"] <= 36_000
     report = (out / "report.md").read_text()
@@ -576,10 +576,10 @@ def test_a_damaged_corpus_is_found_worse_and_one_from_the_same_source_is_not(
     assert ablate.main(["--config", str(path)]) == 0
     assert "9 models, 8 there already, 1 to train" in capsys.readouterr().out
     after = json.loads((out / "result.json").read_text())
-    for result in (after, found):
+    for result in (after, stored_result):
         for corpus in result["groups"]["en"]["corpora"].values():
             corpus.pop("seconds")
-    assert after == found, before
+    assert after == stored_result, before
     assert ablate.main(["--config", str(path), "--set", "recipe.rate=0.02"]) == 2
     assert "was made with other options" in capsys.readouterr().err
 
@@ -600,8 +600,8 @@ def test_reading_and_statistics_need_no_torch() -> None:
 
 def test_the_picture_is_drawn_of_any_result() -> None:
     d = {"a": "x", "b": "<y>", "estimate": -0.1, "low": -0.2, "high": -0.05, "by_seed": [-0.1], "clear": True}
-    found = {"level": 0.9, "groups": {"g": {"languages": {"en": {"differences": [d]}, "zh": {"differences": []}}}}}
-    svg = report.picture(found)
+    result = {"level": 0.9, "groups": {"g": {"languages": {"en": {"differences": [d]}, "zh": {"differences": []}}}}}
+    svg = report.picture(result)
     assert "&lt;y&gt; - x" in svg
     assert "90% interval" in svg
     assert report.verdict(d) == "<y> better"

@@ -72,7 +72,7 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class ByToken(torch.nn.Module):
-    """A router whose choice is known: expert `id mod E` and the next one."""
+    """Router whose choice is known: expert `id mod E` and the next one."""
 
     def __init__(self, experts: int, shift: int) -> None:
         super().__init__()
@@ -112,15 +112,15 @@ def test_loads_by_hand(tmp_path: Path) -> None:
     made = [Made([4, 8, 12], "en", split="validation"), Made([2, 6, 10, 14, 18, 22, 26], "zh", split="validation")]
     laid, tokens = laid_of(write_shards(tmp_path / "shards", made), "validation")
     groups = group("language", laid.columns["language"], tokens)
-    found = summarise(groups, count(by_token(), laid, [groups])[0], tokens, permutations=5)
+    summary = summarise(groups, count(by_token(), laid, [groups])[0], tokens, permutations=5)
     assert groups.names == ["zh", "en"]
-    assert found.tokens_G.tolist() == [8, 4]
-    chinese, english = found.load_GLE
+    assert summary.tokens_G.tolist() == [8, 4]
+    chinese, english = summary.load_GLE
     assert english.tolist() == [[1, 1, 0, 0], [0, 1, 1, 0]]
     assert chinese.tolist() == [[1 / 8, 1 / 8, 7 / 8, 7 / 8], [7 / 8, 1 / 8, 1 / 8, 7 / 8]]
-    assert found.load_LE[0].tolist() == pytest.approx([5 / 12, 5 / 12, 7 / 12, 7 / 12])
+    assert summary.load_LE[0].tolist() == pytest.approx([5 / 12, 5 / 12, 7 / 12, 7 / 12])
     # Shares of choices: all (5, 5, 7, 7) / 24, English (1, 1, 0, 0) / 2.
-    assert found.distance_GL[1, 0] == pytest.approx(14 / 24)
+    assert summary.distance_GL[1, 0] == pytest.approx(14 / 24)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
@@ -129,8 +129,8 @@ def test_counts_are_those_of_a_slow_reference(folder: Path, run: Path, batch: in
     model = open_model(run, CPU, precision)
     laid, tokens = laid_of(folder, "validation")
     groupings = [group(c, laid.columns[c], tokens) for c in ("language", "category")]
-    found = count(model, laid, groupings, batch)
-    slow = [np.zeros_like(f) for f in found]
+    counted = count(model, laid, groupings, batch)
+    slow = [np.zeros_like(f) for f in counted]
     for ids, positions, owners in zip(laid.input_ids, laid.position_ids, laid.owners, strict=True):
         seen: list[Any] = []
         hooks = [
@@ -147,7 +147,7 @@ def test_counts_are_those_of_a_slow_reference(folder: Path, run: Path, batch: in
                 for expert in experts if owner >= 0 else ():
                     for grouping, counts in zip(groupings, slow, strict=True):
                         counts[grouping.unit_D[owner], layer, expert] += 1
-    for grouping, counts, expected in zip(groupings, found, slow, strict=True):
+    for grouping, counts, expected in zip(groupings, counted, slow, strict=True):
         assert counts.sum((1, 2)).tolist() == [2 * 2 * t for t in np.bincount(grouping.unit_D, tokens).tolist()]
         if precision == "fp32" or batch == 1:  # in bf16 other batches round otherwise
             assert np.array_equal(counts, expected)
@@ -157,10 +157,10 @@ def test_loads_sum_to_the_experts_that_a_token_chooses(folder: Path, run: Path) 
     model = open_model(run, CPU, "fp32")
     laid, tokens = laid_of(folder, "train")
     groups = group("category", laid.columns["category"], tokens)
-    found = summarise(groups, count(model, laid, [groups], 4)[0], tokens, 10)
-    assert found.load_GLE.sum(-1) == pytest.approx(np.full((2, 2), 2.0))
-    assert found.load_LE.sum(-1) == pytest.approx([2.0, 2.0])
-    assert found.load_GLE.max() <= 1
+    summary = summarise(groups, count(model, laid, [groups], 4)[0], tokens, 10)
+    assert summary.load_GLE.sum(-1) == pytest.approx(np.full((2, 2), 2.0))
+    assert summary.load_LE.sum(-1) == pytest.approx([2.0, 2.0])
+    assert summary.load_GLE.max() <= 1
 
 
 def test_run_checkpoint_and_export_have_the_same_loads(folder: Path, run: Path) -> None:
@@ -191,12 +191,12 @@ def test_more_documents_than_units() -> None:
 
 def test_a_group_without_tokens_has_no_load() -> None:
     groups = Groups("language", ["en", "zh"], np.array([0, 0]), np.array([0, 1]))
-    found = summarise(groups, np.array([[[3, 1]], [[0, 0]]]), np.array([2, 2]), 5)
-    assert np.isnan(found.load_GLE[1]).all()
-    assert np.isnan(found.distance_GL[1]).all()
-    assert report.as_json(by_token(2), found)["groups"]["zh"]["load"] == [[None, None]]
-    assert " - " in report.table(by_token(2, 1), found) + " "
-    assert report.specialists(found, 5) == []
+    summary = summarise(groups, np.array([[[3, 1]], [[0, 0]]]), np.array([2, 2]), 5)
+    assert np.isnan(summary.load_GLE[1]).all()
+    assert np.isnan(summary.distance_GL[1]).all()
+    assert report.as_json(by_token(2), summary)["groups"]["zh"]["load"] == [[None, None]]
+    assert " - " in report.table(by_token(2, 1), summary) + " "
+    assert report.specialists(summary, 5) == []
 
 
 def test_groups_that_differ_are_above_chance_and_labels_dealt_at_random_are_not() -> None:
@@ -214,8 +214,8 @@ def test_groups_that_differ_are_above_chance_and_labels_dealt_at_random_are_not(
     above = []
     for seed in range(40):
         dealt = np.random.default_rng(seed).permutation(kind)
-        found = summarise(Groups("x", ["a", "b"], np.arange(documents_), dealt), counts, tokens, 100, seed)
-        above.append(bool(found.distance_GL[0, 0] > found.high_GL[0, 0]))
+        summary = summarise(Groups("x", ["a", "b"], np.arange(documents_), dealt), counts, tokens, 100, seed)
+        above.append(bool(summary.distance_GL[0, 0] > summary.high_GL[0, 0]))
     assert sum(above) <= 6, "about one in twenty"
 
 
@@ -224,9 +224,9 @@ def test_command_writes_table_json_and_pictures(
 ) -> None:
     arguments = [str(run), "--shards", str(folder), "--split", "train", "--by", "language", "--by", "category"]
     assert main([*arguments, "--permutations", "20", "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "100 documents" in said
-    assert torch.cuda.is_available() or "no GPU here" in said
+    printed = capsys.readouterr().out
+    assert "100 documents" in printed
+    assert torch.cuda.is_available() or "no GPU here" in printed
     result = json.loads((tmp_path / "load.json").read_text(encoding="utf-8"))
     assert set(result["by"]) == {"language", "category"}
     assert result["data"]["tokens"] == sum(g["tokens"] for g in result["by"]["category"]["groups"].values())
@@ -244,8 +244,8 @@ def test_command_writes_table_json_and_pictures(
 def test_pictures_by_layer_or_of_many_layers_by_group(layers: int, titles: list[str]) -> None:
     groups = Groups("language", ["en", "zh"], np.array([0, 1]), np.array([0, 1]))
     counts = np.random.default_rng(0).integers(1, 9, (2, layers, 4))
-    found = summarise(groups, counts, np.array([5, 5]), 5)
-    svg = report.picture(by_token(4, layers), found)
+    summary = summarise(groups, counts, np.array([5, 5]), 5)
+    svg = report.picture(by_token(4, layers), summary)
     for title in titles:
         assert f">{title}</text>" in svg
     assert (">layer</text>" in svg) == (layers == 9)
@@ -288,9 +288,9 @@ def written(folder: Path, tokens: list[int], loads: list[list[list[int]]]) -> Pa
 
 def test_the_course_of_a_run_by_hand(tmp_path: Path) -> None:
     even, one = [[4, 4]], [[8, 0]]
-    found = course(written(tmp_path / "a", [10, 20, 30, 40], [even, even, one, one]), 40, bins=2)
-    assert found.until_B.tolist() == [20, 40]
-    assert found.share_BLE.tolist() == [
+    binned = course(written(tmp_path / "a", [10, 20, 30, 40], [even, even, one, one]), 40, bins=2)
+    assert binned.until_B.tolist() == [20, 40]
+    assert binned.share_BLE.tolist() == [
         [[1, 1]],
         [[5 / 3, 1 / 3]],
     ]  # 20 tokens are in the second bin, which begins there
@@ -303,8 +303,8 @@ def test_runs_beside_one_another(tmp_path: Path, capsys: pytest.CaptureFixture[s
     a = written(tmp_path / "tiny", [10, 20, 30, 40], [[[4, 4]]] * 4)
     b = written(tmp_path / "without", [10, 20], [[[8, 0]]] * 2)
     assert main(["--checkpoints", str(a), str(b), "--out", str(tmp_path / "out")]) == 0
-    said = capsys.readouterr().out
-    assert "to 20 tokens, which all have" in said
+    printed = capsys.readouterr().out
+    assert "to 20 tokens, which all have" in printed
     result = json.loads((tmp_path / "out" / "training.json").read_text())
     assert [r["load_to_even"][-1] for r in result["runs"]] == [[[1.0, 1.0]], [[2.0, 0.0]]]
     picture = (tmp_path / "out" / "training.svg").read_text()

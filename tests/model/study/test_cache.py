@@ -20,11 +20,11 @@ from model.study import cache  # noqa: E402
 @pytest.mark.parametrize(("preset", "ratio"), [("hunyuan-tiny", 1 / 8), ("hunyuan-large", 1 / 20)])
 def test_bytes_of_the_cache(preset: str, ratio: float) -> None:
     """Hunyuan-Large: 8 of 80 heads, every other layer."""
-    own = ModelOptions.model_validate(preset)
-    every = cache.multi_head(own)
-    found, whole = cache.measured(own, 6, 2), cache.measured(every, 6, 2)
-    assert found / whole == ratio
-    assert (found, whole) == (costs.cache_bytes(own, 8), costs.cache_bytes(every, 8))
+    preset_options = ModelOptions.model_validate(preset)
+    every = cache.multi_head(preset_options)
+    size, whole = cache.measured(preset_options, 6, 2), cache.measured(every, 6, 2)
+    assert size / whole == ratio
+    assert (size, whole) == (costs.cache_bytes(preset_options, 8), costs.cache_bytes(every, 8))
 
 
 def test_the_cache_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,8 +26,8 @@ def preset(name: str) -> ModelOptions:
 def test_recipe_of_the_report() -> None:
     """Warm-up of 4,000 steps; 64, 96 and 128 Mi tokens a batch; 11.2T tokens."""
     config = load(next(p for p in CONFIGS if p.stem == "dots.llm1"))
-    found = calculator.recipe(config.train)
-    assert [(s.stage, s.batch_tokens >> 20) for s in found] == [
+    segments = calculator.recipe(config.train)
+    assert [(s.stage, s.batch_tokens >> 20) for s in segments] == [
         ("warm-up", 64),
         ("stable", 64),
         ("stable", 96),
@@ -35,9 +35,9 @@ def test_recipe_of_the_report() -> None:
         ("anneal-1", 128),
         ("anneal-2", 128),
     ]
-    assert found[0].steps == 4000
-    assert sum(s.steps * s.batch_tokens for s in found) == pytest.approx(11.2e12)
-    assert (found[3].rate_to, found[4].rate_to, found[5].rate_to) == pytest.approx((3e-4, 3e-5, 1e-5))
+    assert segments[0].steps == 4000
+    assert sum(s.steps * s.batch_tokens for s in segments) == pytest.approx(11.2e12)
+    assert (segments[3].rate_to, segments[4].rate_to, segments[5].rate_to) == pytest.approx((3e-4, 3e-5, 1e-5))
 
 
 def test_memory_and_traffic_of_a_device_by_hand() -> None:
@@ -49,14 +49,14 @@ def test_memory_and_traffic_of_a_device_by_hand() -> None:
     m = ModelOptions.model_validate(values)
     base = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 2 * 4 + 2 * 8 + 4 * 8 + 192  # attention, norms, router, shared expert
     total = 2 * 80 + 8 + (base - 4 * 8 - 192 + 384) + (base + 4 * 192)
-    found = calculator.devices(m, 8, 2)
-    assert found.state == 16 * total / 8
-    assert found.root == 4 * 2 * 80
-    assert found.layer == found.moved == 4 * (base + 2 * 192)
+    device = calculator.devices(m, 8, 2)
+    assert device.state == 16 * total / 8
+    assert device.root == 4 * 2 * 80
+    assert device.layer == device.moved == 4 * (base + 2 * 192)
     assert calculator.devices(m, 8, 1).layer == 4 * (base + 4 * 192)
     assert calculator.devices(m, 2, 2).moved == 4 * base, "each has its experts whole"
     assert calculator.devices(m, 1, 1).moved == 0
-    assert found.exchanged == 2 * 8 * 2 / 2, "two rows of 8 in bf16, half of them to the other rank"
+    assert device.exchanged == 2 * 8 * 2 / 2, "two rows of 8 in bf16, half of them to the other rank"
     assert calculator.devices(m, 8, 1).exchanged == 0
     # dots.llm1, 16 of 128 experts here: 16 x 3 x 4096 x 1408, attention 4 x 4096^2 + 2 x 128, two norms, router, two shared
     m = preset("dots.llm1")
@@ -96,9 +96,9 @@ def test_flops_by_hand() -> None:
     attention = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 2 * 4  # q, k and v, o, norms of a head
     layer = attention + 2 * 8
     dense, expert, router = 3 * 8 * 16, 3 * 8 * 8, 4 * 8
-    rest = 2 * 10 * 8 + 8 + 2 * layer + dense + router + expert
+    common = 2 * 10 * 8 + 8 + 2 * layer + dense + router + expert
     p = parameters(m)
-    assert (p.total, p.active) == (rest + 4 * expert, rest + 2 * expert)
+    assert (p.total, p.active) == (common + 4 * expert, common + 2 * expert)
     # scores and their sum of values: 2 x 2 x 8 FLOPs a place seen, half of 6 places on average, 2 layers
     assert training_flops(m, 6) == 3 * (2 * (p.active - 80) + 2 * 2 * 8 * 3 * 2)
     assert calculator.hunyuan_flops(52e9, 7e12) == pytest.approx(9.59 * 52e9 * 7e12 + 2.3e8 * 7e12)

@@ -64,10 +64,10 @@ def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
 
 
 def test_a_run_learns_and_says_what_was_recycled(finished: Trainer) -> None:
-    found = metrics.read(finished.out, "metrics")
-    assert found[-1]["loss"] < found[0]["loss"] - 0.1
-    assert all(0 < line["recycled"] <= line["recycled_worst"] < 1 for line in found)
-    assert {line["expert_rate"] for line in found} == {
+    steps = metrics.read(finished.out, "metrics")
+    assert steps[-1]["loss"] < steps[0]["loss"] - 0.1
+    assert all(0 < line["recycled"] <= line["recycled_worst"] < 1 for line in steps)
+    assert {line["expert_rate"] for line in steps} == {
         expert_rate(128, 1 / 8, 512),
         expert_rate(256, 1 / 8, 512),
     }
@@ -75,8 +75,8 @@ def test_a_run_learns_and_says_what_was_recycled(finished: Trainer) -> None:
     assert [len(experts[0][k]) for k in ("layers", "load", "bias")] == [3, 3, 3]
     rates = [g["lr"] for g in finished.optimizer.param_groups]
     assert finished.of_experts.count(True) == 1
-    assert rates[finished.of_experts.index(True)] == pytest.approx(0.001 * 0.5 * found[-1]["expert_rate"], rel=1e-6)
-    others = [r for r, own in zip(rates, finished.of_experts, strict=True) if not own]
+    assert rates[finished.of_experts.index(True)] == pytest.approx(0.001 * 0.5 * steps[-1]["expert_rate"], rel=1e-6)
+    others = [r for r, of_experts in zip(rates, finished.of_experts, strict=True) if not of_experts]
     assert others == pytest.approx([0.001] * len(others), rel=1e-6)
 
 
@@ -97,18 +97,18 @@ def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: 
 
 
 def test_accumulation_and_checkpointing_do_not_change_the_step(folder: Path, tmp_path: Path) -> None:
-    found = []
+    runs = []
     for micro, on in ((1, False), (2, False), (4, False), (2, True)):
         out = tmp_path / f"{micro}{on}"
         run = trainer(hunyuan(folder, out, micro_batch=micro, precision="fp32", activation_checkpointing=on))
         steps = run.steps()
-        found.append([run.train_step(next(steps)) for _ in range(3)])
-    for other in found[1:]:
-        for a, b in zip(found[0], other, strict=True):
+        runs.append([run.train_step(next(steps)) for _ in range(3)])
+    for other in runs[1:]:
+        for a, b in zip(runs[0], other, strict=True):
             assert (a["targets"], a["tokens"], a["recycled"]) == (b["targets"], b["tokens"], b["recycled"])
             assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
             assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-4)
-    assert found[1] == found[3]
+    assert runs[1] == runs[3]
 
 
 FRESH = (
@@ -133,9 +133,9 @@ def logits_of(run: Trainer, ids: Any) -> Any:
     run.model.train(False)
     with torch.no_grad():
         hidden = run.model.model(input_ids=ids, use_cache=False).last_hidden_state
-        found = run.model.lm_head(hidden)
+        logits = run.model.lm_head(hidden)
     run.model.train()
-    return found
+    return logits
 
 
 def test_the_export_is_loaded_in_a_fresh_process_and_refused_by_stock_code(finished: Trainer, tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_the_export_is_loaded_in_a_fresh_process_and_refused_by_stock_code(finis
     export = str(finished.out / "export")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", FRESH, export, str(tmp_path)], cwd=tmp_path, env=environment, check=True)
-    found = load_file(tmp_path / "logits.safetensors")["logits"]
-    torch.testing.assert_close(found, logits_of(finished, ids), rtol=0, atol=1e-5)
+    logits = load_file(tmp_path / "logits.safetensors")["logits"]
+    torch.testing.assert_close(logits, logits_of(finished, ids), rtol=0, atol=1e-5)
     subprocess.run([sys.executable, "-c", STOCK, export], cwd=tmp_path, check=True)
     with pytest.raises(ConfigError, match="no such file"):
         cross_layer.load(tmp_path)

@@ -70,20 +70,20 @@ def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
 
 def test_loss_falls_and_everything_is_written(finished: Trainer) -> None:
     out = finished.out
-    found = metrics.read(out, "metrics")
-    assert [line["step"] for line in found] == list(range(1, len(found) + 1))
-    assert found[0]["loss"] == pytest.approx(math.log(304), abs=0.02), "first weights know nothing"
-    assert found[-1]["loss"] < found[0]["loss"] - 0.1
-    assert found[-1]["tokens"] == 7680
-    assert {line["sequences"] for line in found} == {4, 8}
-    assert [line["stage"] for line in found][:: len(found) - 1] == ["warm-up", "anneal-1"]
-    assert all(line["mfu"] > 0 and line["gradient_norm"] > 0 for line in found)
+    steps = metrics.read(out, "metrics")
+    assert [line["step"] for line in steps] == list(range(1, len(steps) + 1))
+    assert steps[0]["loss"] == pytest.approx(math.log(304), abs=0.02), "first weights know nothing"
+    assert steps[-1]["loss"] < steps[0]["loss"] - 0.1
+    assert steps[-1]["tokens"] == 7680
+    assert {line["sequences"] for line in steps} == {4, 8}
+    assert [line["stage"] for line in steps][:: len(steps) - 1] == ["warm-up", "anneal-1"]
+    assert all(line["mfu"] > 0 and line["gradient_norm"] > 0 for line in steps)
     experts = metrics.read(out, "experts")
     assert [len(experts[0][k]) for k in ("layers", "load", "bias")] == [2, 2, 2]
     assert sum(experts[0]["load"][0]) == pytest.approx(4 * LENGTH * 2, abs=2 * LENGTH), (
         "top 2 of each place, but padding"
     )
-    assert found[-1]["max_bias"] > 0
+    assert steps[-1]["max_bias"] > 0
     assert list((out / "tensorboard").iterdir())
     assert RunConfig.model_validate(yaml.safe_load((out / "config.yaml").read_text())) == finished.config
 
@@ -122,8 +122,8 @@ def test_killed_and_resumed_is_the_uninterrupted_run(finished: Trainer, folder: 
     command = [sys.executable, "-m", "model.train", "--config", str(tmp_path / "run.yaml")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
     kill_after(process, out, 16, kill_one)  # at step 12 the first checkpoint is there
-    found = checkpoints(out)
-    assert found, "killed after a checkpoint"
+    complete = checkpoints(out)
+    assert complete, "killed after a checkpoint"
     assert not (out / "export").exists()
     resumed = trainer(config)
     assert 0 < resumed.step < finished.step
@@ -188,13 +188,13 @@ def test_stock_transformers_loads_the_export_in_a_fresh_process(finished: Traine
 
 
 def test_accumulation_does_not_change_the_step(folder: Path, tmp_path: Path) -> None:
-    found = []
+    runs = []
     for micro in (1, 2, 4):
         run = trainer(configured(folder, tmp_path / str(micro), micro_batch=micro, precision="fp32", tokens=512))
         steps = run.steps()
-        found.append([run.train_step(next(steps)) for _ in range(3)])
-    for other in found[1:]:
-        for a, b in zip(found[0], other, strict=True):
+        runs.append([run.train_step(next(steps)) for _ in range(3)])
+    for other in runs[1:]:
+        for a, b in zip(runs[0], other, strict=True):
             assert (a["targets"], a["tokens"]) == (b["targets"], b["tokens"])
             assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
             assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-4)
@@ -202,12 +202,12 @@ def test_accumulation_does_not_change_the_step(folder: Path, tmp_path: Path) -> 
 
 
 def test_activation_checkpointing_changes_nothing(folder: Path, tmp_path: Path) -> None:
-    found = []
+    runs = []
     for on in (False, True):
         run = trainer(configured(folder, tmp_path / str(on), activation_checkpointing=on))
         steps = run.steps()
-        found.append([run.train_step(next(steps)) for _ in range(3)] + [run.load.tolist()])
-    assert found[0] == found[1]
+        runs.append([run.train_step(next(steps)) for _ in range(3)] + [run.load.tolist()])
+    assert runs[0] == runs[1]
 
 
 def test_rates_by_kind_of_parameter(folder: Path, tmp_path: Path) -> None:

@@ -23,19 +23,19 @@ needs_walls = pytest.mark.skipif(not WALLED, reason=f"no namespaces here: {probe
 
 @pytest.fixture(params=["best", "process"])
 def options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SandboxOptions:
-    found = SandboxOptions(isolation=request.param, seconds=3, cpu_seconds=2, memory_mb=256, disk_mb=1, processes=6)
+    limits = SandboxOptions(isolation=request.param, seconds=3, cpu_seconds=2, memory_mb=256, disk_mb=1, processes=6)
     try:
-        run("", "", found)
+        run("", "", limits)
     except SandboxError:  # root with an interpreter in a closed folder
         other = shutil.which("python3", path="/usr/bin:/usr/local/bin")
         if other is None:
             pytest.skip("no interpreter that another user than root may start")
         monkeypatch.setattr(sandbox, "_python", lambda: os.path.realpath(other))
-    return found
+    return limits
 
 
 def alive(mark: str) -> bool:
-    """Whether a process has `mark` in its command line or environment."""
+    """Tell whether a process has `mark` in its command line or environment."""
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
             try:
