@@ -59,8 +59,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def values(folder: Path, out: Path, model: dict[str, Any] | None = None, **train: Any) -> dict[str, Any]:
-    """Make options of a run whose AdamW has a large epsilon: it divides little, so that a wrong scale of a gradient shows, and rounding of
-    gradients near 0 does not."""
+    """Make options of a run whose AdamW has a large epsilon: it divides little, so that a wrong scale of a gradient shows,
+    and rounding of gradients near 0 does not."""
     return {
         "out": str(out),
         "model": {
