@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from model.shards import open_shards
+from model.data.shards import open_shards
 from pipeline.tokenization import shards
 from pipeline.tokenization.tokenizer import load_tokenizer
 from tests.model.made_shards import Made, documents, write_shards
