@@ -32,7 +32,7 @@ from model.serving import server as serving  # noqa: E402
 from tests.model.made_model import write_model  # noqa: E402
 from tests.model.paths import ROOT  # noqa: E402
 
-PAGES = ["docs/model_serving.md", "README.md"]
+PAGES = ["docs/model_serving.md"]
 MARK = re.compile(r"<!-- served: (\w+) -->\n```\w+\n(.*?)```", re.DOTALL)
 IM = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
