@@ -35,6 +35,7 @@ from model.data.loader import loader, merge
 from model.data.shards import open_shards
 from model.data.source import Source
 from model.data.stream import Lane
+from pipeline.tokenization import shard_files, shard_rows
 from pipeline.tokenization import shards as written
 from pipeline.tokenization.tokenizer import load_tokenizer
 
@@ -54,11 +55,11 @@ def make_shards(folder: Path, tokens: int) -> None:
     """Write shards of about so many tokens, 50 million a shard, in row groups of 1 million."""
     tokenizer = load_tokenizer()
     rng = np.random.default_rng(0)
-    options = written.ShardOptions()
+    options = shard_rows.ShardOptions()
     infos = []
     n_shards = max(1, tokens // 50_000_000)
     for shard in range(n_shards):
-        header = written.ShardHeader(
+        header = shard_files.ShardHeader(
             "train", 0, shard, n_shards, options.seed, tokenizer.eod_id, tokenizer.sha256, "c" * 64
         )
 
@@ -73,7 +74,7 @@ def make_shards(folder: Path, tokens: int) -> None:
                     "doc_id": [f"{shard:08x}{batch:012x}{i:012x}" for i in range(n)],
                     **{"copy": np.zeros(n, np.int32), "part": np.zeros(n, np.int32), "n_parts": np.ones(n, np.int32)},
                     "input_ids": pa.ListArray.from_arrays(
-                        offsets, pa.array(ids), type=written.SHARD.field("input_ids").type
+                        offsets, pa.array(ids), type=shard_rows.SHARD.field("input_ids").type
                     ),
                     **{"n_tokens": sizes.astype(np.int32), "document_tokens": sizes},
                     **{
@@ -84,9 +85,9 @@ def make_shards(folder: Path, tokens: int) -> None:
                     **{"language": ["en", "zh"] * (n // 2), "category": ["other"] * n},
                     "generation": np.zeros(n, np.int32),
                 }
-                yield pa.table([columns[name] for name in written.SHARD.names], schema=written.SHARD)
+                yield pa.table([columns[name] for name in shard_rows.SHARD.names], schema=shard_rows.SHARD)
 
-        infos.append(written.write_shard(str(folder), header, batches(), options.row_group_tokens))
+        infos.append(shard_files.write_shard(str(folder), header, batches(), options.row_group_tokens))
     manifest = written.Manifest(tokenizer.as_dict(), "c" * 64, options.seed, tuple(infos))
     written.write_manifest(str(folder), manifest, tokenizer)
 

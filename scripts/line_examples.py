@@ -102,14 +102,14 @@ def main() -> int:
     unseen = chosen([e for e in examples if e.page.fold == FOLD])
     parts = [HEAD]
     for example in unseen:
-        scores = model.score(example.found)
-        parts.append(shown(example, scores, model.choose(example.found, scores)))
+        scores = model.score(example.scan)
+        parts.append(shown(example, scores, model.choose(example.scan, scores)))
     (OUT / "lines_examples.md").write_text("\n".join(parts), encoding="utf-8")
     first = next(e for e in unseen if e.page.kind == "article" and 50 <= len(e.texts) <= 90)
-    scores = model.score(first.found)
+    scores = model.score(first.scan)
     (OUT / "pictures").mkdir(exist_ok=True)
     (OUT / "pictures" / "page.svg").write_text(
-        picture(first, scores, model.choose(first.found, scores)), encoding="utf-8"
+        picture(first, scores, model.choose(first.scan, scores)), encoding="utf-8"
     )
     print(f"{len(unseen)} pages")
     return 0

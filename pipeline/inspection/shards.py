@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from pipeline.strict import UserError
 from pipeline.tokenization import shards
+from pipeline.tokenization.shard_files import SPLITS, Split
 
 
-def report(folder: str, decode: int = 0, split: shards.Split = "train", characters: int = 400) -> str:
+def report(folder: str, decode: int = 0, split: Split = "train", characters: int = 400) -> str:
     """The checked shards as text, with the first `decode` rows of `split`, each cut to `characters` characters.
 
     :raises UserError: if the shards are not as the manifest says.
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.inspection.shards", description="check token shards")
     parser.add_argument("folder", help="folder with manifest.json")
     parser.add_argument("--decode", type=int, default=0, metavar="N", help="print the text of the first N rows")
-    parser.add_argument("--split", choices=shards.SPLITS, default="train", help="split to decode from")
+    parser.add_argument("--split", choices=SPLITS, default="train", help="split to decode from")
     args = parser.parse_args(arguments)
     try:
         print(report(args.folder, args.decode, args.split))

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from model.data.shards import open_shards
-from pipeline.tokenization import shards
+from pipeline.tokenization import shard_files, shard_rows, shards
 from pipeline.tokenization.tokenizer import load_tokenizer
 from tests.model.made_shards import Made, documents, write_shards
 
@@ -31,11 +31,11 @@ def test_the_model_reads_what_the_pipeline_writes(tmp_path: Path) -> None:
             "generation": pa.array([0] * 40, type=pa.int32()),
         }
     )
-    options = shards.ShardOptions(row_group_tokens=500)
-    rows = shards.shard_rows(table, np.ones(40, dtype=np.int32), options, tokenizer.cut_scores)
-    rows = rows.take(shards.shuffle_order(shards.shuffle_key(0, rows), rows))
-    header = shards.ShardHeader("train", 0, 0, 1, 0, tokenizer.eod_id, tokenizer.sha256, "c" * 64)
-    info = shards.write_shard(str(tmp_path), header, [rows], options.row_group_tokens)
+    options = shard_rows.ShardOptions(row_group_tokens=500)
+    rows = shard_rows.shard_rows(table, np.ones(40, dtype=np.int32), options, tokenizer.cut_scores)
+    rows = rows.take(shard_rows.shuffle_order(shard_rows.shuffle_key(0, rows), rows))
+    header = shard_files.ShardHeader("train", 0, 0, 1, 0, tokenizer.eod_id, tokenizer.sha256, "c" * 64)
+    info = shard_files.write_shard(str(tmp_path), header, [rows], options.row_group_tokens)
     shards.write_manifest(str(tmp_path), shards.Manifest(tokenizer.as_dict(), "c" * 64, 0, (info,)), tokenizer)
 
     read = open_shards(str(tmp_path))
