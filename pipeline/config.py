@@ -67,7 +67,7 @@ class OutputConfig(Strict):
     audit: bool = Field(
         False,
         description="run every rule on every row, the dropped ones too, and store all values (`rule_values`), so that "
-        "`python -m pipeline.inspection.whatif` can show what other thresholds would do; verdicts are the same",
+        "`corpusmill whatif` can show what other thresholds would do; verdicts are the same",
     )
     file_characters: int = Field(
         300_000_000, gt=0, description="characters of text that one published file gathers (about 100-300 MB)"

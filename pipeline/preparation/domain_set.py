@@ -9,7 +9,7 @@ probe. A page has about three probes (one for each label of its host), so 2.3e9 
 
 Compiled form: an `.npy` file (version 1.0, no pickle) of one sorted array, whose only field is named after the kind
 of key and the hash (`KINDS`); the lower 8 bits are zero. 5 million entries load in 0.1 s of CPU, as text in 4 s
-(benchmarks/url_filter.py). `python -m pipeline.preparation.lists compile` makes it; list files of text are accepted
+(benchmarks/url_filter.py). `corpusmill lists compile` makes it; list files of text are accepted
 in its place.
 """
 

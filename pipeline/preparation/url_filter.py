@@ -252,9 +252,8 @@ class UrlRules:
 class UrlFilter(DocumentStep):
     """Drop pages whose address is on a block list or made of listed words (dots.llm1 C.1).
 
-    Lists are files (fsspec paths or URLs) by category, a name that the drop reason ends in. `python -m
-    pipeline.preparation.lists` converts and compiles them; `url_lists/README.md` beside this module describes the
-    shipped ones.
+    Lists are files (fsspec paths or URLs) by category, a name that the drop reason ends in. `corpusmill
+    lists` converts and compiles them; `url_lists/README.md` beside this module describes the shipped ones.
     """
 
     step: Literal["url_filter"] = "url_filter"

@@ -73,7 +73,6 @@ NOT_RUN = {
     "make wheel": "installs the copy into the environment; tests/contracts/test_packaging.py builds the wheel",
     "pip install": "changes the environment",
     "scripts/setup.sh": "installs packages",
-    "jupyter lab": "a server that waits for a browser; a test runs the notebooks",
     "python3 -m venv workers": "installs packages",
     "workers/bin/": "of the environment that the line before it makes",
     "spark-class org.apache.spark.deploy": "needs machines: MASTER is a placeholder",

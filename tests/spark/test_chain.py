@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.inspection import explain, rules
+from pipeline.console.app import main
+from pipeline.inspection import rules
 from pipeline.inspection.funnel import funnel_lines
-from pipeline.inspection.funnel import read_records as read_run_records
 from pipeline.inspection.whatif import outcome
 from pipeline.model_based.scoring import of_classifier
-from pipeline.outputs import read_all, read_manifest
+from pipeline.outputs import read_all, read_manifest, read_record, read_run_records
 from pipeline.readers.inputs import InputOptions, read_records
 from pipeline.schema import from_table
 from pipeline.spark.removal import remove_from_output
@@ -160,7 +160,7 @@ def test_explain_tells_what_the_output_says(chain: Path, capsys: pytest.CaptureF
         if key in seen or row["drop_step"] == "read" or (row["drop_step"] is None and row["doc_id"] not in tokens):
             continue
         seen.add(key)
-        assert explain.main([str(chain), row["doc_id"]]) == 0
+        assert main(["explain", str(chain), row["doc_id"]]) == 0
         out = capsys.readouterr().out
         if row["drop_step"] in ("record_dedup",):
             continue  # two rows have this doc_id; the kept one is shown
@@ -179,14 +179,14 @@ def test_explain_tells_what_the_output_says(chain: Path, capsys: pytest.CaptureF
 
 def test_explain_takes_a_file_and_a_url(chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = rows(chain / "preparation", "kept").to_pylist()[0]["url"]
-    assert explain.main([str(chain), url, "--text"]) == 0
+    assert main(["explain", str(chain), url, "--text"]) == 0
     assert url in capsys.readouterr().out
     page = tmp_path / "page.html"
     first = next(read_records(str(SAMPLE / "pages/zh-cwce.warc.gz"), InputOptions(), skipped=Counter()))
     assert first.doc.html is not None
     page.write_bytes(first.doc.html)
     config = str(Path(__file__).resolve().parents[2] / "configs" / "preparation.yaml")
-    assert explain.main([str(page), "--config", config]) == 0
+    assert main(["explain", str(page), "--config", config]) == 0
     out = capsys.readouterr().out
     assert "language zh" in out
     assert "verdict: kept" in out
@@ -205,7 +205,7 @@ def test_explain_says_what_to_do(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
-    assert explain.main(arguments) == 2
+    assert main(["explain", *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -270,13 +270,13 @@ def test_removal_list_is_applied_to_finished_outputs_and_shards(chain: Path, spa
 
 
 def test_funnel_shows_every_step_and_reason(chain: Path) -> None:
-    records = read_run_records(str(chain))
+    records = list(read_run_records(str(chain)).values())
     table = "\n".join(funnel_lines(records))
     for record in records:
-        assert record["stage"] in table
-        for label, count in record["passes"][0]["steps"].items():
+        assert record.stage in table
+        for label, count in record.steps.items():
             assert label in table
-            for reason, n in count["dropped"].items():
+            for reason, n in count.dropped.items():
                 assert f"{n:,}  {reason}" in table
     assert all(len(line) < 120 for line in table.splitlines())
 
@@ -288,10 +288,10 @@ README, FUNNEL = ROOT / "README.md", ROOT / "docs" / "funnel.md"
 def counts(chain: Path) -> dict[str, dict[str, Any]]:
     """Rows in and drops by reason, per stage and step."""
     out: dict[str, dict[str, Any]] = {}
-    for record in read_run_records(str(chain)):
-        (one,) = record["passes"]
-        steps = {k: {"in": c["rows_in"], "dropped": c["dropped"]} for k, c in one["steps"].items()}
-        out[record["stage"]] = {"in": one["rows_in"], "kept": one["kept"], "steps": steps}
+    for record in read_run_records(str(chain)).values():
+        (one,) = record.passes
+        steps = {k: {"in": c.rows_in, "dropped": dict(c.dropped)} for k, c in one.steps.items()}
+        out[record.stage] = {"in": one.rows_in, "kept": one.kept, "steps": steps}
     return out
 
 
@@ -338,9 +338,8 @@ def test_counts_on_the_sample_are_the_golden_ones_and_the_pages(chain: Path) -> 
 
 def test_every_step_of_the_rule_based_stage_acts_on_the_sample(chain: Path) -> None:
     """Drops rows, cuts lines or masks text: a rule that never does on pages chosen to contain what it is for is broken."""
-    (record,) = [r for r in read_run_records(str(chain)) if r["stage"] == "rule_based"]
-    counts = record["passes"][0]["steps"]
-    acted = {k for k, c in counts.items() if c["dropped"]}
+    counts = read_record(str(chain / "rule_based")).last_pass.steps
+    acted = {k for k, c in counts.items() if c.dropped}
     for row in rows(chain / "rule_based").to_pylist():
         acted |= {line["step"] for line in row["removed_lines"] or ()} | {f["step"] for f in row["findings"] or ()}
     assert set(counts) - acted == set()

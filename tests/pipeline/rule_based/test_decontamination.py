@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import dump, parse
+from pipeline.config import parse
+from pipeline.console.app import main
 from pipeline.inspection import contamination
 from pipeline.lines import restore_lines
 from pipeline.outputs import InputFile, Manifest, PublishedFile
 from pipeline.rule_based.decontamination import Decontaminate, index
 from pipeline.schema import DOCUMENT, Document, Drop, to_table
 from pipeline.storage import write_json
+from tests.outputs import write_record
 
 ENGLISH = "What is the capital of the northern province that lies beyond the long river and the two hills?"
 CHINESE = "下列关于光合作用的说法中，正确的是哪一项？植物在夜间只进行呼吸作用而不进行光合作用。"
@@ -174,15 +176,15 @@ def test_report_lists_items_documents_and_lines(
     write_json(
         str(tmp_path / "_manifest.json"), Manifest("rule_based", {}, [InputFile("x", {}, 0, 0)], files).to_json()
     )
-    write_json(str(tmp_path / "_run.json"), {"config": dump(config), "passes": []})
+    write_record(tmp_path, config)
     found = contamination.report(str(tmp_path))
     assert found["sets"] == {"t": {"items": 4, "not_searchable": ["t:short"], "items_hit": 2, "documents_hit": 2}}
     assert [(h["item"], h["done"], h["lines"]) for h in found["hits"]] == [
         ("t:en", "cut", [1]),
         ("t:zh", "dropped", []),
     ]
-    assert contamination.main([str(tmp_path)]) == 0
+    assert main(["contamination", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "t:en: cut, lines 2" in out
-    assert contamination.main([str(tmp_path / "nothing")]) == 2
+    assert main(["contamination", str(tmp_path / "nothing")]) == 2
     assert "is not a finished stage output" in capsys.readouterr().err
