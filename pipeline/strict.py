@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -10,6 +11,12 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 class UserError(Exception):
     """A mistake in a config, a path or an input. Shown as one line, without a traceback; exit code 2."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'language'?)` for the known name that is nearest to a wrong one; empty if none is near."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 class Strict(BaseModel):
@@ -23,7 +30,6 @@ class Strict(BaseModel):
         if isinstance(data, dict):
             for key in data:
                 if key not in cls.model_fields:
-                    close = difflib.get_close_matches(str(key), cls.model_fields, n=1)
-                    hint = f" (did you mean {close[0]!r}?)" if close else ""
+                    hint = near(str(key), cls.model_fields)
                     raise ValueError(f"unknown key {key!r}{hint}; known keys: {', '.join(cls.model_fields)}")
         return data

@@ -3,7 +3,7 @@
     python scripts/configuration.py            write docs/configuration.md, and the tables of steps in the pages of the stages
     python scripts/configuration.py --missing  fields without a description, one a line
 
-`tests/contracts/test_configuration_docs.py` holds the pages to the code.
+`make golden` runs it too; `tests/contracts/test_generated.py` holds the pages to the code.
 """
 
 from __future__ import annotations
@@ -262,13 +262,14 @@ def _compact(value: Any) -> str:
 PROFILES = """\
 ## Profiles
 
-One file a stage, in `configs/`; what it does not name has the default below. `--set` changes single values. A file of the same
-name in another folder takes its place:
+One file for each stage, in `configs/`; what it does not name has the default below. `--set` changes single values. A file with
+a `base` says only what differs from another file ([recipe](recipes.md#a-config-of-your-own)); `corpusmill config FILE` prints
+the whole. A file of the same name in another folder takes its place:
 
 | file | what it is for |
 |---|---|
 | `configs/<stage>.yaml` | the shipped configuration: the values for a corpus, with paths of the demo |
-| `configs/demo/rule_based.yaml` | the same steps, bounds so tight that each acts on the few pages of the sample; `make demo` |
+| `configs/demo/rule_based.yaml` | the same steps, bounds so tight that they act on the few pages of the sample; `make demo` |
 | `configs/report/preparation.yaml` | stage 1 as the report has it, trafilatura first; `make demo PROFILE=report` |
 | `configs/category_weights.yaml` | what the training tokens shall hold: keys of `mixture`, named by `configs/tokenization.yaml` |
 """
@@ -409,15 +410,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python scripts/configuration.py", description=(__doc__ or "").split("\n\n")[0]
     )
     parser.add_argument("--missing", action="store_true", help="print fields without a description and write nothing")
-    arguments = parser.parse_args(argv)
-    if arguments.missing:
+    if parser.parse_args(argv).missing:
         print("\n".join(missing()))
         return 0
     for path, text in pages().items():
-        old = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).exists() else ""
-        if text != old:
-            (ROOT / path).write_text(text, encoding="utf-8")
-            print(f"written: {path}")
+        (ROOT / path).write_text(text, encoding="utf-8")
     return 0
 
 

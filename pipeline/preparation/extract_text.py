@@ -11,7 +11,9 @@ from extraction.sandbox import Sandbox
 from extraction.text import clean, lines
 from extraction.work import Job, Outcome, extract_bytes
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep
+from pipeline.steps import DocumentStep, Example, Examples
+
+_SENTENCE = "A page with enough English text to be taken for the content of the page by every engine. "
 
 
 class ExtractText(DocumentStep):
@@ -39,6 +41,15 @@ class ExtractText(DocumentStep):
     isolate: bool | None = Field(
         None,
         description="extract in a child process, under deadline and memory limit; null: unless the engine is bounded by itself",
+    )
+    drops: ClassVar[Examples] = (
+        Example(html=b"<html><body></body></html>", reason="no_text"),
+        Example(" \n", reason="no_text"),
+    )
+    keeps: ClassVar[Examples] = (Example("Text that came as text."),)
+    changes: ClassVar[Examples] = (
+        Example(html=f"<article><p>{_SENTENCE * 4}</p></article>".encode(), left=(_SENTENCE * 4).strip()),
+        Example("\ufeff第一段\r\n\r\n\r\n  code\u200b line\x00 \n", "zh", left="第一段\n\n  code line"),
     )
 
     _sandbox: Sandbox | None = PrivateAttr(None)

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep
+from pipeline.steps import DocumentStep, Example, Examples
 
 UNDETERMINED = "und"
 """Language of a text without a letter (ISO 639-2); its score is 0."""
@@ -55,6 +55,18 @@ class Language(DocumentStep):
     )
     head: int = Field(400, gt=0, description="characters shown to the model")
     second_look: int = Field(5000, gt=0, description="characters shown to it where the score stays below `min_score`")
+    drops: ClassVar[Examples] = (
+        Example("吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。", None, "language"),
+        Example("2024-01-01 12:00 100%", None, "language"),
+        Example("ok", None, "low_language_score"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(
+            "The river rises in the hills and flows for ninety miles to the sea, past seven towns and a mill.", None
+        ),
+        Example("維基百科是一個內容自由、公開編輯且多語言的網路百科全書協作計畫，任何人都可以編輯其中的條目。", None),
+        Example("吴语维基百科是个自由个百科全书，阿拉侬侪好来改个。", None),  # Wu counts as Chinese
+    )
 
     def fingerprint(self) -> dict[str, Any]:
         weights = importlib.resources.files("pipeline.preparation") / "weights" / "lid.176.ftz"

@@ -28,7 +28,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ from extraction.domains import host_of
 from pipeline.preparation.domain_set import MAX_CATEGORIES, KeySet
 from pipeline.removal import RemovalList, entries, url_key
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep, file_sha256
+from pipeline.steps import DocumentStep, Example, Examples, file_sha256
 
 Lists = Mapping[str, Sequence[str]]
 """Category to paths or URLs of its list files."""
@@ -276,6 +276,12 @@ class UrlFilter(DocumentStep):
     min_soft_words: int = Field(2, ge=2, description="different soft words of one category in a URL (two: RefinedWeb)")
     missing_url: Literal["keep", "drop"] = Field("keep", description="what to do with rows without a URL (`no_url`)")
     bad_url: Literal["keep", "drop"] = Field("keep", description="what to do with URLs that have no host (`bad_url`)")
+    drops: ClassVar[Examples] = (Example(url="https://www.pornhub.com/", reason="sub_word_adult"),)
+    keeps: ClassVar[Examples] = (
+        Example(url="https://www.essex.ac.uk/research/sussex-and-middlesex"),
+        Example(url="https://www.expertsexchange.com/questions/1"),
+        Example(),  # a row without a URL
+    )
 
     @field_validator("default_lists")
     @classmethod

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from extraction.kernels import compiled
 from pipeline.schema import Document
-from pipeline.steps import CrossDocumentStep, DocumentStep, Limits, Rule
+from pipeline.steps import CrossDocumentStep, DocumentStep, Example, Examples, Limits, Rule
 
 Action = Literal["off", "count", "mask"]
 SOURCE = "dots.llm1 4.1; forms by their standards"
@@ -239,6 +239,19 @@ class Pii(DocumentStep):
         },
         description="what stands for masked data, by kind",
     )
+    keeps: ClassVar[Examples] = (
+        Example("a@example.com and b@test.example are reserved"),
+        Example("127.0.0.1 and 192.168.1.1 and 10.0.0.1"),
+        Example("订单号：20231108123456789012", "zh"),
+    )
+    changes: ClassVar[Examples] = (
+        Example("ring (415) 862-0594, from 116.234.127.77", left="ring [PHONE], from [IP]"),
+        Example(
+            "电话13800138000\n邮箱a@b.org.cn，备用c@d.org\n正文",
+            "zh",
+            left="电话[PHONE]\n邮箱[EMAIL]，备用[EMAIL]\n正文",
+        ),
+    )
 
     def __call__(self, doc: Document) -> Document:
         text = doc.text
@@ -271,6 +284,15 @@ class PiiDensity(Rule):
     above: ClassVar[str] = "personal_data"
     max: Limits | None = {"default": 10}
     min_findings: int = Field(5, gt=0, description="with fewer the value is 0")
+    drops: ClassVar[Examples] = (
+        Example(
+            "x" * 999, "en", "personal_data", findings=({"step": STEP, "name": "email", "line": None, "count": 10},)
+        ),
+    )
+    keeps: ClassVar[Examples] = (
+        Example("x" * 1000, findings=({"step": STEP, "name": "email", "line": None, "count": 10},)),
+        Example("x", findings=({"step": STEP, "name": "email", "line": None, "count": 1},)),
+    )
 
     def measure(self, doc: Document) -> float | None:
         n = count(doc.findings)

@@ -14,8 +14,9 @@ from pydantic import Field
 
 from extraction.text import lines
 from pipeline.rule_based.c4 import LineStep
+from pipeline.rule_based.stories import EN, PROSE, ZH, story
 from pipeline.schema import Document
-from pipeline.steps import Limits, Rule
+from pipeline.steps import Example, Examples, Limits, Rule
 
 REFINEDWEB = "RefinedWeb (Penedo et al. 2023), G.2"
 _DIGIT = re.compile(r"\d")
@@ -112,6 +113,11 @@ class UnwantedLines(Rule):
     source: ClassVar[str] = f"{REFINEDWEB} (0.05 of words), tuned"
     above: ClassVar[str] = "too_many_unwanted_lines"
     max: Limits | None = {"default": 0.3}
+    drops: ClassVar[Examples] = (
+        Example("WE SELL THE BEST SHOES\n128\n3 likes", "en", "too_many_unwanted_lines"),
+        Example("阅读 128\n下一篇", "zh", "too_many_unwanted_lines"),
+    )
+    keeps: ClassVar[Examples] = (*PROSE, Example(f"READ MORE\n{EN}", line_tags=("h2", "p")))
 
     def measure(self, doc: Document) -> float | None:
         *_, unwanted, total = _of(doc)
@@ -128,6 +134,23 @@ class CutUnwantedLines(LineStep):
     step: Literal["cut_unwanted_lines"] = "cut_unwanted_lines"
     source: ClassVar[str] = REFINEDWEB
     one_word: bool = Field(False, description="cut lines of one (Latin) word too, as RefinedWeb does")
+    drops: ClassVar[Examples] = (
+        Example("READ MORE\n128", "en", "no_text_left"),
+        Example("上一篇\n下一篇\n\n", "zh", "no_text_left"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(f"{EN}\nI have 12 comments"),
+        Example(f"{ZH}\n阅读 128 页以后我睡着了。", "zh"),
+    )
+    changes: ClassVar[Examples] = (
+        Example(
+            f"THE MILL IS OPEN TO ALL VISITORS ON SUNDAYS\n{story('library')}\n{story('theatre')}\nRead more\n12 comments",
+            left=f"{story('library')}\n{story('theatre')}",
+            url="https://upper.made.example/mill",
+            title="The mill",
+        ),
+        Example(f"{ZH}\n阅读 128", "zh", left=ZH),
+    )
 
     def unwanted(self, doc: Document) -> list[int]:
         found, one_word, *_ = _of(doc)

@@ -31,8 +31,9 @@ from extraction.domains import host_of
 from extraction.text import lines
 from pipeline.lines import cut_lines
 from pipeline.removal import suffixes
+from pipeline.rule_based.stories import EN, ZH
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep
+from pipeline.steps import DocumentStep, Example, Examples
 from pipeline.strict import Strict
 
 HEAD_LINES = 30
@@ -189,6 +190,15 @@ class SiteRulesStep(DocumentStep):
         default_factory=list, description="files of further rules; they replace a site's shipped ones"
     )
     audited: ClassVar[bool] = True
+    drops: ClassVar[Examples] = (
+        Example(EN, "en", "site_page_dropped", url="https://en.wikipedia.org/wiki/Special:Search"),
+        Example(ZH, "zh", "site_dropped", url="https://item.taobao.com/item.htm?id=1"),
+        Example(ZH, "zh", "site_page_not_wanted", url="https://www.bilibili.com/video/BV1"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(EN, url="https://en.wikipedia.org/wiki/River"),
+        Example(ZH, "zh", url="https://zh.wikipedia.org/wiki/%E6%B2%B3%E6%B5%81"),
+    )
 
     def resources(self) -> list[str]:
         return list(self.files)

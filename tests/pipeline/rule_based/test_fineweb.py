@@ -45,14 +45,6 @@ def test_lines_that_end_a_sentence(sign: str, language: str, line: str) -> None:
     assert reason(step, with_share(k - 1, line + sign, line), language) == "too_few_lines_end_a_sentence"
 
 
-def test_chinese_lines_end_in_chinese_punctuation() -> None:
-    """Judged by Latin signs alone no Chinese page ends a sentence (datatrove#289)."""
-    step = LinePunctuation()
-    assert reason(step, "今天天气很好。\n真的吗？\n她说：“是的。”", "zh") is None
-    assert reason(step, "今天天氣很好！\n「真的嗎？」\n她說：『是的。』", "zh") is None
-    assert reason(step, "皮鞋\n运动鞋\n女鞋，", "zh") == "too_few_lines_end_a_sentence"
-
-
 @pytest.mark.parametrize(("language", "sign"), [("en", "x"), ("zh", "字")])
 def test_short_lines(language: str, sign: str) -> None:
     step = ShortLines()
