@@ -53,13 +53,13 @@ AnyStep = Annotated[SerializeAsAny[Step], BeforeValidator(_parse_step)]
 
 
 class InputConfig(InputOptions):
-    """Where rows come from: crawl files for the first stage, an earlier stage's output for the others."""
+    """Input of a stage: crawl files for the first, an earlier stage's output for the others."""
 
     paths: list[str] = Field(description="files, folders, globs, list files (*.paths[.gz]) or URLs; or stage outputs")
 
 
 class OutputConfig(Strict):
-    """Where rows go."""
+    """Output of a stage."""
 
     path: str = Field(description="folder or URL of this stage's output")
     dropped_text: Literal["full", "sample", "none"] = Field(
@@ -79,7 +79,7 @@ class OutputConfig(Strict):
 
 
 class RunConfig(Strict):
-    """How the stage is run; nothing here changes the result."""
+    """Options of the run; nothing here changes the result."""
 
     overwrite: bool = Field(False, description="discard a finished output that another config made, and start again")
     max_error_fraction: float = Field(
@@ -151,7 +151,7 @@ class StageConfig(Strict):
 
     @property
     def kind(self) -> Stage:
-        """What sets this stage apart from the others."""
+        """Facts that set this stage apart from the others."""
         return STAGES[self.stage]
 
     def labels(self) -> list[str]:
@@ -389,7 +389,7 @@ def resolved(config: StageConfig) -> str:
 
 
 def shown(config: StageConfig) -> dict[str, Any]:
-    """What of a config differs from the defaults, with its steps: for people. `_run.json` holds all of it."""
+    """Keys of a config that differ from the defaults, and its steps: for people. `_run.json` holds all of it."""
     data = config.model_dump(mode="json", exclude_defaults=True)
     data["steps"] = [{"step": s.step, **s.model_dump(mode="json", exclude_defaults=True)} for s in config.steps]
     return data

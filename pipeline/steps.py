@@ -108,7 +108,7 @@ class Step(Strict):
         return ()
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must be equal for two runs of this step to give the same result."""
+        """Facts that must be equal for two runs of this step to give the same result."""
         return {
             "step": self.step,
             "version": type(self).version,
@@ -170,10 +170,10 @@ class Rule(DocumentStep):
     """
 
     unit: ClassVar[str]
-    """What the number is: `words`, `share of characters`, ..."""
+    """Unit of the number: `words`, `share of characters`, ..."""
 
     source: ClassVar[str]
-    """Where the rule comes from: paper and section."""
+    """Source of the rule: paper and section."""
 
     below: ClassVar[str] = ""
     """Drop reason of values under `min`."""
@@ -199,7 +199,7 @@ class Rule(DocumentStep):
         raise TypeError(f"{type(self).__name__} must define measure")
 
     def evidence(self, doc: Document) -> str | None:
-        """What of a dropped document made the number, for people: a phrase, a line."""
+        """Part of a dropped document that made the number, for people: a phrase, a line."""
         return None
 
     def judge(self, value: float | None, language: str | None) -> str | None:
@@ -232,7 +232,7 @@ def bound(limits: dict[str, float] | None, language: str | None) -> float | None
 
 @dataclass(frozen=True)
 class Cost:
-    """What a comparison of documents will need."""
+    """Resources that a comparison of documents will need."""
 
     cpu_seconds: float
     shuffle_bytes: int
@@ -269,7 +269,7 @@ class CrossDocumentStep(Step):
 
 
 class DuplicateStep(CrossDocumentStep):
-    """Of all live documents with the same key the first in sort order stays; the others name it in `duplicate_of`.
+    """Keep the first in sort order of all live documents with the same key; the others name it in `duplicate_of`.
 
     Sort order: generation, then crawl time (oldest first, or newest first if `newest_first`; unknown times last), then
     `doc_id`, then row key.
@@ -350,8 +350,8 @@ def wrong_examples(step: DocumentStep) -> list[str]:
                 outcome = f"is kept with the text {verdict.text!r}"
                 is_right = kind == "changes" and example.left in (None, verdict.text)
             if not is_right:
-                expected = " ".join(repr(v) for v in (example.reason, example.left) if v is not None)
-                problems.append(f"{step.step}: {kind}[{number}] {expected} {outcome}: {str(example)[:300]}")
+                expected = "".join(f" {v!r}" for v in (example.reason, example.left) if v is not None)
+                problems.append(f"{step.step}: {kind}[{number}]{expected} {outcome}: {str(example)[:300]}")
     return problems
 
 

@@ -93,8 +93,8 @@ def shown(value: Any) -> str:
         return "empty"
     if type(value) is int and value >= 100_000:
         return f"`{value:_}`"
-    told = json.dumps(_plain(value), ensure_ascii=False).replace('"', "")
-    return f"`{told if len(told) <= LONGEST else told[: LONGEST - 1] + '…'}`"
+    text = json.dumps(_plain(value), ensure_ascii=False).replace('"', "")
+    return f"`{text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}`"
 
 
 def _plain(value: Any) -> Any:
@@ -112,20 +112,20 @@ def default(info: FieldInfo) -> str:
 
 def bounds(info: FieldInfo) -> str:
     """The bounds that the type checks."""
-    told = []
+    signs = []
     for m in info.metadata:
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
             if getattr(m, name, None) is not None:
-                told.append(
+                signs.append(
                     f"{sign} {getattr(m, name):,g}" if abs(getattr(m, name)) < 1e6 else f"{sign} {getattr(m, name):,}"
                 )
         if getattr(m, "min_length", None):
-            told.append("not empty")
-    return ", ".join(told)
+            signs.append("not empty")
+    return ", ".join(signs)
 
 
 def described(model: type[BaseModel], name: str) -> str:
-    """What a field is for: its description, else that of the class which declared it first, else of the section it is."""
+    """Purpose of a field: its description, else that of the class which declared it first, else of the section it is."""
     for cls in model.__mro__:
         fields = getattr(cls, "__pydantic_fields__", {})
         if name in fields and fields[name].description:
@@ -188,14 +188,14 @@ def kind(step: type[Step]) -> str:
 
 
 def cited(step: type[Step]) -> str:
-    """Where a step comes from: as it says itself, else the papers that its own text or its module's names."""
+    """Source of a step: as it says itself, else the papers that its own text or its module's names."""
     said = getattr(step, "source", "")
     if said:
         return str(said)
     for text in (step.__doc__, sys.modules[step.__module__].__doc__):
-        found = list(dict.fromkeys(CITED.findall(text or "")))
-        if found:
-            return ", ".join(found)
+        citations = list(dict.fromkeys(CITED.findall(text or "")))
+        if citations:
+            return ", ".join(citations)
     return ""
 
 
@@ -277,7 +277,7 @@ the whole. A file of the same name in another folder takes its place:
 HEAD = """\
 # Configuration
 
-Written by `python scripts/configuration.py` from the code; a test holds it to the code. A stage is one YAML file:
+Written by `make golden` from the code; a test holds it to the code. A stage is one YAML file:
 
 ```yaml
 stage: rule_based
@@ -313,8 +313,8 @@ def profiles() -> list[str]:
             for key, info in type(step).model_fields.items():
                 value = getattr(step, key)
                 if key != "step" and value != info.get_default(call_default_factory=True, validated_data={}):
-                    told = "see `configs/category_weights.yaml`" if key == "mixture" else _compact(value)
-                    rows.append([stage, f"`{label}`", f"`{key}`", told])
+                    cell_text = "see `configs/category_weights.yaml`" if key == "mixture" else _compact(value)
+                    rows.append([stage, f"`{label}`", f"`{key}`", cell_text])
         if config.output.audit:
             rows.append([stage, "(output)", "`audit`", "`true`"])
     return [*lines, *table(["stage", "step", "key", "value"], rows), ""]
@@ -360,21 +360,21 @@ def keeps(step: Step) -> str:
     if isinstance(step, Rule):
         extra = [f"{k} {', '.join(map(str, v))}" for k, v in step if k == "keep"]
         return "; ".join([thresholds(step) if step.min or step.max else "no bound set", *extra])
-    told: list[str] = []
+    parts: list[str] = []
     for key, value in step:
         if key == "step" or isinstance(value, bool) or value is None or key.startswith(("alarm", "driver")):
             continue
         if isinstance(value, int | float):
-            told.append(f"{key} {value:,g}" if abs(value) < 1e6 or isinstance(value, float) else f"{key} {value:,}")
+            parts.append(f"{key} {value:,g}" if abs(value) < 1e6 or isinstance(value, float) else f"{key} {value:,}")
         elif isinstance(value, str):
-            told.append(f"{key} {value}")
+            parts.append(f"{key} {value}")
         elif isinstance(value, list | tuple) and value and all(isinstance(v, str | int) for v in value):
-            told.append(f"{key} {', '.join(map(str, value))}")
+            parts.append(f"{key} {', '.join(map(str, value))}")
         elif by_language(None, type(step).model_fields[key].metadata):
-            told.append(f"{key} " + ", ".join(f"{v:g} {k}" for k, v in value.items()))
+            parts.append(f"{key} " + ", ".join(f"{v:g} {k}" for k, v in value.items()))
         elif isinstance(value, BaseModel) and "name" in type(value).model_fields:
-            told.append(f"{key} {value.name}")  # type: ignore[attr-defined]
-    return "; ".join(told) or "-"
+            parts.append(f"{key} {value.name}")  # type: ignore[attr-defined]
+    return "; ".join(parts) or "-"
 
 
 def steps_table(stage: str) -> list[str]:

@@ -86,15 +86,15 @@ def readme_table(golden: dict[str, dict[str, Any]]) -> str:
 
 
 def demo_pages(output: Path) -> dict[str, str]:
-    """What is made from a demo's output: path in the repository to text."""
+    """Files that are made from a demo's output: path in the repository to text."""
     golden = counts(output)
     steps = "\n" + "\n".join(rules.markdown(rules.report(str(output / "rule_based")))) + "\n\n"
     tables = {"README.md": readme_table(golden), "docs/funnel.md": funnel_table(golden), "docs/rules.md": steps}
     out = {COUNTS: json.dumps(golden, indent=1) + "\n"}
     for path, table in tables.items():
         mark = "rules" if path == "docs/rules.md" else "funnel"
-        before, opening, rest = (ROOT / path).read_text(encoding="utf-8").partition(f"<!-- {mark} -->\n")
-        _, closing, after = rest.partition(f"<!-- /{mark} -->")
+        before, opening, following = (ROOT / path).read_text(encoding="utf-8").partition(f"<!-- {mark} -->\n")
+        _, closing, after = following.partition(f"<!-- /{mark} -->")
         if not closing:
             raise ValueError(f"{path}: expected a place <!-- {mark} --> ... <!-- /{mark} --> for the table")
         out[path] = f"{before}{opening}{table}{closing}{after}"

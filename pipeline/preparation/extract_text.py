@@ -111,21 +111,21 @@ class ExtractText(DocumentStep):
         return self._sandbox
 
     def _verdict(self, doc: Document, outcome: Outcome) -> Document | Drop:
-        found = outcome.extraction
-        if found is None:
+        page = outcome.extraction
+        if page is None:
             return Drop(outcome.reason or "step_error", value=outcome.value)
-        if len(found.text) < self.min_chars:
-            return Drop("no_text", value=len(found.text))
+        if len(page.text) < self.min_chars:
+            return Drop("no_text", value=len(page.text))
         return doc.evolve(
             html=None,
             charset=outcome.charset,
-            text=found.text,
-            line_tags=found.line_tags,
-            line_link_share=found.line_link_share,
-            line_scores=found.line_scores,
-            removed_lines=[{"step": self.step, **cut} for cut in found.cut_lines] if found.cut_lines else None,
-            title=found.title or doc.title,
-            page_signals=dict(found.page_signals),
+            text=page.text,
+            line_tags=page.line_tags,
+            line_link_share=page.line_link_share,
+            line_scores=page.line_scores,
+            removed_lines=[{"step": self.step, **cut} for cut in page.cut_lines] if page.cut_lines else None,
+            title=page.title or doc.title,
+            page_signals=dict(page.page_signals),
         )
 
     def _from_text(self, doc: Document) -> Document | Drop:

@@ -76,9 +76,9 @@ class Language(DocumentStep):
         _model()
 
     def process(self, docs: list[Document]) -> list[Document | Drop]:
-        found = self.identify([prose(doc, self.second_look) for doc in docs])
+        identified = self.identify([prose(doc, self.second_look) for doc in docs])
         out: list[Document | Drop] = []
-        for doc, (language, score) in zip(docs, found, strict=True):
+        for doc, (language, score) in zip(docs, identified, strict=True):
             value = f"{language} {score:.2f}"
             doc = doc.evolve(language=language, language_score=score)
             if language not in self.languages:
@@ -91,12 +91,12 @@ class Language(DocumentStep):
 
     def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
         """Language and score (0..1) of each text; ties go to the code that sorts last."""
-        found = self._predict([t[: self.head] for t in texts])
-        unsure = [i for i, (_, s) in enumerate(found) if s < self.min_score and len(texts[i]) > self.head]
+        identified = self._predict([t[: self.head] for t in texts])
+        unsure = [i for i, (_, s) in enumerate(identified) if s < self.min_score and len(texts[i]) > self.head]
         again = self._predict([texts[i][: self.second_look] for i in unsure])
         for i, result in zip(unsure, again, strict=True):
-            found[i] = result
-        return found
+            identified[i] = result
+        return identified
 
     def _predict(self, texts: Sequence[str]) -> list[tuple[str, float]]:
         shown = [visible(t) for t in texts]
@@ -125,7 +125,7 @@ def prose(doc: Document, characters: int) -> str:
 
 
 def visible(text: str) -> str:
-    """What the model is shown: one line; without ASCII where CJK characters (kana and hangul too) outnumber words."""
+    """Text as the model is shown it: one line; without ASCII where CJK characters (kana and hangul too) outnumber words."""
     text = _UNFIT.sub(" ", text)
     if not text.isascii() and len(_CJK.findall(text)) > len(_LATIN_WORD.findall(text)):
         text = _ASCII_RUN.sub(" ", text)

@@ -119,7 +119,7 @@ def _parents(domain: str) -> Iterator[str]:
 def minimal_urls(lines: Iterable[str], domains: set[str], report: Report) -> list[str]:
     """Sorted URLs in comparison form, without those under one of `domains`. An address without a path is a domain's
     matter."""
-    found: set[str] = set()
+    urls: set[str] = set()
     for line in lines:
         report.counts["URLs read"] += 1
         try:
@@ -128,10 +128,10 @@ def minimal_urls(lines: Iterable[str], domains: set[str], report: Report) -> lis
             report.skip("lines that are no URL", line)
             continue
         if key is not None:
-            found.add(key.decode("utf-8"))
-    kept = [u for u in found if domains.isdisjoint(suffixes(re.split("[:/]", u, maxsplit=1)[0]))]
-    report.counts["different URLs"] += len(found)
-    report.counts["of them under a listed domain"] += len(found) - len(kept)
+            urls.add(key.decode("utf-8"))
+    kept = [u for u in urls if domains.isdisjoint(suffixes(re.split("[:/]", u, maxsplit=1)[0]))]
+    report.counts["different URLs"] += len(urls)
+    report.counts["of them under a listed domain"] += len(urls) - len(kept)
     return sorted(kept)
 
 
@@ -139,9 +139,9 @@ def containing(domains: Iterable[str], word_files: Sequence[str], report: Report
     """Domains that contain, for each file, at least one of its strings (in the format of sub-words)."""
     kept = list(domains)
     for path in word_files:
-        found = SubWords({"evidence": [path]}).find(kept)
-        report.counts[f"domains without a word of {path}"] += len(kept) - len(found)
-        kept = [kept[i] for i in sorted(found)]
+        hits = SubWords({"evidence": [path]}).find(kept)
+        report.counts[f"domains without a word of {path}"] += len(kept) - len(hits)
+        kept = [kept[i] for i in sorted(hits)]
     return kept
 
 

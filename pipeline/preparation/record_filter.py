@@ -1,4 +1,4 @@
-"""What is an HTML page at all: status, size, media type, first bytes. Before anything that costs time."""
+"""Filter of records that are no HTML page: by status, size, media type and first bytes, before anything that costs time."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _GENERIC |= {"text/plain", "text"}
 
 
 def magic_type(body: bytes) -> str | None:
-    """What the first bytes say a body is, if it is no text: a name such as `pdf`, or `control_bytes`; None for text."""
+    """Kind of a body that is no text, by its first bytes: a name such as `pdf`, or `control_bytes`; None for text."""
     head = body[:_SNIFF_BYTES]
     start = head.lstrip(b" \t\r\n")
     for magic, name in _MAGIC:

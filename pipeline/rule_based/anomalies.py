@@ -75,12 +75,12 @@ class Mojibake(Rule):
         if text.isascii() or not _SUSPECT.search(text):
             return 0.0
         as_gbk = _AS_GBK.findall(text)
-        found = _MOJIBAKE.findall(text) + (as_gbk if len(as_gbk) >= _AS_GBK_LEAST else [])
-        return sum(map(len, found)) / len(text)
+        matches = _MOJIBAKE.findall(text) + (as_gbk if len(as_gbk) >= _AS_GBK_LEAST else [])
+        return sum(map(len, matches)) / len(text)
 
     def evidence(self, doc: Document) -> str | None:
-        found = _MOJIBAKE.search(doc.text or "") or _AS_GBK.search(doc.text or "")
-        return found[0] if found else None
+        match = _MOJIBAKE.search(doc.text or "") or _AS_GBK.search(doc.text or "")
+        return match[0] if match else None
 
 
 _SEPARATOR = regex.compile(r"\s*[,，、|｜/;；·•#]\s*|\s{2,}")
@@ -120,8 +120,8 @@ class KeywordStuffing(Rule):
     )
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        if not found.text:
+        stats = statistics(doc.text or "", doc.language)
+        if not stats.text:
             return None
         longest = bound(self.item_length, doc.language) or 0
         total = 0
@@ -133,7 +133,7 @@ class KeywordStuffing(Rule):
             items = [i for i in _SEPARATOR.split(line[:20_000]) if i]
             if len(items) >= self.items and sum(map(len, items)) <= longest * len(items):
                 total += len(line)
-        return total / len(found.text)
+        return total / len(stats.text)
 
 
 class LinkShare(Rule):
@@ -204,16 +204,16 @@ class Calendar(Rule):
     )
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        if not found.words:
+        stats = statistics(doc.text or "", doc.language)
+        if not stats.words:
             return None
-        if "19" not in found.text or not found.vocabulary >= _EVERY_MONTH:  # they are in every calendar of a month
+        if "19" not in stats.text or not stats.vocabulary >= _EVERY_MONTH:  # they are in every calendar of a month
             return 0.0
         # Words that are no number of at most two digits get numbers of their own, which continue nothing.
-        numbers = [int(w) if w in _DAYS else -2 * i - 10 for i, w in enumerate(found.words) if w not in _DAY]
+        numbers = [int(w) if w in _DAYS else -2 * i - 10 for i, w in enumerate(stats.words) if w not in _DAY]
         out = np.zeros(1, np.int64)
         _longest_run(np.array(numbers, np.int64), out)
-        return float(out[0]) if out[0] > 1 and out[0] >= self.share * len(found.words) else 0.0
+        return float(out[0]) if out[0] > 1 and out[0] >= self.share * len(stats.words) else 0.0
 
 
 class NumberShare(Rule):
@@ -240,9 +240,9 @@ class NumberShare(Rule):
     )
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        total = int(found.lengths.sum())
-        return min(1.0, found.counts[0] / total) if total else None
+        stats = statistics(doc.text or "", doc.language)
+        total = int(stats.lengths.sum())
+        return min(1.0, stats.counts[0] / total) if total else None
 
 
 class _Phrases(Rule):

@@ -71,8 +71,8 @@ class C4TerminalPunctuation(LineStep):
     )
 
     def unwanted(self, doc: Document) -> list[int]:
-        found = enumerate(map(str.strip, lines(doc.text or "")))
-        return [i for i, line in found if line and (not line.endswith(_END) or line.endswith(("...", "…")))]
+        numbered = enumerate(map(str.strip, lines(doc.text or "")))
+        return [i for i, line in numbered if line and (not line.endswith(_END) or line.endswith(("...", "…")))]
 
 
 class C4ShortLines(LineStep):
@@ -171,10 +171,10 @@ class C4PolicyLines(LineStep):
         if not phrases:
             return []
         longest = bound(self.longest, doc.language) or 0
-        found = ((i, line) for i, line in prose(doc) if len(line) <= longest)
+        short = ((i, line) for i, line in prose(doc) if len(line) <= longest)
         return [
             i
-            for i, line in found
+            for i, line in short
             if any(p in line.lower() for p in phrases)
             and (not line.rstrip().endswith("。") or _TO_READERS.search(line))
         ]
@@ -241,11 +241,11 @@ class C4Sentences(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float:
-        found = statistics(doc.text or "", doc.language)
-        n = found.counts[1]
-        for line in found.lines:
+        stats = statistics(doc.text or "", doc.language)
+        n = stats.counts[1]
+        for line in stats.lines:
             if line.endswith(_END):
                 n += not line.rstrip(_CLOSING).endswith(_COUNTED)
             else:
-                n += len(line) >= 12 if found.is_chinese else line.count(" ") >= 5
+                n += len(line) >= 12 if stats.is_chinese else line.count(" ") >= 5
         return n

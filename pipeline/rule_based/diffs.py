@@ -58,12 +58,12 @@ class WikiDiff(Rule):
     )
 
     def measure(self, doc: Document) -> float:
-        phrases = {found.phrase for found in phrases_of(doc.text or "").get("wiki_diff", ())}
+        phrases = {match.phrase for match in phrases_of(doc.text or "").get("wiki_diff", ())}
         return len(phrases) + 2 * bool(_WIKI_URL.search(unquote((doc.url or "")[:2000])))
 
     def evidence(self, doc: Document) -> str | None:
-        found = phrases_of(doc.text or "").get("wiki_diff")
-        return found[0].phrase if found else doc.url
+        matches = phrases_of(doc.text or "").get("wiki_diff")
+        return matches[0].phrase if matches else doc.url
 
 
 class CodeDiff(Rule):
@@ -102,6 +102,6 @@ class CodeDiff(Rule):
         text = doc.text or ""
         if not _HUNK.search(text):
             return 0.0
-        found = statistics(text, doc.language).lines
+        text_lines = statistics(text, doc.language).lines
         marks = ("+", "-", "@@", "diff --git", "index ", "Index: ")
-        return sum(line.startswith(marks) for line in found) / len(found) if found else None
+        return sum(line.startswith(marks) for line in text_lines) / len(text_lines) if text_lines else None

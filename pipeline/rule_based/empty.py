@@ -38,5 +38,5 @@ class ContentCharacters(Rule):
 
     def measure(self, doc: Document) -> float:
         # The bound is small: the beginning of a long text is mostly enough to be above it.
-        found = len(_OTHER.sub("", (doc.text or "")[:COUNTED]))
-        return found if found >= COUNTED // 2 else len(_OTHER.sub("", doc.text or ""))
+        n = len(_OTHER.sub("", (doc.text or "")[:COUNTED]))
+        return n if n >= COUNTED // 2 else len(_OTHER.sub("", doc.text or ""))

@@ -87,9 +87,9 @@ class LineDuplicateCharacters(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        characters = len(found.text) - found.text.count("\n")
-        return found.duplicate_lines[1] / characters if characters else None
+        stats = statistics(doc.text or "", doc.language)
+        characters = len(stats.text) - stats.text.count("\n")
+        return stats.duplicate_lines[1] / characters if characters else None
 
 
 class LinesPerWord(Rule):
@@ -104,5 +104,5 @@ class LinesPerWord(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.text.count("\n") / len(found.words) if found.words else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.text.count("\n") / len(stats.words) if stats.words else None

@@ -66,8 +66,8 @@ class MeanWordLength(Rule):
     )
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return float(found.lengths.mean()) if found.words else None
+        stats = statistics(doc.text or "", doc.language)
+        return float(stats.lengths.mean()) if stats.words else None
 
 
 class HashRatio(Rule):
@@ -89,8 +89,8 @@ class HashRatio(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.text.count("#") / len(found.words) if found.words else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.text.count("#") / len(stats.words) if stats.words else None
 
 
 _ELLIPSIS = re.compile(r"\.{3,}|…+")
@@ -115,10 +115,10 @@ class EllipsisRatio(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        text = found.text
+        stats = statistics(doc.text or "", doc.language)
+        text = stats.text
         ellipses = len(_ELLIPSIS.findall(text)) if "..." in text or "…" in text else 0
-        return ellipses / len(found.words) if found.words else None
+        return ellipses / len(stats.words) if stats.words else None
 
 
 BULLETS = ("•", "-", "*", "·", "●", "○", "■", "□", "◆", "★", "※", "‣", "▪", "–", "—")
@@ -146,15 +146,15 @@ class BulletLines(Rule):
     keeps: ClassVar[Examples] = (Example(f"{EN}\n- an item\n- an item"), Example(f"{EN}", line_tags=("li",)))
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language).lines
-        if not found:
+        text_lines = statistics(doc.text or "", doc.language).lines
+        if not text_lines:
             return None
-        bullets = sum(line.startswith(BULLETS) for line in found)
+        bullets = sum(line.startswith(BULLETS) for line in text_lines)
         items = 0
         if doc.line_tags and "li" in doc.line_tags:
             tagged = zip(lines((doc.text or "")[:LONGEST_TEXT]), doc.line_tags, strict=False)
             items = sum(tag == "li" and 0 < len(line) <= LONGEST_ITEM for line, tag in tagged)
-        return min(1.0, max(bullets, items) / len(found))
+        return min(1.0, max(bullets, items) / len(text_lines))
 
 
 class EllipsisLines(Rule):
@@ -195,12 +195,12 @@ class AlphabeticWords(Rule):
     keeps: ClassVar[Examples] = (Example("A1 b2 c3"), Example("Größe Ω"), Example("北京大学", "zh"))
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        if not found.words:
+        stats = statistics(doc.text or "", doc.language)
+        if not stats.words:
             return None
         # isalpha is true for most words at once; the others are looked at letter by letter.
-        without = {w for w in found.vocabulary if not w.isalpha() and not any(map(str.isalpha, w))}
-        return 1 - sum(map(without.__contains__, found.words)) / len(found.words) if without else 1.0
+        without = {w for w in stats.vocabulary if not w.isalpha() and not any(map(str.isalpha, w))}
+        return 1 - sum(map(without.__contains__, stats.words)) / len(stats.words) if without else 1.0
 
 
 class StopWords(Rule):

@@ -38,8 +38,8 @@ class DuplicateLines(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.duplicate_lines[0] / len(found.lines) if found.lines else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.duplicate_lines[0] / len(stats.lines) if stats.lines else None
 
 
 class DuplicateLineCharacters(Rule):
@@ -57,8 +57,8 @@ class DuplicateLineCharacters(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.duplicate_lines[1] / len(found.text) if found.text else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.duplicate_lines[1] / len(stats.text) if stats.text else None
 
 
 class DuplicateParagraphs(Rule):
@@ -73,8 +73,8 @@ class DuplicateParagraphs(Rule):
     keeps: ClassVar[Examples] = (*PROSE, Example("\n".join(["the same"] * 20)))  # lines of one paragraph
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.duplicate_paragraphs[0] / len(found.paragraphs) if found.paragraphs else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.duplicate_paragraphs[0] / len(stats.paragraphs) if stats.paragraphs else None
 
 
 class DuplicateParagraphCharacters(Rule):
@@ -89,8 +89,8 @@ class DuplicateParagraphCharacters(Rule):
     keeps: ClassVar[Examples] = (*PROSE, Example("\n".join(["the same"] * 20)))  # lines of one paragraph
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.duplicate_paragraphs[1] / len(found.text) if found.text else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.duplicate_paragraphs[1] / len(stats.text) if stats.text else None
 
 
 class _Ngrams(Rule):
@@ -100,8 +100,8 @@ class _Ngrams(Rule):
     keeps: ClassVar[Examples] = (*PROSE, Example("le même mot " * 50, "fr"))  # a language without a bound
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return float(found.repeated_ngrams[self.n - 2]) if found.words else None
+        stats = statistics(doc.text or "", doc.language)
+        return float(stats.repeated_ngrams[self.n - 2]) if stats.words else None
 
 
 def _repeated(reason: str) -> Examples:

@@ -69,9 +69,9 @@ class _Pattern(Rule):
     def evidence(self, doc: Document) -> str | None:
         value = self._value(doc)[:2000]
         for pattern in (self.pattern, *(regex.compile(p, regex.IGNORECASE) for p in self.extra)):
-            found = pattern.search(value)
-            if found:
-                return str(found[0])
+            match = pattern.search(value)
+            if match:
+                return str(match[0])
         return None
 
 

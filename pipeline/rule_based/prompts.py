@@ -26,11 +26,11 @@ def share_of_lines(doc: Document, kind: str, longest: int) -> tuple[float | None
     text = doc.text or ""
     if not text.strip():
         return None, None
-    found = phrases_of(text).get(kind)
-    if not found:
+    matches = phrases_of(text).get(kind)
+    if not matches:
         return 0.0, None
     all_lines = lines(text)
-    held = [f for f in found if f.covered >= COVERED * (size := len(all_lines[f.line])) and size <= longest]
+    held = [f for f in matches if f.covered >= COVERED * (size := len(all_lines[f.line])) and size <= longest]
     return sum(len(all_lines[f.line]) for f in held) / len(text), held[0].phrase if held else None
 
 
@@ -60,13 +60,13 @@ class CutPrompts(LineStep):
 
     def unwanted(self, doc: Document) -> list[int]:
         longest = bound(self.longest, doc.language) or 0
-        found: list[Found] = phrases_of(doc.text or "").get("prompt", [])
-        if not found:
+        matches: list[Found] = phrases_of(doc.text or "").get("prompt", [])
+        if not matches:
             return []
         may_go = {i: line.strip() for i, line in prose(doc)}
         return [
             f.line
-            for f in found
+            for f in matches
             if (line := may_go.get(f.line)) is not None
             and len(line) <= longest
             and f.covered >= self.min_share * len(line)

@@ -62,7 +62,7 @@ _KEPT_TAGS = frozenset(("code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6")
 @functools.lru_cache(maxsize=512)
 def _unwanted(text: str, tags: tuple[str, ...] | None) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
     """Numbers of the unwanted lines but those of one word, numbers of those, characters of both, and those of all lines."""
-    found: list[int] = []
+    of_more_words: list[int] = []
     one_word: list[int] = []
     characters = total = 0
     for i, raw in enumerate(lines(text)):
@@ -75,13 +75,13 @@ def _unwanted(text: str, tags: tuple[str, ...] | None) -> tuple[tuple[int, ...],
         if len(line) > _SHORT and not line.isupper():  # most lines
             continue
         if _is_unwanted(line):
-            found.append(i)
+            of_more_words.append(i)
         elif len(line) <= _SHORT and line.isascii() and line.isalpha():
             one_word.append(i)
         else:
             continue
         characters += len(line)
-    return tuple(found), tuple(one_word), characters, total
+    return tuple(of_more_words), tuple(one_word), characters, total
 
 
 def _is_unwanted(line: str) -> bool:
@@ -153,5 +153,5 @@ class CutUnwantedLines(LineStep):
     )
 
     def unwanted(self, doc: Document) -> list[int]:
-        found, one_word, *_ = _of(doc)
-        return sorted([*found, *one_word]) if self.one_word else list(found)
+        numbers, one_word, *_ = _of(doc)
+        return sorted([*numbers, *one_word]) if self.one_word else list(numbers)

@@ -19,7 +19,7 @@ def story(place: str) -> str:
 
 
 def story_zh(place: str) -> str:
-    """The same in Chinese."""
+    """A Chinese paragraph about a place, likewise."""
     return (
         f"村口的老{place}在春天重新修好了，爱{place}的人下班以后都来帮忙，带着自己的工具。起初水轮要用手来转，来看热闹的孩子们只能站在远处。"
         f"到了夏天，游客多了起来，面包店的师傅就用{place}的面粉做面包卖给他们。{place}每个星期天开放，想看石磨工作的人要在中午以前来。"
@@ -27,4 +27,4 @@ def story_zh(place: str) -> str:
 
 
 PROSE: Examples = (Example(story("mill")), Example(story_zh("磨坊"), "zh"))
-"""What every rule keeps."""
+"""Documents that every rule keeps."""

@@ -24,9 +24,9 @@ def reason(step: Rule, text: str, language: str | None) -> str | None:
 
 def most(step: Rule, language: str) -> int:
     """The upper bound in thousandths."""
-    found = bound(step.max, language)
-    assert found is not None
-    return math.floor(found * N + 1e-9)
+    limit = bound(step.max, language)
+    assert limit is not None
+    return math.floor(limit * N + 1e-9)
 
 
 def with_share(k: int, some: str, other: str) -> str:

@@ -37,9 +37,9 @@ def reason(step: Rule, text: str, language: str | None) -> str | None:
 
 
 def limit(step: Rule, name: str, language: str) -> float:
-    found = bound(getattr(step, name), language)
-    assert found is not None
-    return found
+    value = bound(getattr(step, name), language)
+    assert value is not None
+    return value
 
 
 def thousandths(limit: float) -> int:

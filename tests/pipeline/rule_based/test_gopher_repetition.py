@@ -54,9 +54,9 @@ def reason(step: Rule, text: str, language: str | None) -> str | None:
 
 
 def most(step: Rule, language: str) -> float:
-    found = bound(step.max, language)
-    assert found is not None
-    return found
+    limit = bound(step.max, language)
+    assert limit is not None
+    return limit
 
 
 def gram(n: int, characters: int) -> list[str]:

@@ -115,13 +115,13 @@ def test_empty_content(text: str | None) -> None:
 
 
 def test_phrases_are_found_by_line_and_kind() -> None:
-    found = phrases_of("Nothing.\nSign up now and buy now!\n页面不存在")
-    assert [(f.line, f.covered) for f in found["prompt"]] == [(1, len("sign up now") + len("buy now"))]
-    assert [(f.line, f.phrase) for f in found["error"]] == [(2, "页面不存在")]
+    matches = phrases_of("Nothing.\nSign up now and buy now!\n页面不存在")
+    assert [(f.line, f.covered) for f in matches["prompt"]] == [(1, len("sign up now") + len("buy now"))]
+    assert [(f.line, f.phrase) for f in matches["error"]] == [(2, "页面不存在")]
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "found"),
+    ("text", "kind", "is_there"),
     [
         ("You can’t miss it: the page can’t be found", "error", True),  # the typographic apostrophe
         ("resign up nowhere", "prompt", False),  # inside words
@@ -130,8 +130,8 @@ def test_phrases_are_found_by_line_and_kind() -> None:
         ("立即注册", "prompt", True),
     ],
 )
-def test_phrases_begin_and_end_at_words(text: str, kind: str, found: bool) -> None:
-    assert (kind in phrases_of(text)) == found
+def test_phrases_begin_and_end_at_words(text: str, kind: str, is_there: bool) -> None:
+    assert (kind in phrases_of(text)) == is_there
 
 
 # --- prompts ---------------------------------------------------------------------------------------------------------
@@ -158,10 +158,10 @@ def test_phrases_begin_and_end_at_words(text: str, kind: str, found: bool) -> No
 def test_prompts_are_cut(line: str, language: str, tag: str, cut: bool) -> None:
     keep = {"zh": ZH, "en": EN}[language]
     doc = document(f"{keep}\n{line}\n{keep}", language, tags=["p", tag, "p"])
-    found = CutPrompts()(doc)
-    assert isinstance(found, Document)
-    assert found.text == (f"{keep}\n{keep}" if cut else doc.text)
-    assert restore_lines(found) == doc
+    verdict = CutPrompts()(doc)
+    assert isinstance(verdict, Document)
+    assert verdict.text == (f"{keep}\n{keep}" if cut else doc.text)
+    assert restore_lines(verdict) == doc
 
 
 # --- URL, title, domain ----------------------------------------------------------------------------------------------

@@ -72,16 +72,16 @@ CASES = [
 def test_unwanted_lines_are_cut(line: str, language: str, cut: bool) -> None:
     step, keep = CutUnwantedLines(), KEEP[language]
     doc = document(f"{keep}\n{line}\n{keep}", language, ["p", "li", "p"])
-    found = step(doc)
-    assert isinstance(found, Document)
+    verdict = step(doc)
+    assert isinstance(verdict, Document)
     if not cut:
-        assert found is doc
+        assert verdict is doc
         return
-    assert found.text == f"{keep}\n{keep}"
-    assert found.removed_lines == [
+    assert verdict.text == f"{keep}\n{keep}"
+    assert verdict.removed_lines == [
         {"step": "cut_unwanted_lines", "line": 1, "text": line, "tag": "li", "link_share": 0.0, "score": None}
     ]
-    assert restore_lines(found) == doc
+    assert restore_lines(verdict) == doc
 
 
 @pytest.mark.parametrize("tag", ["code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6"])
