@@ -1,14 +1,12 @@
 """The configuration reference, from the typed configs and the registered steps.
 
-    python scripts/configuration.py            write docs/configuration.md, and the tables of steps in the pages of the stages
-    python scripts/configuration.py --missing  fields without a description, one a line
+    python scripts/configuration.py    write docs/configuration.md, and the tables of steps in the pages of the stages
 
 `make golden` runs it too; `tests/contracts/test_generated.py` holds the pages to the code.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -133,25 +131,6 @@ def described(model: type[BaseModel], name: str) -> str:
     annotation = model.model_fields[name].annotation
     sections = [a for a in (annotation, *get_args(annotation)) if is_section(a)]
     return " ".join((sections[0].__doc__ or "").split("\n\n")[0].split()) if sections else ""
-
-
-def missing() -> list[str]:
-    """Public fields of which nothing says what they are for."""
-    models: list[type[BaseModel]] = [StageConfig, *sections_of(StageConfig)]
-    for step in _steps():
-        models += [step, *sections_of(step)]
-    return sorted(
-        {
-            f"{model.__module__}.{model.__name__}.{name}"
-            for model in models
-            for name in model.model_fields
-            if name != "step" and not described(model, name)
-        }
-    )
-
-
-def _steps() -> list[type[Step]]:
-    return [cls for stage in STAGES for cls in discover(stage).values()]
 
 
 def sections_of(model: type[BaseModel]) -> list[type[BaseModel]]:
@@ -405,18 +384,6 @@ def pages() -> dict[str, str]:
     return out
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python scripts/configuration.py", description=(__doc__ or "").split("\n\n")[0]
-    )
-    parser.add_argument("--missing", action="store_true", help="print fields without a description and write nothing")
-    if parser.parse_args(argv).missing:
-        print("\n".join(missing()))
-        return 0
+if __name__ == "__main__":
     for path, text in pages().items():
         (ROOT / path).write_text(text, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -306,7 +306,7 @@ class UrlFilter(DocumentStep):
         return sorted({path for lists in by_kind for paths in lists.values() for path in paths} | set(self.allow))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Fingerprint as of every step, with lists by their full path (many are called `domains`) and the shipped ones by name."""
+        """Fingerprint, with lists by their full path (many are called `domains`) and the shipped ones by name."""
         with ExitStack() as files:
             paths = {f"shipped:{name}": path for name, path in _shipped_files(self.default_lists, files).items()}
             paths |= {path: path for path in self.resources()}

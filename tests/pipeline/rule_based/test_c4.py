@@ -19,21 +19,10 @@ from pipeline.rule_based.c4 import (
 )
 from pipeline.rule_based.statistics import word_list
 from pipeline.schema import Document, Drop
-from pipeline.steps import Rule, bound
+from pipeline.steps import bound
+from tests.pipeline.rule_based.helpers import document, reason
 
 GOLD = Path(__file__).resolve().parents[3] / "data" / "sample" / "gold.jsonl.gz"
-
-
-def document(text: str | None, language: str | None, tags: list[str] | None = None) -> Document:
-    shares = None if tags is None else [0.0] * len(tags)
-    return Document(
-        doc_id="0" * 32, source_file="a", text=text, language=language, line_tags=tags, line_link_share=shares
-    )
-
-
-def reason(step: Rule, text: str, language: str | None) -> str | None:
-    verdict = step(document(text, language))
-    return verdict.reason if isinstance(verdict, Drop) else None
 
 
 def is_cut(step: LineStep, line: str, language: str | None, tag: str = "p") -> bool:

@@ -7,19 +7,10 @@ import math
 import pytest
 
 from pipeline.rule_based.fineweb import TERMINAL, LineDuplicateCharacters, LinePunctuation, LinesPerWord, ShortLines
-from pipeline.schema import Document, Drop
 from pipeline.steps import Rule, bound
+from tests.pipeline.rule_based.helpers import document, reason
 
 N = 1000
-
-
-def document(text: str, language: str | None) -> Document:
-    return Document(doc_id="0" * 32, source_file="a", text=text, language=language)
-
-
-def reason(step: Rule, text: str, language: str | None) -> str | None:
-    verdict = step(document(text, language))
-    return verdict.reason if isinstance(verdict, Drop) else None
 
 
 def most(step: Rule, language: str) -> int:

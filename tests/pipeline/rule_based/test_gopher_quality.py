@@ -18,22 +18,14 @@ from pipeline.rule_based.gopher_quality import (
     StopWords,
     WordCount,
 )
-from pipeline.schema import Document, Drop
+from pipeline.schema import Drop
 from pipeline.steps import Rule, bound
+from tests.pipeline.rule_based.helpers import document, reason
 
 N = 1000
 """Lines or words of a made text: bounds are multiples of a thousandth."""
 
 WORD = {"en": "word", "zh": "北京"}
-
-
-def document(text: str, language: str | None) -> Document:
-    return Document(doc_id="0" * 32, source_file="a", text=text, language=language)
-
-
-def reason(step: Rule, text: str, language: str | None) -> str | None:
-    verdict = step(document(text, language))
-    return verdict.reason if isinstance(verdict, Drop) else None
 
 
 def limit(step: Rule, name: str, language: str) -> float:

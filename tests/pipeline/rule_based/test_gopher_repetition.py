@@ -23,8 +23,8 @@ from pipeline.rule_based.gopher_repetition import (
     Top3Gram,
     Top4Gram,
 )
-from pipeline.schema import Document, Drop
 from pipeline.steps import Rule, bound
+from tests.pipeline.rule_based.helpers import reason
 
 N = 1000
 TOP = (Top2Gram(), Top3Gram(), Top4Gram())
@@ -42,15 +42,6 @@ CHARACTERS = (DuplicateLineCharacters(), DuplicateParagraphCharacters())
 
 def name(value: object) -> str | None:
     return value.step if isinstance(value, Rule) else None
-
-
-def document(text: str, language: str | None) -> Document:
-    return Document(doc_id="0" * 32, source_file="a", text=text, language=language)
-
-
-def reason(step: Rule, text: str, language: str | None) -> str | None:
-    verdict = step(document(text, language))
-    return verdict.reason if isinstance(verdict, Drop) else None
 
 
 def most(step: Rule, language: str) -> float:

@@ -31,6 +31,7 @@ from pipeline.rule_based.repetition import CharacterRuns, RepeatedCharacters
 from pipeline.rule_based.stories import EN, ZH
 from pipeline.schema import Document, Drop
 from pipeline.steps import Rule
+from tests.pipeline.rule_based.helpers import document, reason
 
 ALL = [
     *(
@@ -47,32 +48,6 @@ ALL = [
     *(MarkupGarbage, Mojibake, NumberShare, ParkedDomain, Placeholder, PromptShare, RepeatedCharacters, TitlePattern),
     *(UrlPattern, WikiDiff),
 ]
-
-
-def document(
-    text: str | None,
-    language: str | None = "en",
-    *,
-    url: str | None = None,
-    title: str | None = None,
-    tags: list[str] | None = None,
-    shares: list[float] | None = None,
-) -> Document:
-    return Document(
-        doc_id="0" * 32,
-        source_file="a",
-        text=text,
-        language=language,
-        url=url,
-        title=title,
-        line_tags=tags,
-        line_link_share=shares if shares is not None else None if tags is None else [0.0] * len(tags),
-    )
-
-
-def reason(rule: Rule, doc: Document) -> str | None:
-    verdict = rule(doc)
-    return verdict.reason if isinstance(verdict, Drop) else None
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.rule_based.pii import Pii, PiiDensity, PiiDomains, find
 from pipeline.schema import Document, Drop, to_table
+from tests.pipeline.rule_based.helpers import document
 
 FOUND = [
     # e-mail
@@ -106,10 +107,6 @@ def test_finds(text: str, expected: str, kind: str) -> None:
 @pytest.mark.parametrize("text", NOT_FOUND)
 def test_leaves_alone(text: str) -> None:
     assert [text[a:b] for a, b, _ in find(text)] == []
-
-
-def document(text: str | None, **known: object) -> Document:
-    return Document(doc_id="0" * 32, source_file="a", text=text, **known)  # type: ignore[arg-type]
 
 
 def test_masks_and_counts() -> None:

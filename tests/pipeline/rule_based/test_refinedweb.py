@@ -10,15 +10,9 @@ from pipeline.lines import restore_lines
 from pipeline.rule_based.refinedweb import CutUnwantedLines, UnwantedLines
 from pipeline.schema import Document, Drop
 from pipeline.steps import bound
+from tests.pipeline.rule_based.helpers import document
 
 KEEP = {"en": "They have lived by the river for years.", "zh": "他们在河边住了很多年。"}
-
-
-def document(text: str | None, language: str | None, tags: list[str] | None = None) -> Document:
-    shares = None if tags is None else [0.0] * len(tags)
-    return Document(
-        doc_id="0" * 32, source_file="a", text=text, language=language, line_tags=tags, line_link_share=shares
-    )
 
 
 CASES = [
