@@ -24,7 +24,7 @@ def main() -> None:
     pages = evaluate.labelled(options.data)
     result = {"speed": speed("category", pages), "lid_176_documents_per_cpu_s": fasttext_speed(pages)}
     machine.tell("speed measured")
-    vectors = train.read_vectors(train.WEIGHTS / train.WORDS_FILE)
+    vectors = train.read_vectors(train.WEIGHTS / train.WordModel.FILE)
     result["evaluation"], _ = evaluate.evaluate(pages, vectors, options.data)
     PICTURE.write_text(evaluate.picture(result["evaluation"]), encoding="utf-8")
     machine.save("category", result)

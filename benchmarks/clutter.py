@@ -1,8 +1,7 @@
 """The line model and the engine `lines`, against trafilatura in the same run: `python benchmarks/clutter.py [--data DIR]`.
 
-Quality by five folds over hosts, as `classifiers/clutter/evaluate.py` describes: what is judged on a page is a model
-that has not seen
-its site. Word F1 (WCXB's) on English pages, F1 of 4-character grams on Chinese ones. trafilatura 2.3 with its
+Quality by five folds over hosts, as `classifiers/clutter/evaluate.py` describes: what is judged on a page is a model that has
+not seen its site. Word F1 (WCXB's) on English pages, F1 of 4-character grams on Chinese ones. trafilatura 2.3 with its
 defaults, on the same decoded pages.
 
 The form `text` is judged as the report uses its model: on the lines that trafilatura (this project's engine of that name) keeps.
@@ -171,12 +170,12 @@ def main() -> None:
     result = {
         "data": {
             source: {
-                "pages": len(own),
-                "lines": sum(len(e.labels) for e in own),
-                "hosts": len({e.page.group for e in own}),
+                "pages": len(of_source),
+                "lines": sum(len(e.labels) for e in of_source),
+                "hosts": len({e.page.group for e in of_source}),
             }
             for source in dict.fromkeys(e.page.source for e in examples)
-            for own in [[e for e in examples if e.page.source == source]]
+            for of_source in [[e for e in examples if e.page.source == source]]
         },
         "dom": dom,
         "peers": others,

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from gold import SETS, rows
 
-from pipeline.tokenization import shards
+from pipeline.tokenization import shard_files, shard_rows
 from pipeline.tokenization.tokenizer import PIECE_CHARACTERS, QWEN_PATTERN, Tokenizer, byte_alphabet, load_tokenizer
 
 SOURCES = {code: [(file, field) for _, file, field, language in SETS if language == code] for code in ("en", "zh")}
@@ -108,7 +108,7 @@ def pathological(tokenizer: Tokenizer, sizes: tuple[int, ...] = (20_000, 200_000
 
 def formats(tokenizer: Tokenizer, texts: dict[str, list[str]]) -> dict[str, Any]:
     """Bytes a token and reading speed of the shard format and of other settings, on all pages as one shard."""
-    options = shards.ShardOptions()
+    options = shard_rows.ShardOptions()
     documents = pa.concat_tables(
         pa.table(
             {
@@ -123,10 +123,10 @@ def formats(tokenizer: Tokenizer, texts: dict[str, list[str]]) -> dict[str, Any]
         )
         for language, part in texts.items()
     )
-    rows = shards.shard_rows(documents, np.ones(len(documents), dtype=np.int32), options, tokenizer.cut_scores)
-    rows = rows.take(shards.shuffle_order(shards.shuffle_key(0, rows), rows))
+    rows = shard_rows.shard_rows(documents, np.ones(len(documents), dtype=np.int32), options, tokenizer.cut_scores)
+    rows = rows.take(shard_rows.shuffle_order(shard_rows.shuffle_key(0, rows), rows))
     tokens = sum(rows["n_tokens"].to_pylist())
-    header = shards.ShardHeader(
+    header = shard_files.ShardHeader(
         split="train",
         generation=0,
         shard=0,
@@ -139,7 +139,7 @@ def formats(tokenizer: Tokenizer, texts: dict[str, list[str]]) -> dict[str, Any]
 
     def write_shard() -> bytes:
         sink = io.BytesIO()
-        with shards.ShardWriter(sink, header, options.row_group_tokens) as writer:
+        with shard_files.ShardWriter(sink, header, options.row_group_tokens) as writer:
             writer.write(rows)
         return sink.getvalue()
 

@@ -23,8 +23,9 @@ from pipeline.outputs import PublishedFile, read_manifest, require_manifest
 from pipeline.stage import STAGES
 from pipeline.strict import UserError
 from pipeline.tokenization.document_steps import Shards
-from pipeline.tokenization.mixture import NONE, Cell, Count, Plan, cells_of, solve
-from pipeline.tokenization.shards import is_validation
+from pipeline.tokenization.plan import NONE, Cell, Count, Plan, cells_of
+from pipeline.tokenization.shard_rows import is_validation
+from pipeline.tokenization.solver import solve
 
 BYTES_PER_TOKEN = {"en": 4.65, "zh": 3.80}  # measured with the shipped vocabulary: benchmarks/results/tokenization.json
 OTHER_BYTES_PER_TOKEN = 4.0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 
 from pipeline.tokenization import shards
+from pipeline.tokenization.shard_files import Split
 
 
-def report_lines(folder: str, decode: int = 0, split: shards.Split = "train", characters: int = 400) -> list[str]:
+def report_lines(folder: str, decode: int = 0, split: Split = "train", characters: int = 400) -> list[str]:
     """Check shards and describe them, with the first `decode` rows of `split`, each cut to `characters` characters.
 
     :raises UserError: if the shards are not as the manifest says.

@@ -29,7 +29,8 @@ from pipeline.schema import DOCUMENT
 from pipeline.spark.run import map_each
 from pipeline.spark.session import get_session
 from pipeline.steps import file_sha256
-from pipeline.tokenization import shards
+from pipeline.tokenization import shard_files, shards
+from pipeline.tokenization.shard_rows import SHARD
 
 TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "line_scores", "page_signals", "removed_lines")
 
@@ -142,14 +143,14 @@ def _remove_from_shards(spark: SparkSession, output: str, lists: tuple[str, ...]
     manifest = shards.read_manifest(output)
     results = map_each(spark, [_RewriteShard(output, lists, tag, s) for s in manifest.shards], _RewriteShard.run, None)
     infos = [
-        old if result is None else shards.ShardInfo(**result)
+        old if result is None else shard_files.ShardInfo(**result)
         for old, result in zip(manifest.shards, results, strict=True)
     ]
     lease.check()
     if tuple(infos) != manifest.shards:
         changed = dataclasses.replace(manifest, shards=tuple(infos))
         shards.write_manifest(output, changed, shards.shard_tokenizer(output, manifest))
-    _sweep(output, shards.SPLITS, {i.path for i in infos})
+    _sweep(output, shard_files.SPLITS, {i.path for i in infos})
     return sum(old.rows - new.rows for old, new in zip(manifest.shards, infos, strict=True))
 
 
@@ -160,7 +161,7 @@ class _RewriteShard:
     output: str
     lists: tuple[str, ...]
     tag: str
-    shard: shards.ShardInfo
+    shard: shard_files.ShardInfo
 
     def run(self) -> dict[str, Any] | None:
         """Write the shard again without what the lists name. :returns: its new entry, or None if nothing matched."""
@@ -173,7 +174,7 @@ class _RewriteShard:
         remaining = pa.array([m is None for m in matches], pa.bool_())
         new_path = f"{self.shard.path.removesuffix('.parquet')}-removed-{self.tag}.parquet"
         with storage.open_read(path) as source, pq.ParquetFile(source) as parquet:
-            header = shards.read_header(parquet)
+            header = shard_files.read_header(parquet)
             # The size of a row group is a setting of the run that made the shard: the largest one found tells it.
             sizes = [
                 pc.sum(parquet.read_row_group(i, columns=["n_tokens"])["n_tokens"]).as_py()
@@ -181,12 +182,12 @@ class _RewriteShard:
             ]
             with (
                 storage.open_atomic(storage.join(self.output, new_path)) as sink,
-                shards.ShardWriter(sink, header, max(sizes)) as writer,
+                shard_files.ShardWriter(sink, header, max(sizes)) as writer,
             ):
                 start = 0
                 for i in range(parquet.num_row_groups):
                     table = parquet.read_row_group(i)
-                    writer.write(table.filter(remaining.slice(start, table.num_rows)).cast(shards.SHARD))
+                    writer.write(table.filter(remaining.slice(start, table.num_rows)).cast(SHARD))
                     start += table.num_rows
         return dataclasses.asdict(dataclasses.replace(writer.info, path=new_path))
 

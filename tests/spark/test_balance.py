@@ -18,7 +18,7 @@ from pipeline.inspection.balance import count, plans_of
 from pipeline.inspection.funnel import mixture_lines
 from pipeline.spark.shards import _last_hashes, _signed
 from pipeline.storage import read_json
-from pipeline.tokenization.mixture import copy_hash, kth_least
+from pipeline.tokenization.plan import copy_hash, kth_least
 from pipeline.tokenization.shards import read_shards, verify
 from tests.spark.helpers import model_based, rows, run, stage_config
 

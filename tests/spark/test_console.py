@@ -102,7 +102,7 @@ def test_sample_shows_pages_with_their_cut_lines(chain: Path) -> None:
     assert kept.count("model_based kept") == 2
     assert "quality 0." in kept
     assert "there were dropped pages of" in mistake("sample", str(chain), "--step", "no_such_step")
-    assert "no step 'shortlines'; did you mean 'short_lines'?" in mistake("sample", str(chain), "--step", "shortlines")
+    assert "no step 'shortlines' (did you mean 'short_lines'?)" in mistake("sample", str(chain), "--step", "shortlines")
 
 
 def test_explain_whatif_balance_report_config(chain: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_validate_finds_a_list_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("run", "--from", "tokenisation"), "did you mean 'tokenization'? the stages are: preparation, rule_based"),
+        (("run", "--from", "tokenisation"), "did you mean 'tokenization'?); the stages are: preparation, rule_based"),
         (("run", "--from", "tokenization", "--to", "rule_based"), "comes after --to rule_based"),
         (("run", "a.warc.gz", "--from", "rule_based"), "reads what the stage before wrote in 'out/run': leave 'a.warc.gz'"),
         (("run", "--set", "word_count.min=3"), "expected STAGE.key=value with a stage of this run: preparation"),

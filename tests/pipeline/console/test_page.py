@@ -48,4 +48,4 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["extract", str(tmp_path / "none")]) == 2
     assert "none" in capsys.readouterr().err
     assert main(["extract", "x", "--engine", "trafilature"]) == 2
-    assert "no engine 'trafilature'; did you mean 'trafilatura'? there are: lines" in capsys.readouterr().err
+    assert "no engine 'trafilature' (did you mean 'trafilatura'?); there are: lines" in capsys.readouterr().err

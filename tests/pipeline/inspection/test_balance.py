@@ -16,7 +16,7 @@ from pipeline.outputs import InputFile, Manifest, PublishedFile
 from pipeline.schema import Document, to_table
 from pipeline.storage import write_json
 from pipeline.strict import UserError
-from pipeline.tokenization.mixture import Count
+from pipeline.tokenization.plan import Count
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / "configs" / "tokenization.yaml")

@@ -81,8 +81,8 @@ def test_a_value_that_no_page_has_is_answered_with_the_known_ones(
     output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sample", output, "--language", "zhh"]) == 2
-    assert "no language 'zhh'; did you mean 'zh'? there are pages of: en, zh" in capsys.readouterr().err
+    assert "no language 'zhh' (did you mean 'zh'?); there are pages of: en, zh" in capsys.readouterr().err
     assert main(["sample", output, "--language", "zh", "--kept"]) == 2
     assert f"no kept page in {output!r} has all of: language 'zh'" in capsys.readouterr().err
     assert main(["sample", output, "--stage", "rulebased"]) == 2
-    assert "no stage 'rulebased'; did you mean 'rule_based'?" in capsys.readouterr().err
+    assert "no stage 'rulebased' (did you mean 'rule_based'?)" in capsys.readouterr().err

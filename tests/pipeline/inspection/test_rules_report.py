@@ -183,7 +183,7 @@ def test_mistakes_are_one_line(tmp_path: Path, output: str, capsys: pytest.Captu
     for arguments, message in (
         (
             [output, "--step", "word_cuont"],
-            "no step 'word_cuont' in this output; did you mean 'word_count'? there are: c4_javascript, word_count",
+            "no step 'word_cuont' in this output (did you mean 'word_count'?); there are: c4_javascript, word_count",
         ),
         ([str(tmp_path / "none")], "is not a finished stage output: it has no _run.json; run the stage first"),
     ):

@@ -121,7 +121,7 @@ def test_examples_are_the_same_whatever_the_order_of_rows(tmp_path: Path) -> Non
         ("steps.word_count=5", "expected steps.RULE.min or steps.RULE.max"),
         ("steps.c4_javascript.longest=5", "expected steps.RULE.min or steps.RULE.max"),
         ("steps.fuzzy_dedup.bands=5", "The rules are: word_count, hash_ratio, word_count#2"),
-        ("steps.word_cuont.min=5", "The rules are: word_count, hash_ratio, word_count#2; did you mean 'word_count'?"),
+        ("steps.word_cuont.min=5", "The rules are: word_count, hash_ratio, word_count#2 (did you mean 'word_count'?)"),
         ("output.audit=false", "expected steps.RULE.min or steps.RULE.max"),
         ("steps.1.min=5", "expected steps.RULE.min or steps.RULE.max"),
         ("steps.word_count.min.en=many", "changed config: "),

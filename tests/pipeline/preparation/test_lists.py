@@ -131,4 +131,4 @@ def test_the_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_format_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lists", "convert", "x", "--format", "host", "--out", "y"]) == 2
-    assert "no format 'host'; did you mean 'hosts'? there are: ut1, hosts" in capsys.readouterr().err
+    assert "no format 'host' (did you mean 'hosts'?); there are: ut1, hosts" in capsys.readouterr().err

@@ -111,16 +111,16 @@ def test_instructions_that_many_items_share_do_not_count(tmp_path: Path) -> None
     page = document(f"{instruction} here is a page about something else")
     assert isinstance(step(test_set)(page), Document)
     assert isinstance(step(test_set, max_items=12)(page), Drop)
-    own = document("they say below in one short word: item number 3 asks for thing 9, which is in box 10 of all")
-    assert isinstance(step(test_set)(own), Drop)
+    distinct = document("they say below in one short word: item number 3 asks for thing 9, which is in box 10 of all")
+    assert isinstance(step(test_set)(distinct), Drop)
 
 
 def test_items_that_are_too_short_are_counted(test_set: dict[str, Any]) -> None:
-    found = index(step(test_set).model_dump_json())
-    assert dict(found.not_searchable) == {"t": ["t:short"]}
-    assert found.sets == {"t": 4}
-    assert {i.name: i.n for i in found.items} == {"t:en": 13, "t:zh": 20, "t:whole": 9}
-    assert found.bytes > 0
+    items = index(step(test_set).model_dump_json())
+    assert dict(items.not_searchable) == {"t": ["t:short"]}
+    assert items.sets == {"t": 4}
+    assert {i.name: i.n for i in items.items} == {"t:en": 13, "t:zh": 20, "t:whole": 9}
+    assert items.bytes > 0
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,9 @@ def test_report_lists_items_documents_and_lines(
         str(tmp_path / "_manifest.json"), Manifest("rule_based", {}, [InputFile("x", {}, 0, 0)], files).to_json()
     )
     write_record(tmp_path, config)
-    found = contamination.report(str(tmp_path))
-    assert found["sets"] == {"t": {"items": 4, "not_searchable": ["t:short"], "items_hit": 2, "documents_hit": 2}}
-    assert [(h["item"], h["done"], h["lines"]) for h in found["hits"]] == [
+    report = contamination.report(str(tmp_path))
+    assert report["sets"] == {"t": {"items": 4, "not_searchable": ["t:short"], "items_hit": 2, "documents_hit": 2}}
+    assert [(h["item"], h["done"], h["lines"]) for h in report["hits"]] == [
         ("t:en", "cut", [1]),
         ("t:zh", "dropped", []),
     ]
