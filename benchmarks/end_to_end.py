@@ -17,7 +17,8 @@ from pathlib import Path
 
 import machine
 
-from pipeline.inspection.funnel import funnel_lines, read_records
+from pipeline.inspection.funnel import funnel_lines
+from pipeline.outputs import read_run_records
 from pipeline.stage import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,14 +52,14 @@ def main() -> None:
             began = time.monotonic()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=sys.stderr)
             walls[stage] = round(time.monotonic() - began, 1)
-        records = read_records(str(out))
+        records = list(read_run_records(str(out)).values())
     lines = funnel_lines(records)
     result = {
         "data": f"{len(_crawl_files(inputs))} files of {', '.join(Path(p).name for p in inputs)}",
         "profile": arguments.profile,
         "wall_seconds": walls,
         "funnel": lines,
-        "versions": records[0]["passes"][0]["versions"],
+        "versions": records[0].passes[0].versions,
     }
     name = "end_to_end" if arguments.profile == "full" else f"end_to_end-{arguments.profile}"
     machine.save(name, result)

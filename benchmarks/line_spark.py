@@ -19,7 +19,7 @@ from typing import Any
 
 import machine
 
-from pipeline.inspection.funnel import read_records
+from pipeline.outputs import read_record
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,16 +47,15 @@ def stage(files: list[str], engine: str, out: Path) -> dict[str, Any]:
     began = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=sys.stderr)
     wall = time.monotonic() - began
-    (record,) = read_records(str(out))
-    (one,) = record["passes"]
-    step = one["steps"]["extract_text"]
+    (one,) = read_record(str(out)).passes
+    step = one.steps["extract_text"]
     return {
-        "pages": step["rows_in"],
-        "kept": one["kept"],
+        "pages": step.rows_in,
+        "kept": one.kept,
         "wall_with_start_s": round(wall, 1),
-        "wall_s": round(one["wall_seconds_of_last_run"], 1),
-        "pages_per_s": round(step["rows_in"] / one["wall_seconds_of_last_run"], 1),
-        "pages_per_cpu_s_of_the_step": round(step["rows_in"] / step["cpu_seconds"], 1),
+        "wall_s": round(one.wall_seconds_of_last_run, 1),
+        "pages_per_s": round(step.rows_in / one.wall_seconds_of_last_run, 1),
+        "pages_per_cpu_s_of_the_step": round(step.rows_in / step.cpu_seconds, 1),
     }
 
 

@@ -28,7 +28,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from extraction.domains import host_of
 from pipeline.preparation.domain_set import KeySet
-from pipeline.preparation.lists import main as lists
+from pipeline.preparation.lists import compile_lists
 from pipeline.preparation.url_filter import UrlFilter
 from pipeline.schema import Document, Drop
 
@@ -89,7 +89,7 @@ def large_list(links: list[str]) -> dict[str, Any]:
         with open(text, "w") as file:
             for i in range(N_DOMAINS):
                 file.write(f"{hashlib.md5(str(i).encode()).hexdigest()[:12]}.example{i % 1000}.com\n")
-        lists(["compile", text, compiled])
+        compile_lists([text], compiled)
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
             out: dict[str, Any] = {
                 "text": pool.apply(load_cost, (text,)),

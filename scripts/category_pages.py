@@ -35,8 +35,8 @@ with the three likeliest classes and their probabilities.
 
 def drawn(pages: list[LabelledPage], language: str) -> list[int]:
     """Numbers of the pages of a language that are shown."""
-    rows = [i for i, page in enumerate(pages) if page.language == language]
-    return sorted(rows, key=lambda i: xxhash.xxh3_64_intdigest(f"{SEED} {pages[i].record_id}".encode()))[:NUMBER]
+    of_language = [i for i, page in enumerate(pages) if page.language == language]
+    return sorted(of_language, key=lambda i: xxhash.xxh3_64_intdigest(f"{SEED} {pages[i].record_id}".encode()))[:NUMBER]
 
 
 def excerpt(page: LabelledPage) -> str:

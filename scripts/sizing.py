@@ -6,7 +6,7 @@
 An extrapolation: CPU times of `benchmarks/results/*.json` (one machine of two cores) and the estimates of the comparisons
 (`Step.cost`) multiplied by pages. Pages that each step gets follow from the shares that stage 1 kept in the benchmark
 end_to_end and that stages 2 and 3 kept of the sample (tests/golden/sample_counts.json).
-`tests/contracts/test_configuration_docs.py` holds the page to it.
+`make golden` writes it too; `tests/contracts/test_generated.py` holds the page to it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.model_based.semantic_dedup import SemanticDedup
 from pipeline.steps import CrossDocumentStep
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "cluster.md"
+PAGE = "docs/cluster.md"
 PAGES = 3_000_000_000
 MARK = re.compile(r"(<!-- sizing -->\n).*?(<!-- /sizing -->)", re.DOTALL)
 BYTES_A_TOKEN_ID = 4
@@ -239,9 +239,13 @@ def _sum(name: str, made: Sequence[Row]) -> str:
     return f"| {name} | | | **{sum(r.core_hours for r in made):,.0f}** | **{size(shuffle)}** | **{size(disk)}** | |"
 
 
-def filled(page: str) -> str:
-    """The page with its table made anew."""
-    return MARK.sub(lambda m: m[1] + "\n" + text(PAGES) + "\n\n" + m[2], page)
+def pages() -> dict[str, str]:
+    """All that this script writes: path in the repository to text."""
+    shares.cache_clear()
+    page, n = MARK.subn(lambda m: m[1] + "\n" + text(PAGES) + "\n\n" + m[2], (ROOT / PAGE).read_text(encoding="utf-8"))
+    if n != 1:
+        raise ValueError(f"{PAGE}: expected one place <!-- sizing --> ... <!-- /sizing -->, found {n}")
+    return {PAGE: page}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -251,7 +255,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.pages is not None:
         print(text(arguments.pages))
         return 0
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, page in pages().items():
+        (ROOT / path).write_text(page, encoding="utf-8")
     return 0
 
 

@@ -53,10 +53,10 @@ it are the price of good ones that stay.
 
 def drawn(pages: list[LabelledPage]) -> list[LabelledPage]:
     parts = outer_folds(pages)
-    own = [p for p, part in zip(pages, parts, strict=True) if part == FOLD and p.annotation]
+    in_fold = [p for p, part in zip(pages, parts, strict=True) if part == FOLD and p.annotation]
     out = []
     for language in ("en", "zh"):
-        of = [p for p in own if p.language == language and p.extraction.text.strip()]
+        of = [p for p in in_fold if p.language == language and p.extraction.text.strip()]
         of.sort(key=lambda p: xxhash.xxh3_64_intdigest(f"{SEED} {p.record_id}".encode()))
         out += of[:NUMBER]
     return out
@@ -118,13 +118,13 @@ def main() -> None:
             f"| {' '.join(map(str, row['quality']))}, {'good' if is_good(row['quality']) else 'poor'} |\n"
             f"| unsafe{mark['unsafe']} | {1 - unsafe[n, 0]:.2f} | {row['safety']} |\n"
         )
-    told = (
+    summary = (
         f"Of {len(shown)} pages: the type is the annotated one on {same}; wrongly kept or dropped by type {wrong['type']}, "
         f"by quality {wrong['quality']}; wrongly flagged or not {wrong['unsafe']}.\n"
     )
-    text = "\n".join([HEAD, told, "## English\n", *blocks[:NUMBER], "## Chinese\n", *blocks[NUMBER:]])
+    text = "\n".join([HEAD, summary, "## English\n", *blocks[:NUMBER], "## Chinese\n", *blocks[NUMBER:]])
     OUT.write_text(text, encoding="utf-8")
-    print(told)
+    print(summary)
 
 
 if __name__ == "__main__":

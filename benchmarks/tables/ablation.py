@@ -1,7 +1,7 @@
 """Ablation: models trained on the corpora of each stage."""
 
 from benchmarks.tables._markdown import Json
-from model.ablation_report import tables
+from model.study.ablation.report import tables
 
 
 def render(result: Json) -> str:

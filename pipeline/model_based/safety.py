@@ -54,7 +54,7 @@ class UnsafeSites(CrossDocumentStep):
     A page is flagged if its probability to be unsafe, which the step `safety` has stored, is at least `page_score`. A site
     (registered domain) with `min_pages` pages or more is unsafe if the lower bound of the share of its flagged pages
     (Wilson's, of `confidence`) is over `max_share`. A document is judged by its site up to and with its own generation: later
-    files revoke nothing. `python -m pipeline.inspection.unsafe_sites OUTPUT` shows the table of sites.
+    files revoke nothing. `corpusmill unsafe-sites OUTPUT` shows the table of sites.
     """
 
     step: Literal["unsafe_sites"] = "unsafe_sites"

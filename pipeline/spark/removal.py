@@ -9,10 +9,8 @@ there and before the old ones go; killed anywhere, the same command ends the wor
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +29,6 @@ from pipeline.schema import DOCUMENT
 from pipeline.spark.run import map_each
 from pipeline.spark.session import get_session
 from pipeline.steps import file_sha256
-from pipeline.strict import UserError
 from pipeline.tokenization import shard_files, shards
 from pipeline.tokenization.shard_rows import SHARD
 
@@ -219,21 +216,3 @@ def remove_from_outputs(outputs: Sequence[str], lists: Sequence[str]) -> list[st
         removed = remove_from_output(spark, output, lists)
         lines.append(f"{output}: removed {', '.join(f'{n} of {k}' for k, n in removed.items())}")
     return lines + [f"report: {write_report(page.removesuffix(REPORT).rstrip('/') or '.')}" for page in pages]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of jobs/remove.py. :returns: exit code 0 or 2."""
-    parser = argparse.ArgumentParser(
-        prog="spark-submit jobs/remove.py",
-        description="Remove documents that lists of URLs, domains or document ids name from finished outputs and shards.",
-        epilog="A list has one entry a line: url:..., domain:..., doc_id:..., or the same without prefix; # is a comment.",
-    )
-    parser.add_argument("--list", action="append", required=True, dest="lists", metavar="FILE", help="repeatable")
-    parser.add_argument("outputs", nargs="+", help="output folders of stages")
-    arguments = parser.parse_args(argv)
-    try:
-        print("\n".join(remove_from_outputs(arguments.outputs, arguments.lists)))
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    return 0

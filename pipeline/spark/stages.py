@@ -1,28 +1,21 @@
-"""Runs stages on Spark: the engine of a pass, and the command line of jobs.
+"""Runs stages on Spark: the engine of a pass.
 
-Jobs and other front ends only call `main` or `run_stage`. Whatever is killed at any point, the same call resumes it.
+The console and the jobs only call `run_stage`. Whatever is killed at any point, the same call resumes it.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-import traceback
-from collections.abc import Sequence
 from typing import Any
 
-import yaml
 from pyspark.sql import SparkSession
 
-from pipeline.config import StageConfig, load, shown
+from pipeline.config import StageConfig
 from pipeline.executor import Group, Receipt, Task, Unit
 from pipeline.inspection.estimate import estimate_lines
-from pipeline.inspection.funnel import print_funnel
-from pipeline.inspection.report.page import write_report
 from pipeline.inspection.validate import step_problems
-from pipeline.outputs import Lease, LeaseLost, RunRecord, read_record
-from pipeline.passes import Comparison, Marked, Pass, StageFailed, find_inputs, load_removal_lists, plan_pass
+from pipeline.outputs import Lease, RunRecord, read_record
+from pipeline.passes import Comparison, Marked, Pass, find_inputs, load_removal_lists, plan_pass
 from pipeline.progress import Progress
 from pipeline.spark import (  # noqa: F401 (they register Spark parts)
     exact_dedup,
@@ -109,68 +102,3 @@ class SparkEngine:
 
     def write_shards(self, work: str, units: list[Unit], record: dict[str, Any]) -> dict[str, Any]:
         return write_shards(self.spark, self.config, work, units, record)
-
-
-def main(stage: str, argv: Sequence[str] | None = None) -> int:
-    """Command line of a stage's job. :returns: exit code: 0 done, 1 failed (a rerun resumes), 2 a mistake of the user's."""
-    parser = argparse.ArgumentParser(
-        prog=f"spark-submit jobs/{stage}.py",
-        description=f"Run the {stage} stage: resumes what was interrupted, and adds input files that are new.",
-        epilog=f"example: spark-submit jobs/{stage}.py --config configs/{stage}.yaml "
-        "--set 'input.paths=[a.warc.gz, dir/]' --set output.path=out/mine",
-    )
-    parser.add_argument("--config", required=True, help=f"the stage's YAML, such as configs/{stage}.yaml")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override one key; values are YAML; steps by name: steps.language.min_score=0.8 (repeatable)",
-    )
-    arguments = parser.parse_args(argv)
-    try:
-        config = load(arguments.config, arguments.overrides, stage)
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    print(yaml.safe_dump(shown(config), allow_unicode=True, sort_keys=False), file=sys.stderr)
-    return run_and_tell(config)
-
-
-def run_and_tell(config: StageConfig) -> int:
-    """Run a stage, print its funnel, write its report and tell what went wrong. :returns: the exit code, as `main`."""
-    try:
-        record = run_stage(config)
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    except (StageFailed, LeaseLost) as e:
-        print(f"failed: {e}", file=sys.stderr)
-        return 1
-    except Exception as e:
-        traceback.print_exc()
-        print(
-            f"failed: {_cause(e)}\nNothing was published; the same command resumes where it stopped.", file=sys.stderr
-        )
-        return 1
-    if record is not None:
-        print_funnel([record.to_json()])
-        if config.run.report:
-            _report(config.output.path)
-    return 0
-
-
-def _report(output: str) -> None:
-    """Write the page and the card. The output is published already, so what goes wrong here is told and changes nothing."""
-    try:
-        print(f"report: {write_report(output)}", file=sys.stderr)
-    except Exception as e:
-        print(f"report: not written: {_cause(e)} (python -m pipeline.inspection.report {output})", file=sys.stderr)
-
-
-def _cause(error: Exception) -> str:
-    """The line of a Spark error that says what happened in the Python worker."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    causes = [line for line in lines if "Error" in line and not line.startswith(("at ", "org.", "File "))]
-    return (causes or lines or [type(error).__name__])[-1]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -109,7 +109,7 @@ class Mixture(Strict):
         data = _plain(data)
         path = data.pop("file", None)
         if path is not None:
-            data = _laid(_read(str(path), (info.context or {}).get("folder", "")), data)
+            data = _laid(_read(str(path), (info.context or {}).get("folders", ())), data)
         preset = data.pop("preset", None)
         if preset is not None:
             if preset not in PRESETS:
@@ -199,9 +199,9 @@ def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _read(path: str, folder: str) -> dict[str, Any]:
-    """A mixture's keys from a file. :raises ValueError: if there is none, or it holds something else."""
-    places = list(dict.fromkeys([storage.join(folder, path) if folder and "://" not in path else path, path]))
+def _read(path: str, folders: Sequence[str]) -> dict[str, Any]:
+    """A mixture's keys from a file, looked for in folders. :raises ValueError: if there is none, or it holds something else."""
+    places = list(dict.fromkeys([*(storage.join(f, path) for f in folders if "://" not in path), path]))
     files = [p for p in places if storage.exists(p)]
     if not files:
         raise ValueError(f"file: there is no {' nor '.join(repr(p) for p in places)}")

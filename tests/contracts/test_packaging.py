@@ -173,12 +173,12 @@ def test_no_file_names_a_place_of_one_machine() -> None:
     place = re.compile(
         r"(?<![\w.:/%*-])/(?:home|Users|root|work|mnt)/\w|pypi\.org/simple|pythonhosted\.org|--index-url"
     )
-    found = []
+    places = []
     for path in text_files():
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:  # weights, word lists in compressed form
             continue
         if path != Path(__file__):
-            found += [f"{path.relative_to(ROOT)}: {m.group()}" for m in place.finditer(text)]
-    assert found == []
+            places += [f"{path.relative_to(ROOT)}: {m.group()}" for m in place.finditer(text)]
+    assert places == []
