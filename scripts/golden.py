@@ -22,7 +22,7 @@ from typing import Any
 
 from pipeline.inspection import rules
 from pipeline.outputs import read_run_records
-from scripts import configuration, made_pages, sizing
+from scripts import configuration, console_page, made_pages, sizing
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTS = "tests/golden/sample_counts.json"
@@ -30,6 +30,7 @@ PAGES: dict[str, Callable[[], dict[str, str]]] = {
     "made_pages": made_pages.pages,
     "configuration": configuration.pages,
     "sizing": sizing.pages,
+    "console": console_page.pages,
 }
 """Generators that need no run. `sizing` reads the counts of the demo."""
 
