@@ -9,11 +9,8 @@ with the largest expected F1, the same with a floor (what ships), and the best c
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import machine
@@ -37,10 +34,6 @@ TEACHERS = 2
 
 NEIGHBOURS = 4
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
-
-
-def tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 def logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -139,9 +132,8 @@ def decisions(examples: list[Example], p: list[npt.NDArray[np.float64]]) -> dict
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder that holds html/ and warc/")
     data = parser.parse_args().data
     logging.disable(logging.CRITICAL)
     examples = examples_of(load_pages(data), FORM)
@@ -152,7 +144,7 @@ def main() -> int:
         for name, values in found.items():
             for i, value in zip(places, values, strict=True):
                 p[name][i] = value
-        tell(f"fold {fold + 1} of {FOLDS}")
+        machine.tell(f"fold {fold + 1} of {FOLDS}")
     judged = [i for i, e in enumerate(examples) if e.page.source in JUDGED]
     chosen = [examples[i] for i in judged]
     models = {}
@@ -169,8 +161,7 @@ def main() -> int:
         "clutter_models",
         {"models": models, "decisions": decisions(chosen, [p["blend (shipped)"][i] for i in judged])},
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

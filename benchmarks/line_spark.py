@@ -9,7 +9,6 @@ extraction, Parquet written and committed), without Spark's start; per CPU secon
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -61,15 +60,13 @@ def stage(files: list[str], engine: str, out: Path) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder that holds html/")
     files = sorted(str(p) for p in (parser.parse_args().data / "html").glob("*.warc.gz"))
     with tempfile.TemporaryDirectory() as folder:
         result = {engine: stage(files, engine, Path(folder) / engine) for engine in ("lines", "trafilatura")}
     machine.save("line_spark", {"files": [Path(f).name for f in files], **result})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

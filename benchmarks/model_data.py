@@ -10,7 +10,6 @@ concatenates and splits. `--demo`: the shards of `make demo`.
 
 from __future__ import annotations
 
-import argparse
 import bisect
 import importlib.metadata
 import itertools
@@ -279,7 +278,7 @@ def demo_lengths(folder: str) -> packing.Int64s:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.parser(__doc__)
     parser.add_argument("--made", type=Path, default=Path("out/model_data"), help="folder of the shards to measure on")
     parser.add_argument("--tokens", type=int, default=100_000_000, help="tokens to write there")
     parser.add_argument("--demo", default="out/demo/tokenization", help="shards of the demo")

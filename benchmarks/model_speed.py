@@ -16,7 +16,6 @@ and export are left out.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import os
@@ -263,7 +262,7 @@ def show(result: dict[str, Any], on_gpu: bool) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.parser(__doc__)
     parser.add_argument("--config", help="a run's YAML; one-gpu on a GPU, tiny without one")
     parser.add_argument("--shards", help="folder of manifest.json")
     parser.add_argument("--steps", type=int, default=8, help="timed, then as many again for the parts; 8")

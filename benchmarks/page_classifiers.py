@@ -9,13 +9,9 @@ process, batches of 256 annotated pages as preparation leaves them, the fastest 
 
 from __future__ import annotations
 
-import argparse
-import gc
 import re
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +32,6 @@ from classifiers.web_type import evaluate as web_type_evaluate
 ROWS = 256
 PASSES = 5
 WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
-
-
-def tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 def words(page: LabelledPage) -> str:
@@ -90,22 +82,11 @@ def fasttext_quality(pages: Sequence[LabelledPage]) -> dict[str, list[float]]:
     return out
 
 
-def cpu_of(call: Callable[[], object]) -> float:
-    """CPU seconds of the fastest of PASSES."""
-    times = []
-    for _ in range(PASSES):
-        gc.collect()
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 def speed(name: str, pages: Sequence[LabelledPage]) -> dict[str, float]:
     """Documents, and megabytes of text, a CPU second."""
     model = registry.load(name)
     batches = [batch_of(pages[i : i + ROWS]) for i in range(0, len(pages), ROWS)]
-    seconds = cpu_of(lambda: [model.scores(batch) for batch in batches])
+    seconds, _ = machine.fastest(lambda: [model.scores(batch) for batch in batches], passes=PASSES)
     size = sum(len(page.extraction.text.encode()) for page in pages)
     return {
         "pages": len(pages),
@@ -123,22 +104,22 @@ def fasttext_speed(pages: Sequence[LabelledPage]) -> float:
 
     model = fasttext.load_model(str(Path(language.__file__).parent / "weights" / "lid.176.ftz"))
     texts = [page.extraction.text.replace("\n", " ") for page in pages]
-    return round(len(pages) / cpu_of(lambda: [model.predict(text, k=1) for text in texts]), 1)
+    seconds, _ = machine.fastest(lambda: [model.predict(text, k=1) for text in texts], passes=PASSES)
+    return round(len(pages) / seconds, 1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+    parser = machine.parser(__doc__, data="folder that holds html/ and warc/")
     options = parser.parse_args()
     pages = load_pages(options.data)
     annotated = [page for page in pages if page.annotation]
     speeds = {name: speed(name, annotated) for name in registry.NAMES}
     reference = fasttext_speed(annotated)
-    tell("speed measured")
+    machine.tell("speed measured")
     found = features_of(batch_of(pages))
     agreed = agreement.report()
     peers = {"web_type": fasttext_web_type(pages), "quality": fasttext_quality(pages)}
-    tell("fastText done")
+    machine.tell("fastText done")
     for name, module in (
         ("web_type", web_type_evaluate),
         ("quality", quality_evaluate),

@@ -81,6 +81,7 @@ def fingerprint(function: Callable[..., Any]) -> str:
 
 def _parts(function: Any, seen: set[int]) -> Iterator[str]:
     code = function.__code__
+    yield function.__module__  # machine code that was kept names its module, and is useless where that has moved
     yield repr((code.co_code, code.co_names, code.co_varnames, code.co_consts))
     for name in code.co_names:
         value = function.__globals__.get(name)

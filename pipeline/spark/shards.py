@@ -21,9 +21,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline import storage
 from pipeline.config import StageConfig
-from pipeline.executor import Unit
+from pipeline.executor import Unit, live_rows
 from pipeline.schema import DOCUMENT
-from pipeline.spark.run import CrossContext, compute_marks, live_rows
+from pipeline.spark.run import CrossContext, compute_marks
 from pipeline.tokenization import shards as shard_files
 from pipeline.tokenization.document_steps import Shards, Tokenize
 from pipeline.tokenization.mixture import Cell, Count, cells_of, copy_hash, solve
@@ -104,8 +104,8 @@ def _last_hashes(
         for batch in batches:
             table = pa.Table.from_batches([batch])
             table = table.filter(pa.compute.invert(table["validation"]))
-            found = zip(table["generation"].to_pylist(), cells_of(table.select(axes)), strict=True)
-            ids = pa.array([numbers.get(key) for key in found], pa.int32())
+            keys = zip(table["generation"].to_pylist(), cells_of(table.select(axes)), strict=True)
+            ids = pa.array([numbers.get(key) for key in keys], pa.int32())
             yield from pa.table({"cell": ids, "hash": table["hash"]}).filter(ids.is_valid()).to_batches()
 
     hashes = rows.mapInArrow(number, "cell int, hash long").withColumn("bucket", F.shiftright("hash", 48))

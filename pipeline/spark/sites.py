@@ -29,8 +29,8 @@ def _count(path: str) -> sites.Counts:
 def _rows(domains: list[str], path: str) -> Iterator[tuple[str, str, str, int, str]]:
     """What one file tells of the chosen sites, as rows: domain, kind, key, number, text."""
     with storage.open_read(path) as f:
-        found = sites.look(pq.read_table(f, columns=sites.LOOK_COLUMNS), domains)
-    for domain, site in found.items():
+        by_domain = sites.look(pq.read_table(f, columns=sites.LOOK_COLUMNS), domains)
+    for domain, site in by_domain.items():
         yield from ((domain, "line", line, n, "") for line, n in site["lines"].items())
         yield from ((domain, "reason", reason, n, "") for reason, n in site["reasons"].items())
         # A sample's hash, halved: Spark's integers have a sign.
@@ -52,9 +52,9 @@ def largest_sites(
     def counting(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for i in batch.column(0).to_pylist():
-                found = _count(paths[i])
-                if found:
-                    columns: list[list[Any]] = [list(found), *map(list, zip(*found.values(), strict=True))]
+                by_domain = _count(paths[i])
+                if by_domain:
+                    columns: list[list[Any]] = [list(by_domain), *map(list, zip(*by_domain.values(), strict=True))]
                     yield pa.RecordBatch.from_pydict(dict(zip(names, columns, strict=True)))
 
     counted = numbers.mapInArrow(counting, "domain string, " + ", ".join(f"{n} long" for n in names[1:]))

@@ -21,7 +21,7 @@ from extraction.prepare import TooLarge
 from extraction.result import TAGS
 from extraction.text import clean, lines
 
-SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "pages"
+SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "pages"
 extract = functools.partial(extract_by, engine="trafilatura")
 WORDS = "This sentence is here to give the page enough running text, so that every engine takes it for content. " * 3
 ZH_WORDS = "这一句话是为了让网页有足够的正文，这样每一个抽取引擎都会把它当作内容，而不会把它当作导航。" * 4

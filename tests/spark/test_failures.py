@@ -145,4 +145,5 @@ def test_a_file_that_a_take_down_rewrote_is_not_a_new_one(spark: Any, tmp_path: 
     stream = io.StringIO()
     record = run_stage(config, spark, Progress("rule_based", stream))
     assert "nothing new" in stream.getvalue()
-    assert len(record["passes"]) == 1
+    assert record is not None
+    assert len(record.passes) == 1

@@ -1,4 +1,4 @@
-"""Extraction against its peers: `python benchmarks/extraction.py [--data DIR] [--pages N]`.
+"""Extraction against its peers: `python benchmarks/engines.py [--data DIR] [--pages N]`.
 
 Quality on WCXB-dev is word F1 (lower-cased word multisets), on zh-gold F1 over multisets of 4-character grams without
 white space; both a page, averaged over pages; an empty text for an empty gold text counts 1. All systems see the same
@@ -16,11 +16,8 @@ see.
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import hashlib
 import itertools
-import json
 import logging
 import re
 import sys
@@ -39,6 +36,7 @@ import numpy.typing as npt
 import readability
 import trafilatura
 from fastwarc.warc import ArchiveIterator, WarcRecordType
+from gold import rows
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
@@ -80,8 +78,7 @@ class GoldPage:
 
 
 def load(data: Path, name: str, limit: int | None) -> list[GoldPage]:
-    with gzip.open(data / "html" / f"{name}.gold.jsonl.gz", "rt", encoding="utf-8") as f:
-        gold = {row["record_id"]: row for row in map(json.loads, f)}
+    gold = {row["record_id"]: row for row in rows(data / "html" / f"{name}.gold.jsonl.gz")}
     pages = []
     with (data / "html" / f"{name}.warc.gz").open("rb") as stream:
         for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
@@ -310,8 +307,7 @@ def show(title: str, table: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with html/*.warc.gz")
+    parser = machine.parser(__doc__, data="folder with html/*.warc.gz")
     parser.add_argument("--pages", type=int, help="about so many pages of each set, for a quick look; saves nothing")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
