@@ -1,7 +1,7 @@
 # Everything here sets itself up first (scripts/setup.sh: .venv, and a Java where none is found).
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-model test test-model test-all check format bench wheel clean distclean
+.PHONY: help setup demo demo-model golden test test-model test-all check format bench wheel clean distclean
 
 ENV := . scripts/env.sh &&
 # Tests and demo stay on this machine: no need that its host name resolves.
@@ -22,6 +22,9 @@ demo: setup ## all stages by spark-submit on data/sample, into out/demo, then th
 demo-model: ## train the model tiny on the shards of make demo, on a CPU, into out/model/tiny
 	@scripts/setup.sh model
 	@scripts/demo_model.sh
+
+golden: setup ## make every generated page, count and golden file again (runs the demo) and say what changed; DATA=DIR for all
+	@$(ENV) python -m scripts.golden $(if $(DATA),--data $(DATA))
 
 test: setup ## the tests that CI runs
 	@$(ENV) python -m pytest -n $(WORKERS) --dist loadgroup -m "not long"

@@ -9,11 +9,10 @@ groups goes to docs/pictures.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import machine
-from page_classifiers import fasttext_speed, speed, tell
+from page_classifiers import fasttext_speed, speed
 
 from classifiers.category import evaluate, train
 
@@ -21,15 +20,11 @@ PICTURE = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "catego
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data"), help="folder that holds html/, warc/ and labels/"
-    )
-    options = parser.parse_args()
+    options = machine.parser(__doc__, data="folder that holds html/, warc/ and labels/").parse_args()
     pages = evaluate.labelled(options.data)
     result = {"speed": speed("category", pages), "lid_176_documents_per_cpu_s": fasttext_speed(pages)}
-    tell("speed measured")
-    vectors = train.read_vectors(train.WEIGHTS / train.WORDS_FILE)
+    machine.tell("speed measured")
+    vectors = train.read_vectors(train.WEIGHTS / train.WordModel.FILE)
     result["evaluation"], _ = evaluate.evaluate(pages, vectors, options.data)
     PICTURE.write_text(evaluate.picture(result["evaluation"]), encoding="utf-8")
     machine.save("category", result)

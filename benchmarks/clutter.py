@@ -1,8 +1,7 @@
 """The line model and the engine `lines`, against trafilatura in the same run: `python benchmarks/clutter.py [--data DIR]`.
 
-Quality by five folds over hosts, as `classifiers/clutter/evaluate.py` describes: what is judged on a page is a model
-that has not seen
-its site. Word F1 (WCXB's) on English pages, F1 of 4-character grams on Chinese ones. trafilatura 2.3 with its
+Quality by five folds over hosts, as `classifiers/clutter/evaluate.py` describes: what is judged on a page is a model that has
+not seen its site. Word F1 (WCXB's) on English pages, F1 of 4-character grams on Chinese ones. trafilatura 2.3 with its
 defaults, on the same decoded pages.
 
 The form `text` is judged as the report uses its model: on the lines that trafilatura (this project's engine of that name) keeps.
@@ -12,10 +11,8 @@ Speed: bytes to text, decoding counted for both, CPU seconds of one process; the
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +32,6 @@ from pipeline.model_based.clutter import Clutter
 from pipeline.steps import bound
 
 LOSS = 0.015
-PASSES = 3
 
 BARS = {
     "wcxb-dev": 0.88,
@@ -54,10 +50,6 @@ BARS = {
 }
 
 
-def tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
 def peers(examples: Sequence[Example]) -> dict[str, Any]:
     """F1 of other extractors on the same pages."""
     systems: dict[str, Callable[[str], str]] = {
@@ -72,7 +64,7 @@ def peers(examples: Sequence[Example]) -> dict[str, Any]:
         else:
             values = [e.f1(system(e.page.html.decode("utf-8", "replace")), e.page.gold) for e in examples]
         out[name] = by_kind(examples, np.array(values))
-        tell(name)
+        machine.tell(name)
     return out
 
 
@@ -144,9 +136,8 @@ def value(table: dict[str, float], kind: str) -> float:
     return next(v for name, v in table.items() if name.startswith(f"{kind} ("))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder that holds html/ and warc/")
     parser.add_argument(
         "--texts", type=Path, help="write what is kept of each page, by the model that did not see its site, as JSONL"
     )
@@ -154,8 +145,8 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     pages = load_pages(arguments.data)
     examples = examples_of(pages, "dom")
-    tell(f"{len(pages)} pages")
-    scores = cross_validated(examples, "dom", SEED, tell)
+    machine.tell(f"{len(pages)} pages")
+    scores = cross_validated(examples, "dom", SEED, machine.tell)
     kept, floors = chosen_lines(examples, scores)
     values = page_f1(examples, kept)
     if arguments.texts:
@@ -175,16 +166,16 @@ def main() -> int:
         dom[f"lines, {language}"] = line_quality([examples[i] for i in chosen], [scores[i] for i in chosen])
     others = peers([examples[i] for i in judged])
     texts = examples_of(pages, "text")
-    text_scores = cross_validated(texts, "text", SEED, tell)
+    text_scores = cross_validated(texts, "text", SEED, machine.tell)
     result = {
         "data": {
             source: {
-                "pages": len(own),
-                "lines": sum(len(e.labels) for e in own),
-                "hosts": len({e.page.group for e in own}),
+                "pages": len(of_source),
+                "lines": sum(len(e.labels) for e in of_source),
+                "hosts": len({e.page.group for e in of_source}),
             }
             for source in dict.fromkeys(e.page.source for e in examples)
-            for own in [[e for e in examples if e.page.source == source]]
+            for of_source in [[e for e in examples if e.page.source == source]]
         },
         "dom": dom,
         "peers": others,
@@ -210,9 +201,8 @@ def main() -> int:
     result["bars"] = {name: {"measured": measured[name], "bar": bar} for name, bar in BARS.items()}
     machine.save("clutter", result)
     for name, bar in BARS.items():
-        tell(f"  {'ok  ' if measured[name] >= bar else 'MISS'} {name}: {measured[name]} (bar {bar})")
-    return 0
+        machine.tell(f"  {'ok  ' if measured[name] >= bar else 'MISS'} {name}: {measured[name]} (bar {bar})")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

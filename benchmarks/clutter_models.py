@@ -9,11 +9,8 @@ with the largest expected F1, the same with a floor (what ships), and the best c
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import machine
@@ -39,10 +36,6 @@ NEIGHBOURS = 4
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
 
 
-def tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
 def logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return 1.0 / (1.0 + np.exp(-x))
 
@@ -65,10 +58,10 @@ def fold_scores(train: list[Example], test: list[Example]) -> dict[str, list[npt
     taught: list[Floats] = [np.zeros(0, np.float32)] * len(train)
     first: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(train)
     for part in range(TEACHERS):
-        rest = [i for i, e in enumerate(train) if e.fold("teacher") % TEACHERS != part]
-        own, chosen = [columns[i] for i in rest], [train[i] for i in rest]
-        teacher = fit_convolution(own, chosen, FORM, SEED)
-        early = fit_trees(own, [e.labels for e in chosen], chosen, FORM, SEED)
+        others = [i for i, e in enumerate(train) if e.fold("teacher") % TEACHERS != part]
+        other_columns, chosen = [columns[i] for i in others], [train[i] for i in others]
+        teacher = fit_convolution(other_columns, chosen, FORM, SEED)
+        early = fit_trees(other_columns, [e.labels for e in chosen], chosen, FORM, SEED)
         for i, e in enumerate(train):
             if e.fold("teacher") % TEACHERS == part:
                 soft = logistic(predict(teacher, columns[i], e.lengths))
@@ -81,12 +74,12 @@ def fold_scores(train: list[Example], test: list[Example]) -> dict[str, list[npt
 
     out: dict[str, list[npt.NDArray[np.float64]]] = defaultdict(list)
     for e in test:
-        linear = model.linear_scores(e.found)
-        if not len(e.found.lines):
+        linear = model.linear_scores(e.scan)
+        if not len(e.scan.lines):
             for name in MODELS:
                 out[name].append(np.zeros(0))
             continue
-        x = features(e.found, linear, FORM)
+        x = features(e.scan, linear, FORM)
         by_trees, by_net = evaluate(trees, x), predict(net, x, e.lengths)
         blend = by_trees + CONVOLUTION_SHARE * (by_net - by_trees)
         raw = (
@@ -139,38 +132,35 @@ def decisions(examples: list[Example], p: list[npt.NDArray[np.float64]]) -> dict
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder that holds html/ and warc/")
     data = parser.parse_args().data
     logging.disable(logging.CRITICAL)
     examples = examples_of(load_pages(data), FORM)
     p: dict[str, list[Any]] = {name: [None] * len(examples) for name in MODELS}
     for fold in range(FOLDS):
         places = [i for i, e in enumerate(examples) if e.page.fold == fold]
-        found = fold_scores([e for e in examples if e.page.fold != fold], [examples[i] for i in places])
-        for name, values in found.items():
+        by_model = fold_scores([e for e in examples if e.page.fold != fold], [examples[i] for i in places])
+        for name, values in by_model.items():
             for i, value in zip(places, values, strict=True):
                 p[name][i] = value
-        tell(f"fold {fold + 1} of {FOLDS}")
+        machine.tell(f"fold {fold + 1} of {FOLDS}")
     judged = [i for i, e in enumerate(examples) if e.page.source in JUDGED]
     chosen = [examples[i] for i in judged]
     models = {}
     for name in MODELS:
-        own = [p[name][i] for i in judged]
-        kept = [best_cut(as_scores(s), e.lengths, FLOOR) for e, s in zip(chosen, own, strict=True)]
+        scores = [p[name][i] for i in judged]
+        kept = [best_cut(as_scores(s), e.lengths, FLOOR) for e, s in zip(chosen, scores, strict=True)]
         models[name] = means(chosen, page_f1(chosen, kept))
         for language, chinese in (("English", False), ("Chinese", True)):
             of = [i for i, e in enumerate(chosen) if e.page.is_chinese is chinese]
             models[name][f"AUC, {language}"] = round(
-                auc(np.concatenate([own[i] for i in of]), np.concatenate([chosen[i].labels for i in of]) >= 0.5), 4
+                auc(np.concatenate([scores[i] for i in of]), np.concatenate([chosen[i].labels for i in of]) >= 0.5), 4
             )
     machine.save(
-        "clutter_models",
-        {"models": models, "decisions": decisions(chosen, [p["blend (shipped)"][i] for i in judged])},
+        "clutter_models", {"models": models, "decisions": decisions(chosen, [p["blend (shipped)"][i] for i in judged])}
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,32 +9,20 @@ character) replaced. What is found in the pages without a planted item is a fals
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import json
 import random
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+import machine
 import xxhash
-from machine import save
+from gold import gold_rows
 
 from extraction.domains import registered_domain
 from pipeline.rule_based.decontamination import Decontaminate, index
 from pipeline.rule_based.pii import Pii
 from pipeline.schema import Document, Drop
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def gold(data: Path) -> list[dict[str, Any]]:
-    found = []
-    for path in sorted(data.rglob("*gold*.jsonl.gz")):
-        with gzip.open(path, "rt", encoding="utf-8") as f:
-            found += [row for row in map(json.loads, f) if row.get("main_content")]
-    return found
 
 
 def items(rows: list[dict[str, Any]], language: str) -> list[str]:
@@ -64,11 +52,9 @@ def changed(text: str, way: str, language: str, chance: random.Random) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    default = ROOT.parent / "shared" / "data"
-    parser.add_argument("--data", default=str(default) if default.exists() else str(ROOT / "data" / "sample"))
+    parser = machine.parser(__doc__, data="folder of pages", default=machine.data_or_sample())
     arguments = parser.parse_args()
-    rows = gold(Path(arguments.data))
+    rows = gold_rows(arguments.data)
     halves: tuple[list[Any], list[Any]] = ([], [])
     for row in rows:
         host = registered_domain(row["url"]) or row["url"]
@@ -91,14 +77,10 @@ def main() -> None:
                 if r["language"] == language
             ]
             step.process(pages[:20])  # compiles
-            began = time.process_time()
-            clean = step.process(pages)
-            seconds = time.process_time() - began
+            seconds, clean = machine.fastest(step.process, pages, passes=1)
             masked = Pii()
             masked.process(pages[:20])
-            began = time.process_time()
-            masked.process(pages)
-            pii_seconds = time.process_time() - began
+            pii_seconds, _ = machine.fastest(masked.process, pages, passes=1)
             recall = {}
             chance = random.Random(0)
             for way in ("word for word", "case, punctuation, line breaks", "edited"):
@@ -122,7 +104,7 @@ def main() -> None:
                 "decontaminate_documents_per_cpu_second": round(len(pages) / seconds),
                 "pii_documents_per_cpu_second": round(len(pages) / pii_seconds),
             }
-    save("decontamination", result)
+    machine.save("decontamination", result)
 
 
 if __name__ == "__main__":

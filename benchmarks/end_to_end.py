@@ -8,7 +8,6 @@ of the JVM and its workers while they ran. The wall time has Spark's start in it
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -16,22 +15,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import save
+import machine
 
-from pipeline.inspection.funnel import funnel_lines, read_records
+from pipeline.inspection.funnel import funnel_lines
+from pipeline.outputs import read_run_records
 from pipeline.stage import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    default = ROOT.parent / "shared" / "data"
-    parser.add_argument("--data", default=str(default) if default.exists() else str(ROOT / "data" / "sample"))
+    parser = machine.parser(__doc__, data="folder of pages", default=machine.data_or_sample())
     parser.add_argument("--out", help="where outputs go; a temporary folder if not given")
     parser.add_argument("--profile", default="full", choices=["full", "fast"])
     arguments = parser.parse_args()
-    data = Path(arguments.data)
+    data = arguments.data
     inputs = [str(data / n) for n in ("html", "warc", "pages", "crawl", "odd", "made") if (data / n).is_dir()]
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(arguments.out or scratch)
@@ -54,17 +52,17 @@ def main() -> None:
             began = time.monotonic()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=sys.stderr)
             walls[stage] = round(time.monotonic() - began, 1)
-        records = read_records(str(out))
+        records = list(read_run_records(str(out)).values())
     lines = funnel_lines(records)
     result = {
         "data": f"{len(_crawl_files(inputs))} files of {', '.join(Path(p).name for p in inputs)}",
         "profile": arguments.profile,
         "wall_seconds": walls,
         "funnel": lines,
-        "versions": records[0]["passes"][0]["versions"],
+        "versions": records[0].passes[0].versions,
     }
     name = "end_to_end" if arguments.profile == "full" else f"end_to_end-{arguments.profile}"
-    save(name, result)
+    machine.save(name, result)
 
 
 def _crawl_files(folders: list[str]) -> list[Path]:

@@ -26,10 +26,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from model import calculator
-from model.config import ModelOptions
-from model.moe import Balance, build, initialise
-from model.parallel import AdamW, clip, draw, shard
+from model.architecture import costs
+from model.architecture.build import build, initialise
+from model.architecture.config import ModelOptions
+from model.architecture.dots1 import dots1_config
+from model.architecture.parallel import AdamW, clip, draw, shard
+from model.architecture.router import Balance
+from model.study import calculator
 
 RANKS, SEQUENCE, SEQUENCES = 2, 256, 4
 MODEL = ModelOptions(
@@ -48,7 +51,7 @@ MODEL = ModelOptions(
 def trainer(expert_parallel: int, rank: int) -> Any:
     """A function that trains one step and returns its loss."""
     device = torch.device("cpu")
-    model = build(MODEL.dots1(), attention="sdpa", experts="grouped_mm")
+    model = build(dots1_config(MODEL), attention="sdpa", experts="grouped_mm")
     shard(model, device, RANKS, expert_parallel)
     model.to_empty(device=device)
     initialise(model, 0, 0.02)
@@ -111,7 +114,7 @@ def two_ranks(steps: int) -> dict[str, Any]:
             "gathered_and_reduced_megabytes": round(3 * d.moved * MODEL.moe_layers / 1e6, 1),
             "exchanged_megabytes": round(4 * 2 * d.exchanged * tokens * MODEL.moe_layers / 1e6, 1),  # FP32 here
         }
-    parameters = calculator.parameters(MODEL).total
+    parameters = costs.parameters(MODEL).total
     return {"steps": steps, "parameters": parameters, "tokens_of_a_rank": SEQUENCE * SEQUENCES, "ways": rows}
 
 
@@ -131,14 +134,14 @@ def first_weights() -> dict[str, Any]:
     seconds = time.process_time() - seconds
     return {
         "values_held_of_a_layer": held,
-        "values_of_the_layer": m.n_routed_experts * calculator.parameters(m).expert,
+        "values_of_the_layer": m.n_routed_experts * costs.parameters(m).expert,
         "cpu_seconds_of_a_layer": round(seconds, 3),
         "layers": m.moe_layers,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.parser(__doc__)
     parser.add_argument("--steps", type=int, default=8, help="of each way, after a first one that is not counted")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()

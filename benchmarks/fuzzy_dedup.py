@@ -11,8 +11,6 @@ each holds for itself (PSS), sampled ten times a second.
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import hashlib
 import io
 import itertools
@@ -30,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import event_log
+import machine
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import save
+from gold import page_texts
 
 from pipeline import storage
 from pipeline.config import SparkConfig, parse
@@ -49,7 +48,6 @@ from pipeline.spark.run import CrossContext, local_cpu_seconds
 from pipeline.spark.session import get_session
 from pipeline.spark.stages import run_stage
 
-ROOT = Path(__file__).resolve().parent.parent
 FILE_DOCUMENTS = 20_000
 COPIES = 0.25
 DRIVER_MEMORY = "4g"
@@ -59,16 +57,10 @@ CONF = {"spark.driver.memory": DRIVER_MEMORY, "spark.ui.enabled": "false"}
 def real_texts(data: Path) -> dict[str, list[str]]:
     """Main texts of real pages by language."""
     found: dict[str, list[str]] = {"en": [], "zh": []}
-    for path in sorted(data.rglob("*.jsonl.gz")):
-        if "gold" not in path.name and "pages" not in path.name:
-            continue
-        with gzip.open(path, "rt", encoding="utf-8") as f:
-            for line in f:
-                row = json.loads(line)
-                text = row.get("main_content") or row.get("container_text") or ""
-                language = "zh" if sum("\u4e00" <= c <= "\u9fff" for c in text) > 0.2 * len(text) else "en"
-                if len(text) > 500:
-                    found[language].append(text)
+    for _, text in page_texts(data):
+        language = "zh" if sum("\u4e00" <= c <= "\u9fff" for c in text) > 0.2 * len(text) else "en"
+        if len(text) > 500:
+            found[language].append(text)
     return found
 
 
@@ -265,22 +257,23 @@ def measure(maker: Maker, n: int, folder: Path) -> dict[str, Any]:
     state = sum(p.stat().st_size for p in (output / "_state").rglob("*.parquet"))
     session.stop()
     moved = event_log.totals(folder / "events")
-    (one,) = record["passes"]
-    step = one["steps"]["fuzzy_dedup"]
+    assert record is not None
+    (one,) = record.passes
+    step = one.steps["fuzzy_dedup"]
     return {
         "documents": n,
-        "mean_characters": round(step["characters_in"] / n),
-        "dropped": step["rows_in"] - step["kept"],
+        "mean_characters": round(step.characters_in / n),
+        "dropped": step.rows_in - step.kept,
         "wall_seconds": {"stage": round(wall, 1), "messages": said.getvalue().splitlines()},
-        "cpu_seconds": {"stage": round(cpu, 1), "fuzzy_dedup": round(step["cpu_seconds"], 1)},
+        "cpu_seconds": {"stage": round(cpu, 1), "fuzzy_dedup": round(step.cpu_seconds, 1)},
         "documents_per_cpu_second": {
             "stage": round(n / cpu),
-            "fuzzy_dedup": round(n / step["cpu_seconds"]),
+            "fuzzy_dedup": round(n / step.cpu_seconds),
         },
         "peak_memory_gb": {k: round(v / 1e9, 2) for k, v in sorted(memory.peak.items())},
         "shuffle": {**moved, "bytes_per_document": round(moved["shuffle_bytes"] / n)},
         "state_bytes_per_document": round(state / n),
-        "report": {k: v for k, v in one["notes"]["fuzzy_dedup"].items() if not isinstance(v, list)},
+        "report": {k: v for k, v in one.notes["fuzzy_dedup"].items() if not isinstance(v, list)},
         "quality": quality(maker, output, n),
     }
 
@@ -322,16 +315,14 @@ def signature_pass(maker: Maker, language: str, n: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    default = ROOT.parent / "shared" / "data"
-    parser.add_argument("--data", default=str(default) if default.exists() else str(ROOT / "data" / "sample"))
+    parser = machine.parser(__doc__, data="folder of pages", default=machine.data_or_sample())
     parser.add_argument("--documents", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument(
         "--keep", help="a folder for the made documents, to use them again; a temporary one if not given"
     )
     arguments = parser.parse_args()
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    texts = real_texts(Path(arguments.data))
+    texts = real_texts(arguments.data)
     maker = Maker(texts)
     runs = []
     for n in arguments.documents:
@@ -345,7 +336,7 @@ def main() -> None:
         "signature_pass": {k: signature_pass(maker, k, 16_000) for k in ("en", "zh")},
         "runs": runs,
     }
-    save("fuzzy_dedup", result)
+    machine.save("fuzzy_dedup", result)
 
 
 if __name__ == "__main__":

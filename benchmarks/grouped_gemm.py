@@ -19,7 +19,6 @@ installed; neither has been run there yet.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import importlib.util
 import json
@@ -283,7 +282,7 @@ def show(results: Sequence[dict[str, Any]], peak: dict[str, float | None], on_gp
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.parser(__doc__)
     parser.add_argument("--loads", type=Path, help="experts.jsonl of a run of tiny, for uneven groups as measured")
     args = parser.parse_args()
     torch.set_num_threads(1)

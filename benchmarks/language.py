@@ -9,46 +9,37 @@ Times are CPU seconds of one process, the best of three passes over batches of 2
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
+import gold
 import machine
 
 from pipeline.preparation import language
 from pipeline.preparation.language import Language, visible
 from pipeline.schema import Document, Drop
 
-SETS = (
-    ("wcxb-dev", "wcxb-dev.gold.jsonl.gz", "main_content", "en"),
-    ("zh-gold", "zh-gold.gold.jsonl.gz", "main_content", "zh"),
-    ("zh-blogs", "zh-blogs.pages.jsonl.gz", "container_text", "zh"),
-)
 BATCH = 2_000
 
 
 def texts(data: Path) -> list[tuple[str, str, str]]:
     """Set, expected language and text of every page with text."""
-    out = []
-    for name, file, field, expected in SETS:
-        with gzip.open(data / "html" / file, "rt", encoding="utf-8") as lines:
-            out += [(name, expected, text) for line in lines if (text := json.loads(line)[field]).strip()]
-    return out
+    return [
+        (name, expected, row[field])
+        for name, file, field, expected in gold.SETS
+        for row in gold.rows(data / "html" / file)
+        if row[field].strip()
+    ]
 
 
 def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with html/*.jsonl.gz")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder with html/*.jsonl.gz")
     rows = texts(parser.parse_args().data)
     docs = [Document(doc_id=f"{i:032x}", source_file="-", text=text) for i, (_, _, text) in enumerate(rows)]
     everything = max(len(t) for _, _, t in rows)
@@ -60,19 +51,17 @@ def main() -> int:
     }
     results = {}
     for name, (step, shown) in variants.items():
-        seconds = []
         with patch.object(language, "visible", shown):
-            for _ in range(3):
-                start = time.process_time()
-                verdicts = [v for i in range(0, len(docs), BATCH) for v in step.process(docs[i : i + BATCH])]
-                seconds.append(time.process_time() - start)
+            seconds, verdicts = machine.fastest(
+                lambda s=step: [v for i in range(0, len(docs), BATCH) for v in s.process(docs[i : i + BATCH])]
+            )
         right: Counter[str] = Counter()
         wrong: Counter[str] = Counter()
         for (source, expected, _), verdict in zip(rows, verdicts, strict=True):
             if not isinstance(verdict, Drop):
                 (right if verdict.language == expected else wrong)[source] += 1
         results[name] = {
-            "docs_per_s": round(len(docs) / min(seconds)),
+            "docs_per_s": round(len(docs) / seconds),
             "kept_in_the_expected_language": dict(right),
             "kept_in_the_other_language": dict(wrong),
         }
@@ -82,8 +71,7 @@ def main() -> int:
         "language",
         {"data": {"pages_with_text": dict(pages), "mean_characters": round(characters / len(rows))}, "shown": results},
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,6 @@ where one task gets all. What matters is the largest input of a single task.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import event_log
-from machine import save
+import machine
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -77,14 +76,14 @@ def measure(name: str, n: int, way: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser = machine.parser(__doc__)
     parser.add_argument("--occurrences", type=int, default=100_000_000)
     arguments = parser.parse_args()
     os.environ["PYSPARK_PYTHON"] = sys.executable
     n = arguments.occurrences
     small = max(n // 100, 100_000)
     runs = [measure("plain", small, plain), measure("shipped", small, shipped), measure("shipped", n, shipped)]
-    save("line_dedup", {"limit": LIMIT, "hot": line_dedup.HOT, "runs": runs})
+    machine.save("line_dedup", {"limit": LIMIT, "hot": line_dedup.HOT, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -10,14 +10,11 @@ it. Hostile pages: CPU seconds for n and for 4n repetitions; the scan is linear 
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import machine
@@ -57,7 +54,6 @@ SKIPPED = frozenset(
         "datalist",
     ]
 )
-PASSES = 3
 HOSTILE: dict[str, Callable[[int], str]] = {
     "attributes of one tag": lambda n: "<p " + "a=b class='c d' " * n + ">x",
     "nested divs": lambda n: "<div>" * n + "x",
@@ -169,13 +165,8 @@ def agreement(pages: dict[str, list[bytes]]) -> dict[str, Any]:
 
 
 def fastest(call: Callable[[bytes], Any], pages: list[bytes]) -> float:
-    best = float("inf")
-    for _ in range(PASSES):
-        start = time.process_time()
-        for html in pages:
-            call(html)
-        best = min(best, time.process_time() - start)
-    return best
+    """CPU seconds of a call on all pages."""
+    return machine.fastest(machine.each, call, pages)[0]
 
 
 def compile_seconds() -> dict[str, float]:
@@ -190,9 +181,8 @@ def compile_seconds() -> dict[str, float]:
     return out
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder that holds html/ and warc/")
     data = parser.parse_args().data
     files = {
         "wcxb-dev": ["html/wcxb-dev.warc.gz"],
@@ -227,8 +217,7 @@ def main() -> int:
             "hostile": hostile,
         },
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,6 @@ extraction, Parquet written and committed), without Spark's start; per CPU secon
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 
 import machine
 
-from pipeline.inspection.funnel import read_records
+from pipeline.outputs import read_record
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,28 +47,25 @@ def stage(files: list[str], engine: str, out: Path) -> dict[str, Any]:
     began = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=sys.stderr)
     wall = time.monotonic() - began
-    (record,) = read_records(str(out))
-    (one,) = record["passes"]
-    step = one["steps"]["extract_text"]
+    (one,) = read_record(str(out)).passes
+    step = one.steps["extract_text"]
     return {
-        "pages": step["rows_in"],
-        "kept": one["kept"],
+        "pages": step.rows_in,
+        "kept": one.kept,
         "wall_with_start_s": round(wall, 1),
-        "wall_s": round(one["wall_seconds_of_last_run"], 1),
-        "pages_per_s": round(step["rows_in"] / one["wall_seconds_of_last_run"], 1),
-        "pages_per_cpu_s_of_the_step": round(step["rows_in"] / step["cpu_seconds"], 1),
+        "wall_s": round(one.wall_seconds_of_last_run, 1),
+        "pages_per_s": round(step.rows_in / one.wall_seconds_of_last_run, 1),
+        "pages_per_cpu_s_of_the_step": round(step.rows_in / step.cpu_seconds, 1),
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder that holds html/")
     files = sorted(str(p) for p in (parser.parse_args().data / "html").glob("*.warc.gz"))
     with tempfile.TemporaryDirectory() as folder:
         result = {engine: stage(files, engine, Path(folder) / engine) for engine in ("lines", "trafilatura")}
     machine.save("line_spark", {"files": [Path(f).name for f in files], **result})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

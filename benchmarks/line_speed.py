@@ -8,11 +8,8 @@ one.
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
 import time
-from pathlib import Path
 
 import machine
 import numpy as np
@@ -25,9 +22,8 @@ from extraction.decode import decode
 PASSES = 3
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder that holds html/")
     data = parser.parse_args().data
     logging.disable(logging.CRITICAL)
     pages = [page for name in ("wcxb-dev", "zh-gold") for page in read_bytes(data / "html" / f"{name}.warc.gz")]
@@ -62,8 +58,7 @@ def main() -> int:
         }
     result["ratio"] = round(sums["trafilatura"] / sums["lines"], 1)
     machine.save("line_speed", result)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,18 +10,14 @@ process and one thread, the best of three passes (peers: of one); about four min
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import importlib.metadata as metadata
-import json
 import logging
 import math
 import random
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +31,7 @@ import xxhash
 from datatrove.data import Document  # type: ignore[import-untyped]
 from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignature  # type: ignore[import-untyped]
 from datatrove.utils.typeshelper import Languages  # type: ignore[import-untyped]
+from gold import SETS, rows
 
 from extraction.text import identity_form
 from pipeline.rule_based import minhash
@@ -48,16 +45,6 @@ HASHER = MinHasher(PARAMS)
 THRESHOLD = 0.8
 BUCKETS = ((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.0))
 LANGUAGES = {"en": "English", "zh": "Chinese"}
-HTML = (
-    ("en", "wcxb-dev.gold.jsonl.gz", "main_content"),
-    ("zh", "zh-gold.gold.jsonl.gz", "main_content"),
-    ("zh", "zh-blogs.pages.jsonl.gz", "container_text"),
-)
-
-
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
 
 
 def distinct(texts: list[str]) -> list[str]:
@@ -70,19 +57,9 @@ def distinct(texts: list[str]) -> list[str]:
 
 def html(data: Path) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {"en": [], "zh": []}
-    for language, file, field in HTML:
+    for _, file, field, language in SETS:
         texts[language] += [row[field] for row in rows(data / "html" / file)]
     return {language: distinct(found) for language, found in texts.items()}
-
-
-def cpu(call: Callable[..., T], *arguments: Any, passes: int = 3) -> tuple[float, T]:
-    """Seconds of the best pass, and the result."""
-    best = math.inf
-    for _ in range(passes):
-        start = time.process_time()
-        result = call(*arguments)
-        best = min(best, time.process_time() - start)
-    return best, result
 
 
 # --- speed ---
@@ -93,7 +70,7 @@ def first_calls() -> dict[str, float]:
     found = {}
 
     def first(name: str, call: Callable[[], T]) -> T:
-        found[name], result = cpu(call, passes=1)
+        found[name], result = machine.fastest(call, passes=1)
         return result
 
     words = ["one two three four five six seven eight nine ten eleven twelve thirteen fourteen"] * 2
@@ -121,7 +98,7 @@ def _chain(n: int) -> np.uint64:
 def clock_ghz() -> float:
     """From a chain of shifts and exclusive ors, each of which waits for the one before it: 6 cycles a round."""
     _chain(1)  # type: ignore[type-var]
-    seconds, _ = cpu(_chain, 50_000_000, passes=5)
+    seconds, _ = machine.fastest(_chain, 50_000_000, passes=5)
     return 6 * 50_000_000 / seconds / 1e9
 
 
@@ -155,28 +132,34 @@ def speed(texts: dict[str, list[str]], ghz: float) -> dict[str, Any]:
         n = len(docs)
         chunks = list(minhash._chunks(docs))
         parts = {}
-        parts["normalise"], forms = cpu(lambda c: [identity_forms(chunk) for chunk in c], chunks)
-        parts["segment"], words = cpu(lambda f: [segment(data, starts, PARAMS.segmenter) for data, starts in f], forms)
+        parts["normalise"], forms = machine.fastest(lambda c: [identity_forms(chunk) for chunk in c], chunks)
+        parts["segment"], words = machine.fastest(
+            lambda f: [segment(data, starts, PARAMS.segmenter) for data, starts in f], forms
+        )
         both = list(zip(forms, words, strict=True))
-        parts["token hashes"], _ = cpu(lambda b: [token_hashes(data, starts, word) for (data, starts), word in b], both)
-        whole, (flat, offsets, n_tokens) = cpu(HASHER.shingles, docs)
+        parts["token hashes"], _ = machine.fastest(
+            lambda b: [token_hashes(data, starts, word) for (data, starts), word in b], both
+        )
+        whole, (flat, offsets, n_tokens) = machine.fastest(HASHER.shingles, docs)
         parts["n-grams, sorted and distinct"] = whole - sum(parts.values())
-        parts["signatures"], signatures = cpu(HASHER.signatures, flat, offsets)
-        parts["band keys"], _ = cpu(HASHER.band_keys, signatures)
-        parts["sketches"], _ = cpu(HASHER.sketches, signatures)
+        parts["signatures"], signatures = machine.fastest(HASHER.signatures, flat, offsets)
+        parts["band keys"], _ = machine.fastest(HASHER.band_keys, signatures)
+        parts["sketches"], _ = machine.fastest(HASHER.sketches, signatures)
         ours = sum(parts.values())
 
-        sets_seconds, sets = cpu(lambda d, k: [python_shingles(t, k) for t in d], docs, language, passes=1)
-        strings_seconds, _ = cpu(lambda s: [sketch_of(list(x)) for x in s], sets, passes=1)
+        sets_seconds, sets = machine.fastest(lambda d, k: [python_shingles(t, k) for t in d], docs, language, passes=1)
+        strings_seconds, _ = machine.fastest(lambda s: [sketch_of(list(x)) for x in s], sets, passes=1)
         values = [flat[i:j].tolist() for i, j in pairwise(offsets)]
-        ready_seconds, _ = cpu(lambda v: [sketch_of(x, int) for x in v], values, passes=1)
+        ready_seconds, _ = machine.fastest(lambda v: [sketch_of(x, int) for x in v], values, passes=1)
         with tempfile.TemporaryDirectory() as folder:
             step = datatrove_step(folder, language)
             step.get_shingles(docs[0])  # loads its tokenizer
             inputs = [Document(text=t, id=str(i)) for i, t in enumerate(docs)]
-            datatrove_seconds, _ = cpu(lambda s, d: s.run(iter(d)), step, inputs, passes=1)
+            datatrove_seconds, _ = machine.fastest(lambda s, d: s.run(iter(d)), step, inputs, passes=1)
             numbers = [step.get_shingles(t) for t in docs]
-            arithmetic_seconds, _ = cpu(lambda s, n: [s.get_signature(x) for x in n], step, numbers, passes=1)
+            arithmetic_seconds, _ = machine.fastest(
+                lambda s, n: [s.get_signature(x) for x in n], step, numbers, passes=1
+            )
 
         # Of four values: a multiplication (two operations), an addition, two minima, two maxima. A 256-bit core of
         # Intel since Ice Lake does all but the addition on two ports: 3 cycles for 8 x 4 values; with 512 bits two
@@ -420,9 +403,8 @@ def short_texts(texts: dict[str, list[str]]) -> dict[str, Any]:
     return table
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with html/ and near_dup/")
+def main() -> None:
+    parser = machine.parser(__doc__, data="folder with html/ and near_dup/")
     data = parser.parse_args().data
     logging.getLogger("jieba").setLevel(logging.WARNING)
     first = first_calls()
@@ -448,7 +430,6 @@ def main() -> int:
         result["quality"][name], material = quality(name, docs, language)
         result["errors"][name] = errors(*material)
     machine.save("minhash", result)
-    return 0
 
 
 def version(package: str) -> str:
@@ -456,4 +437,4 @@ def version(package: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

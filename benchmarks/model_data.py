@@ -10,7 +10,6 @@ concatenates and splits. `--demo`: the shards of `make demo`.
 
 from __future__ import annotations
 
-import argparse
 import bisect
 import importlib.metadata
 import itertools
@@ -29,10 +28,14 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from model import packing
-from model.data import loader, merge
-from model.shards import open_shards
-from model.stream import DataOptions, Lane, Source
+from model.base.arrays import Int64s
+from model.data import packing
+from model.data.config import DataOptions
+from model.data.loader import loader, merge
+from model.data.shards import open_shards
+from model.data.source import Source
+from model.data.stream import Lane
+from pipeline.tokenization import shard_files, shard_rows
 from pipeline.tokenization import shards as written
 from pipeline.tokenization.tokenizer import load_tokenizer
 
@@ -42,7 +45,7 @@ PEER_TOKENS = 4_000_000
 REPEATS = 3
 
 
-def document_lengths(n: int, seed: int) -> packing.Int64s:
+def document_lengths(n: int, seed: int) -> Int64s:
     """Tokens of n documents: log-normal, 20 to 131,072."""
     drawn = np.random.default_rng(seed).lognormal(6.3, 1.2, n)
     return np.clip(drawn, 20, 131_072).astype(np.int64)
@@ -52,11 +55,11 @@ def make_shards(folder: Path, tokens: int) -> None:
     """Write shards of about so many tokens, 50 million a shard, in row groups of 1 million."""
     tokenizer = load_tokenizer()
     rng = np.random.default_rng(0)
-    options = written.ShardOptions()
+    options = shard_rows.ShardOptions()
     infos = []
     n_shards = max(1, tokens // 50_000_000)
     for shard in range(n_shards):
-        header = written.ShardHeader(
+        header = shard_files.ShardHeader(
             "train", 0, shard, n_shards, options.seed, tokenizer.eod_id, tokenizer.sha256, "c" * 64
         )
 
@@ -71,7 +74,7 @@ def make_shards(folder: Path, tokens: int) -> None:
                     "doc_id": [f"{shard:08x}{batch:012x}{i:012x}" for i in range(n)],
                     **{"copy": np.zeros(n, np.int32), "part": np.zeros(n, np.int32), "n_parts": np.ones(n, np.int32)},
                     "input_ids": pa.ListArray.from_arrays(
-                        offsets, pa.array(ids), type=written.SHARD.field("input_ids").type
+                        offsets, pa.array(ids), type=shard_rows.SHARD.field("input_ids").type
                     ),
                     **{"n_tokens": sizes.astype(np.int32), "document_tokens": sizes},
                     **{
@@ -82,9 +85,9 @@ def make_shards(folder: Path, tokens: int) -> None:
                     **{"language": ["en", "zh"] * (n // 2), "category": ["other"] * n},
                     "generation": np.zeros(n, np.int32),
                 }
-                yield pa.table([columns[name] for name in written.SHARD.names], schema=written.SHARD)
+                yield pa.table([columns[name] for name in shard_rows.SHARD.names], schema=shard_rows.SHARD)
 
-        infos.append(written.write_shard(str(folder), header, batches(), options.row_group_tokens))
+        infos.append(shard_files.write_shard(str(folder), header, batches(), options.row_group_tokens))
     manifest = written.Manifest(tokenizer.as_dict(), "c" * 64, options.seed, tuple(infos))
     written.write_manifest(str(folder), manifest, tokenizer)
 
@@ -161,7 +164,7 @@ def peer(folder: str, kind: str) -> int:
     return done
 
 
-def whole_corpus(lengths: packing.Int64s, length: int) -> dict[str, float]:
+def whole_corpus(lengths: Int64s, length: int) -> dict[str, float]:
     """Best-fit decreasing over all documents at once, as the paper has it: nothing is cut that fits a sequence."""
     rest = lengths % length
     whole = int((lengths // length).sum())
@@ -183,7 +186,7 @@ def whole_corpus(lengths: packing.Int64s, length: int) -> dict[str, float]:
     return {"cut": float(cut.mean()), "after_a_cut": after, "padding": float(padding)}
 
 
-def costs(lengths: packing.Int64s) -> dict[str, Any]:
+def costs(lengths: Int64s) -> dict[str, Any]:
     """Documents cut, tokens after a cut and padding, by length and way."""
     out: dict[str, Any] = {}
     for length in LENGTHS:
@@ -255,7 +258,7 @@ def resume(folder: str) -> dict[str, Any]:
 def peak_megabytes(folder: str) -> dict[str, int]:
     """Peak memory of a process with the loader of so many lanes, without the imports."""
     code = (
-        "import sys; from model.data import loader, DataOptions\n"
+        "import sys; from model.data.config import DataOptions; from model.data.loader import loader\n"
         "peak = lambda: int(next(x.split()[1] for x in open('/proc/self/status') if x.startswith('VmHWM'))) // 1000\n"
         "before = peak(); lanes = int(sys.argv[2])\n"
         "list(zip(range(lanes // 8 * 4), loader(DataOptions(shards=sys.argv[1], lanes=lanes), 'train', 8192, 8)))\n"
@@ -268,7 +271,7 @@ def peak_megabytes(folder: str) -> dict[str, int]:
     return out
 
 
-def demo_lengths(folder: str) -> packing.Int64s:
+def demo_lengths(folder: str) -> Int64s:
     shards = open_shards(folder)
     parts = [
         shards.table(s, g, ["n_tokens"])["n_tokens"].to_numpy()
@@ -279,7 +282,7 @@ def demo_lengths(folder: str) -> packing.Int64s:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.parser(__doc__)
     parser.add_argument("--made", type=Path, default=Path("out/model_data"), help="folder of the shards to measure on")
     parser.add_argument("--tokens", type=int, default=100_000_000, help="tokens to write there")
     parser.add_argument("--demo", default="out/demo/tokenization", help="shards of the demo")

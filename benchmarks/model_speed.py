@@ -3,20 +3,19 @@
     python benchmarks/model_speed.py                                 # one-gpu on a GPU; without one, tiny on the CPU
     python benchmarks/model_speed.py --config configs/model/one-gpu.yaml --shards out/demo/tokenization --steps 20
 
-It is the real trainer (model/train.py) with the config's shapes and batch, on the shards of `--shards`; without it on the demo's,
-or on a GPU on 20 million tokens made as benchmarks/model_data.py makes them. FLOPs a token are the calculator's
-(model/calculator.py): recomputation is not counted. MFU is held to the data sheet's dense bf16 (benchmarks/devices.py). A CPU has
-no such number: without a GPU it is held to the fastest square product of this very run; all by CPU time on one core, since other
-work may be there.
+It is the real trainer (model/training/trainer.py) with the config's shapes and batch, on the shards of `--shards`; without it on
+the demo's, or on a GPU on 20 million tokens made as benchmarks/model_data.py makes them. FLOPs a token are the calculator's
+(model/architecture/costs.py): recomputation is not counted. MFU is held to the data sheet's dense bf16 (benchmarks/devices.py).
+A CPU has no such number: without a GPU it is held to the fastest square product of this very run; all by CPU time on one core,
+since other work may be there.
 
 Parts are timed in steps of their own, since timing a part on a GPU waits for it. Time is exclusive: of a part's own operations,
-forward, backward and recomputed. The head's loss makes its gradients in the forward pass (model/moe.py). Evaluation, checkpoints
-and export are left out.
+forward, backward and recomputed. The head's loss makes its gradients in the forward pass (model/architecture/head.py).
+Evaluation, checkpoints and export are left out.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import os
@@ -32,10 +31,11 @@ import machine
 import torch
 from torch import nn
 
-from model import train
-from model.calculator import parameters, training_flops
-from model.config import RunConfig, load
-from model.train import Place, Trainer
+from model.architecture.costs import parameters, training_flops
+from model.training import trainer as training
+from model.training.config import RunConfig, load
+from model.training.ranks import Place
+from model.training.trainer import Trainer
 
 DEMO = Path("out/demo/tokenization")
 MADE_TOKENS = 20_000_000
@@ -187,14 +187,14 @@ def breakdown(trainer: Trainer, steps: int) -> dict[str, float]:
     """Seconds of each part in so many steps; the trainer is watched from then on."""
     clock = Clock(trainer.place.device)
     settle = watch(trainer, clock)
-    clip = train.clip
+    clip = training.clip
 
     def clipped(*arguments: Any, **named: Any) -> Any:
         settle()
         with clock.within(CLIP):
             return clip(*arguments, **named)
 
-    train.clip = clipped
+    training.clip = clipped
     try:
         with clock.within(REST):
             batches = trainer.steps()
@@ -203,7 +203,7 @@ def breakdown(trainer: Trainer, steps: int) -> dict[str, float]:
                     found = next(batches)
                 trainer.train_step(found)
     finally:
-        train.clip = clip
+        training.clip = clip
     return clock.spent
 
 
@@ -263,7 +263,7 @@ def show(result: dict[str, Any], on_gpu: bool) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.parser(__doc__)
     parser.add_argument("--config", help="a run's YAML; one-gpu on a GPU, tiny without one")
     parser.add_argument("--shards", help="folder of manifest.json")
     parser.add_argument("--steps", type=int, default=8, help="timed, then as many again for the parts; 8")

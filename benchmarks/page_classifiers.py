@@ -9,13 +9,8 @@ process, batches of 256 annotated pages as preparation leaves them, the fastest 
 
 from __future__ import annotations
 
-import argparse
-import gc
-import re
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,48 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers import agreement, evaluation, registry
-from classifiers.features import features_of
-from classifiers.labelled import WCXB_TYPES, LabelledPage, batch_of, load_pages
+from classifiers.features import Features, features_of
+from classifiers.labelled import PAGES, WCXB_TYPES, LabelledPage, batch_of, load_pages
 from classifiers.metrics import accuracy, auc, interval, macro_f1
-from classifiers.quality import evaluate as quality_evaluate
 from classifiers.quality.labels import is_good
 from classifiers.quality.train import chosen as with_text
-from classifiers.safety import evaluate as safety_evaluate
-from classifiers.web_type import evaluate as web_type_evaluate
 
 ROWS = 256
 PASSES = 5
-WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
-
-
-def tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
-def words(page: LabelledPage) -> str:
-    """What fastText sees: title and text as words."""
-    return " ".join(WORD.findall(f"{page.extraction.title or ''} {page.extraction.text}".lower()))
 
 
 def fasttext_folds(pages: Sequence[LabelledPage], labels: Sequence[int], classes: int) -> npt.NDArray[np.float64]:
-    """Probabilities of a fastText classifier (word pairs, 25 epochs) that has not seen the page's site, float64 (n, classes)."""
-    import fasttext
-
-    parts = evaluation.outer_folds(pages)
-    texts = [words(page) for page in pages]
-    out = np.zeros((len(pages), classes))
-    with tempfile.TemporaryDirectory() as folder:
-        for fold in range(evaluation.FOLDS):
-            path = Path(folder) / "train.txt"
-            rest = np.flatnonzero(parts != fold).tolist()
-            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in rest), encoding="utf-8")
-            model = fasttext.train_supervised(
-                str(path), wordNgrams=2, dim=64, epoch=25, lr=0.5, minCount=2, bucket=200_000, thread=1, verbose=0
-            )
-            for i in np.flatnonzero(parts == fold).tolist():
-                for name, p in zip(*model.predict(texts[i], k=classes), strict=True):
-                    out[i, int(name.removeprefix("__label__"))] = p
-    return out
+    """Probabilities of pages by fastText, from title and text, float64 (n, classes)."""
+    texts = [f"{page.extraction.title or ''} {page.extraction.text}".lower() for page in pages]
+    words = [" ".join(evaluation.WORD.findall(text)) for text in texts]
+    return evaluation.fasttext_folds(words, labels, classes, evaluation.outer_folds(pages))
 
 
 def fasttext_web_type(pages: Sequence[LabelledPage]) -> dict[str, Any]:
@@ -90,22 +58,11 @@ def fasttext_quality(pages: Sequence[LabelledPage]) -> dict[str, list[float]]:
     return out
 
 
-def cpu_of(call: Callable[[], object]) -> float:
-    """CPU seconds of the fastest of PASSES."""
-    times = []
-    for _ in range(PASSES):
-        gc.collect()
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 def speed(name: str, pages: Sequence[LabelledPage]) -> dict[str, float]:
     """Documents, and megabytes of text, a CPU second."""
     model = registry.load(name)
     batches = [batch_of(pages[i : i + ROWS]) for i in range(0, len(pages), ROWS)]
-    seconds = cpu_of(lambda: [model.scores(batch) for batch in batches])
+    seconds, _ = machine.fastest(lambda: [model.scores(batch) for batch in batches], passes=PASSES)
     size = sum(len(page.extraction.text.encode()) for page in pages)
     return {
         "pages": len(pages),
@@ -123,31 +80,32 @@ def fasttext_speed(pages: Sequence[LabelledPage]) -> float:
 
     model = fasttext.load_model(str(Path(language.__file__).parent / "weights" / "lid.176.ftz"))
     texts = [page.extraction.text.replace("\n", " ") for page in pages]
-    return round(len(pages) / cpu_of(lambda: [model.predict(text, k=1) for text in texts]), 1)
+    seconds, _ = machine.fastest(lambda: [model.predict(text, k=1) for text in texts], passes=PASSES)
+    return round(len(pages) / seconds, 1)
+
+
+@functools.cache
+def labelled(data: Path, file: str) -> tuple[list[LabelledPage], Features]:
+    """Pages of a file of annotations, and their features."""
+    pages = load_pages(data, name=file)
+    return pages, features_of(batch_of(pages))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+    parser = machine.parser(__doc__, data="folder that holds html/ and warc/")
     options = parser.parse_args()
-    pages = load_pages(options.data)
-    annotated = [page for page in pages if page.annotation]
-    speeds = {name: speed(name, annotated) for name in registry.NAMES}
-    reference = fasttext_speed(annotated)
-    tell("speed measured")
-    found = features_of(batch_of(pages))
-    agreed = agreement.report()
-    peers = {"web_type": fasttext_web_type(pages), "quality": fasttext_quality(pages)}
-    tell("fastText done")
-    for name, module in (
-        ("web_type", web_type_evaluate),
-        ("quality", quality_evaluate),
-        ("safety", safety_evaluate),
-    ):
-        result = {"evaluation": module.evaluate(pages, found, options.data), "speed": speeds[name]}
+    annotated = [page for page in labelled(options.data, PAGES)[0] if page.annotation]
+    reference, agreed = fasttext_speed(annotated), agreement.report()
+    peers = {"web_type": fasttext_web_type, "quality": fasttext_quality}
+    for name in registry.NAMES:
+        if Path(__file__).with_name(f"{name}.py").exists():  # it has a benchmark of its own
+            continue
+        pages, features = labelled(options.data, registry.part(name, "train").FILE)
+        result = {"evaluation": registry.part(name, "evaluate").evaluate(pages, features, options.data)}
+        result |= {"speed": speed(name, [page for page in pages if page.annotation])}
         result |= {"lid_176_documents_per_cpu_s": reference, "agreement": agreed}
         if name in peers:
-            result["fasttext"] = peers[name]
+            result["fasttext"] = peers[name](pages)
         machine.save(name, result)
 
 

@@ -14,7 +14,6 @@ Times are CPU seconds of one process, the best of `--repeat` passes.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import time
 from collections import Counter
@@ -27,7 +26,7 @@ import machine
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from extraction import domains
-from pipeline.preparation import readers_archive
+from pipeline.readers import archive
 from pipeline.readers.inputs import InputOptions, read_records
 
 Counts = tuple[int, int]
@@ -54,7 +53,7 @@ def records(files: list[Path]) -> Counts:
 
 
 def second_reader(files: list[Path]) -> Counts:
-    with patch.object(readers_archive, "_begins_at", lambda *_: False):
+    with patch.object(archive, "_begins_at", lambda *_: False):
         return records(files)
 
 
@@ -100,8 +99,7 @@ def domain_speed(all_urls: list[str], repeat: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with html/*.warc.gz")
+    parser = machine.parser(__doc__, data="folder with html/*.warc.gz")
     parser.add_argument("--repeat", type=int, default=3, help="passes; the best counts")
     arguments = parser.parse_args()
     files = sorted((arguments.data / "html").glob("*.warc.gz"))
@@ -110,12 +108,7 @@ def main() -> None:
     rows = {}
     print(f"{'way':26} {'pages':>6} {'MB':>7} {'CPU s':>7} {'pages/CPU s':>12} {'us/page':>8}")
     for name, way in WAYS.items():
-        best = float("inf")
-        pages = size = 0
-        for _ in range(arguments.repeat):
-            start = time.process_time()
-            pages, size = way(files)
-            best = min(best, time.process_time() - start)
+        best, (pages, size) = machine.fastest(way, files, passes=arguments.repeat)
         rows[name] = {
             "pages": pages,
             "megabytes": round(size / 1e6, 1),

@@ -14,8 +14,6 @@ Speed: distinct real documents of about 5,000 bytes (gold texts joined and cut),
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import json
 import time
 from collections import Counter
@@ -23,8 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import machine
 import xxhash
-from machine import save
+from gold import gold_rows, page_texts
 
 from extraction.domains import registered_domain
 from pipeline.config import load
@@ -40,32 +39,24 @@ BYTES = 5_000
 PASSES = 7
 
 
-def gold(data: Path) -> list[dict[str, Any]]:
+def gold_pages(data: Path) -> list[dict[str, Any]]:
     """Gold pages as documents, with page type and half."""
-    found = []
-    for path in sorted(data.rglob("*gold*.jsonl.gz")):
-        with gzip.open(path, "rt", encoding="utf-8") as f:
-            for line in f:
-                row = json.loads(line)
-                if not row.get("main_content"):
-                    continue
-                host = registered_domain(row["url"]) or row["url"]
-                found.append(
-                    {
-                        "type": row["page_type"],
-                        "language": row["language"],
-                        "held_out": bool(xxhash.xxh3_64_intdigest(host.encode()) & 1),
-                        "doc": Document(
-                            doc_id=f"{len(found):032x}",
-                            source_file="gold",
-                            url=row["url"],
-                            title=row.get("title"),
-                            text=row["main_content"],
-                            language=row["language"],
-                        ),
-                    }
-                )
-    return found
+    return [
+        {
+            "type": row["page_type"],
+            "language": row["language"],
+            "held_out": bool(xxhash.xxh3_64_intdigest((registered_domain(row["url"]) or row["url"]).encode()) & 1),
+            "doc": Document(
+                doc_id=f"{i:032x}",
+                source_file="gold",
+                url=row["url"],
+                title=row.get("title"),
+                text=row["main_content"],
+                language=row["language"],
+            ),
+        }
+        for i, row in enumerate(gold_rows(data))
+    ]
 
 
 def rule_steps() -> list[DocumentStep]:
@@ -225,14 +216,7 @@ def agreement(pages: list[dict[str, Any]]) -> dict[str, Any]:
 
 def documents(data: Path, language: str) -> list[Document]:
     """Distinct real documents of about BYTES bytes: gold texts and texts of weblogs, joined and cut, none used twice."""
-    texts = []
-    for path in sorted(data.rglob("*.jsonl.gz")):
-        if "gold" in path.name or "pages" in path.name:
-            with gzip.open(path, "rt", encoding="utf-8") as f:
-                for line in f:
-                    row = json.loads(line)
-                    if row.get("language") == language:
-                        texts.append(row.get("main_content") or row.get("container_text") or "")
+    texts = [text for row, text in page_texts(data) if row.get("language") == language]
     out: list[Document] = []
     held: list[str] = []
     size = 0
@@ -293,15 +277,13 @@ def speed(docs: list[Document], steps: list[DocumentStep]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    default = ROOT.parent / "shared" / "data"
-    parser.add_argument("--data", default=str(default) if default.exists() else str(ROOT / "data" / "sample"))
+    parser = machine.parser(__doc__, data="folder of pages", default=machine.data_or_sample())
     parser.add_argument(
         "--part", choices=["survival", "agreement", "speed"], action="append", help="this part alone, printed"
     )
     arguments = parser.parse_args()
-    data = Path(arguments.data)
-    pages, steps = gold(data), rule_steps()
+    data = arguments.data
+    pages, steps = gold_pages(data), rule_steps()
     parts: dict[str, Callable[[], Any]] = {
         "survival": lambda: survival(pages, steps),
         "agreement": lambda: agreement(pages),
@@ -316,7 +298,7 @@ def main() -> None:
     if arguments.part:
         print(json.dumps(result, indent=1, ensure_ascii=False))
     else:
-        save("rules", result)
+        machine.save("rules", result)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ embeddings, so that what is measured is all but embedding: `local[2]`, memory of
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -29,11 +28,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
 import pyarrow.parquet as pq
 import rjieba
 from fuzzy_dedup import CONF, DRIVER_MEMORY, Memory
-from machine import save
 
 from classifiers.labelled import CATEGORIES, PAGES, load_pages
 from pipeline.config import SparkConfig
@@ -309,8 +308,7 @@ def scale(n: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
+    parser = machine.parser(__doc__, data="folder that holds html/ and warc/")
     parser.add_argument("--documents", type=int, nargs="*", default=[100_000, 1_000_000])
     parser.add_argument("--model", help="a sentence-transformers checkpoint to put beside it, English")
     arguments = parser.parse_args()
@@ -320,7 +318,7 @@ def main() -> None:
         runs.append(scale(n))
         print(json.dumps(runs[-1], indent=1), file=sys.stderr, flush=True)
     result = {"spark": f"local[2], driver memory {DRIVER_MEMORY}", "runs": runs}
-    save("semantic_dedup", result | {"quality": quality(arguments.data, arguments.model)})
+    machine.save("semantic_dedup", result | {"quality": quality(arguments.data, arguments.model)})
 
 
 if __name__ == "__main__":

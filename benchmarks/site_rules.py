@@ -8,15 +8,11 @@ as extracted, what is cut and does not stand in the gold text is what the rules 
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
-import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from machine import save
+import machine
+from gold import page_texts
 
 from extraction import extract
 from extraction.domains import host_of
@@ -25,20 +21,6 @@ from pipeline.readers.inputs import InputOptions, read_records
 from pipeline.removal import suffixes
 from pipeline.rule_based.site_rules import SiteRulesStep, shipped_rules
 from pipeline.schema import Document, Drop
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def gold_texts(data: Path) -> dict[str, str]:
-    """Main text by URL."""
-    found = {}
-    for path in sorted(data.rglob("*.jsonl.gz")):
-        if "gold" in path.name or "pages" in path.name:
-            with gzip.open(path, "rt", encoding="utf-8") as f:
-                for line in f:
-                    row = json.loads(line)
-                    found[row["url"]] = row.get("main_content") or row.get("container_text") or ""
-    return found
 
 
 def _text(html: bytes, url: str | None, charset: str | None) -> str:
@@ -49,12 +31,10 @@ def _text(html: bytes, url: str | None, charset: str | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    default = ROOT.parent / "shared" / "data" / "html"
-    parser.add_argument("--data", default=str(default) if default.exists() else str(ROOT / "data" / "sample"))
+    parser = machine.parser(__doc__, data="folder of pages", default=machine.data_or_sample("html"))
     arguments = parser.parse_args()
-    data = Path(arguments.data)
-    rules, gold, step = shipped_rules(), gold_texts(data), SiteRulesStep()
+    data = arguments.data
+    rules, gold, step = shipped_rules(), {row["url"]: text for row, text in page_texts(data)}, SiteRulesStep()
     step.load()
     totals: Counter[str] = Counter()
     sites: dict[str, Counter[str]] = {}
@@ -92,10 +72,8 @@ def main() -> None:
         Document(doc_id="0" * 32, source_file="", url=f"https://www.site{i}.example/a/b", text="x")
         for i in range(50_000)
     ]
-    began = time.process_time()
-    step.process(other)
-    seconds = time.process_time() - began
-    save(
+    seconds, _ = machine.fastest(step.process, other, passes=1)
+    machine.save(
         "site_rules",
         {
             "sites": len(rules),

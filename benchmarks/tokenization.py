@@ -8,9 +8,7 @@ once. tiktoken, if installed, encodes the same texts with the same ranks and pat
 
 from __future__ import annotations
 
-import argparse
 import base64
-import gzip
 import importlib.metadata
 import importlib.util
 import io
@@ -28,37 +26,18 @@ import machine
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gold import SETS, rows
 
-from pipeline.tokenization import shards
+from pipeline.tokenization import shard_files, shard_rows
 from pipeline.tokenization.tokenizer import PIECE_CHARACTERS, QWEN_PATTERN, Tokenizer, byte_alphabet, load_tokenizer
 
-SETS = {
-    "en": [("wcxb-dev.gold.jsonl.gz", "main_content")],
-    "zh": [("zh-gold.gold.jsonl.gz", "main_content"), ("zh-blogs.pages.jsonl.gz", "container_text")],
-}
-REPEATS = 3  # the fastest counts
-
-
-def cpu_seconds(call: Callable[[], Any]) -> float:
-    """CPU seconds of the fastest of `REPEATS` calls."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
+SOURCES = {code: [(file, field) for _, file, field, language in SETS if language == code] for code in ("en", "zh")}
 
 
 def read_texts(data: Path, language: str) -> list[str]:
     """The distinct texts of a language, in file order."""
-    texts: dict[str, None] = {}
-    for name, column in SETS[language]:
-        with gzip.open(data / "html" / name, "rt", encoding="utf-8") as f:
-            for line in f:
-                text = unicodedata.normalize("NFC", json.loads(line)[column] or "")
-                if text:
-                    texts[text] = None
-    return list(texts)
+    values = (row[field] or "" for file, field in SOURCES[language] for row in rows(data / "html" / file))
+    return list(dict.fromkeys(unicodedata.normalize("NFC", text) for text in values if text))
 
 
 def peer(tokenizer: Tokenizer) -> Any:
@@ -77,7 +56,7 @@ def encoding(tokenizer: Tokenizer, other: Any, texts: list[str]) -> dict[str, An
     """MB/s and tokens/s of one core; pages whose ids are the peer's."""
     size = sum(len(t.encode()) for t in texts)
     ids = tokenizer.encode_batch(texts)
-    seconds = cpu_seconds(lambda: tokenizer.encode_batch(texts))
+    seconds, _ = machine.fastest(tokenizer.encode_batch, texts)
     tokens = sum(map(len, ids)) - len(ids)  # without EOD
     out = {
         "pages": len(texts),
@@ -89,7 +68,7 @@ def encoding(tokenizer: Tokenizer, other: Any, texts: list[str]) -> dict[str, An
         "round_trips": sum(tokenizer.decode(i) == t for i, t in zip(ids, texts, strict=True)),
     }
     if other is not None:
-        seconds = cpu_seconds(lambda: [other.encode_ordinary(t) for t in texts])
+        seconds, _ = machine.fastest(lambda: [other.encode_ordinary(t) for t in texts])
         out["tiktoken_mb_per_cpu_second"] = round(size / seconds / 1e6, 2)
         out["pages_equal_to_tiktoken"] = sum(
             other.encode_ordinary(t) == i[:-1].tolist() for i, t in zip(ids, texts, strict=True)
@@ -129,7 +108,7 @@ def pathological(tokenizer: Tokenizer, sizes: tuple[int, ...] = (20_000, 200_000
 
 def formats(tokenizer: Tokenizer, texts: dict[str, list[str]]) -> dict[str, Any]:
     """Bytes a token and reading speed of the shard format and of other settings, on all pages as one shard."""
-    options = shards.ShardOptions()
+    options = shard_rows.ShardOptions()
     documents = pa.concat_tables(
         pa.table(
             {
@@ -144,10 +123,10 @@ def formats(tokenizer: Tokenizer, texts: dict[str, list[str]]) -> dict[str, Any]
         )
         for language, part in texts.items()
     )
-    rows = shards.shard_rows(documents, np.ones(len(documents), dtype=np.int32), options, tokenizer.cut_scores)
-    rows = rows.take(shards.shuffle_order(shards.shuffle_key(0, rows), rows))
+    rows = shard_rows.shard_rows(documents, np.ones(len(documents), dtype=np.int32), options, tokenizer.cut_scores)
+    rows = rows.take(shard_rows.shuffle_order(shard_rows.shuffle_key(0, rows), rows))
     tokens = sum(rows["n_tokens"].to_pylist())
-    header = shards.ShardHeader(
+    header = shard_files.ShardHeader(
         split="train",
         generation=0,
         shard=0,
@@ -160,7 +139,7 @@ def formats(tokenizer: Tokenizer, texts: dict[str, list[str]]) -> dict[str, Any]
 
     def write_shard() -> bytes:
         sink = io.BytesIO()
-        with shards.ShardWriter(sink, header, options.row_group_tokens) as writer:
+        with shard_files.ShardWriter(sink, header, options.row_group_tokens) as writer:
             writer.write(rows)
         return sink.getvalue()
 
@@ -198,8 +177,8 @@ def formats(tokenizer: Tokenizer, texts: dict[str, list[str]]) -> dict[str, Any]
         out[name] = {
             "bytes_per_token": round(len(data) / tokens, 3),
             "row_groups": pq.ParquetFile(pa.BufferReader(data)).num_row_groups,
-            "read_mtok_per_cpu_second": round(tokens / cpu_seconds(read) / 1e6, 1),
-            "write_mtok_per_cpu_second": round(tokens / cpu_seconds(write) / 1e6, 1),
+            "read_mtok_per_cpu_second": round(tokens / machine.fastest(read)[0] / 1e6, 1),
+            "write_mtok_per_cpu_second": round(tokens / machine.fastest(write)[0] / 1e6, 1),
         }
     return out
 
@@ -224,8 +203,7 @@ def peak_megabytes() -> dict[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/")
+    parser = machine.parser(__doc__, data="folder that holds html/")
     parser.add_argument(
         "--pathological", action="store_true", help="also texts that are hard on a tokenizer (2 minutes)"
     )
@@ -236,11 +214,11 @@ def main() -> None:
     packages = [p for p in ("tokenizers", "tiktoken", "pyarrow", "numpy") if importlib.util.find_spec(p)]
     result: dict[str, Any] = {
         "versions": {p: importlib.metadata.version(p) for p in packages},
-        "data": {language: [" ".join(source) for source in sources] for language, sources in SETS.items()},
+        "data": {language: [" ".join(source) for source in sources] for language, sources in SOURCES.items()},
         "load_cpu_seconds": round(time.process_time() - start, 2),
     }
     other = peer(tokenizer)
-    texts = {language: read_texts(args.data, language) for language in SETS}
+    texts = {language: read_texts(args.data, language) for language in SOURCES}
     result["encode"] = {language: encoding(tokenizer, other, part) for language, part in texts.items()}
     result["shards"] = formats(tokenizer, texts)
     if args.pathological:

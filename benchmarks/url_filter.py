@@ -10,7 +10,6 @@ Times are CPU seconds of one process, the best of three passes over batches of 2
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import html
 import multiprocessing
@@ -29,7 +28,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from extraction.domains import host_of
 from pipeline.preparation.domain_set import KeySet
-from pipeline.preparation.lists import main as lists
+from pipeline.preparation.lists import compile_lists
 from pipeline.preparation.url_filter import UrlFilter
 from pipeline.schema import Document, Drop
 
@@ -59,13 +58,8 @@ def pages(data: Path) -> tuple[list[str], list[str]]:
 
 def best(call: Callable[[int], object], n: int) -> float:
     """Items a second of `call(start)` over n items in batches, the best of three passes."""
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()
-        for i in range(0, n, BATCH):
-            call(i)
-        seconds.append(time.process_time() - start)
-    return round(n / min(seconds))
+    seconds, _ = machine.fastest(machine.each, call, range(0, n, BATCH))
+    return round(n / seconds)
 
 
 def load_cost(path: str) -> dict[str, float]:
@@ -95,7 +89,7 @@ def large_list(links: list[str]) -> dict[str, Any]:
         with open(text, "w") as file:
             for i in range(N_DOMAINS):
                 file.write(f"{hashlib.md5(str(i).encode()).hexdigest()[:12]}.example{i % 1000}.com\n")
-        lists(["compile", text, compiled])
+        compile_lists([text], compiled)
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
             out: dict[str, Any] = {
                 "text": pool.apply(load_cost, (text,)),
@@ -114,17 +108,14 @@ def verdicts(step: UrlFilter, urls: list[str]) -> list[tuple[str, Drop]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with html/*.warc.gz")
+    parser = machine.parser(__doc__, data="folder with html/*.warc.gz")
     data = parser.parse_args().data
     page_urls, links = pages(data)
     if not links:
         print(f"error: no links found in {data}/html/*.warc.gz", file=sys.stderr)
         return 2
     step = UrlFilter()
-    start = time.process_time()
-    step.load()
-    load = time.process_time() - start
+    load, _ = machine.fastest(step.load, passes=1)
     docs = [Document(doc_id=f"{i:032x}", source_file="-", url=url) for i, url in enumerate(links)]
     dropped_pages, dropped_links = verdicts(step, page_urls), verdicts(step, links)
     machine.save(

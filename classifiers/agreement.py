@@ -1,8 +1,8 @@
 """How far two annotations of the same pages agree: `python -m classifiers.agreement`.
 
-Cohen's kappa of the labels; of the dimensions of quality weighted by the square of the distance. And what the second annotator's
-score says of the first one's verdict, as ROC AUC: no model can be expected to do much better. Of the category:
-classes and groups.
+Cohen's kappa of the labels, and of classes and groups of the category; of the dimensions of quality it is weighted by the square
+of the distance. ROC AUC says how well the second annotator's score gives the first one's verdict: no model can be expected to do
+much better.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def pairs(name: str = PAGES, other: str = "second.jsonl") -> list[tuple[Row, Row
 
 
 def agreement(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
-    """Figures over pairs of annotations."""
+    """Compute figures over pairs of annotations."""
     a, b = zip(*rows, strict=True)
     good = np.array([is_good(row["quality"]) for row in a])
     return {
@@ -48,8 +48,8 @@ def agreement(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
     }
 
 
-def of_category(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
-    """Figures over pairs of annotations of the category."""
+def agreement_of_category(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
+    """Compute figures over pairs of annotations of the category."""
     out: dict[str, Any] = {"pages": len(rows)}
     for name, of in (("class", lambda label: label), ("group", GROUP_OF.__getitem__)):
         a, b = ([of(row["category"]) for row in side] for side in zip(*rows, strict=True))
@@ -59,12 +59,12 @@ def of_category(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
 
 
 def report() -> dict[str, Any]:
-    """All figures, of all pages and by language."""
+    """Compute all figures, for all pages and by language."""
     languages = (("all", None), ("English", "en"), ("Chinese", "zh"))
     every, categories = pairs(), pairs(CATEGORIES, "second_categories.jsonl")
     return {
         name: agreement([p for p in every if code in (None, p[0]["language"])])
-        | {"category": of_category([p for p in categories if code in (None, p[0]["language"])])}
+        | {"category": agreement_of_category([p for p in categories if code in (None, p[0]["language"])])}
         for name, code in languages
     }
 

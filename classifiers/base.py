@@ -10,7 +10,8 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,6 @@ DEVICE = "CORPUSMILL_DEVICE"
 """Environment variable that names the device of Hugging Face models, such as `cuda:0`; stages set it from Spark's
 GPU resources."""
 
-SMALL_FILE = "small.safetensors"
-LEXICON_FILE = "lexicon.json"
-WORDS_FILE = "words.safetensors"
 Probabilities = npt.NDArray[np.float32]
 
 
@@ -52,14 +50,14 @@ class Batch:
 
     @classmethod
     def of(cls, pages: Batch | Sequence[str]) -> Batch:
-        """Plain texts as a batch of which nothing else is known."""
+        """Make a batch of plain texts, of which nothing else is known; a batch stays as it is."""
         return pages if isinstance(pages, Batch) else cls(texts=pages)
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def take(self, rows: Sequence[int]) -> Batch:
-        """The batch of some rows, in that order."""
+        """Take some rows as a batch, in that order."""
         columns = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         taken: dict[str, Any] = {name: None if v is None else [v[i] for i in rows] for name, v in columns.items()}
         return Batch(**taken)
@@ -76,7 +74,7 @@ class Classifier(abc.ABC):
 
     @abc.abstractmethod
     def sha256(self) -> str:
-        """Fingerprint of the weights, 64 hex characters."""
+        """SHA-256 of the weights, 64 hex characters."""
 
     def predict(self, pages: Batch | Sequence[str]) -> list[str]:
         """The likeliest label of each page."""
@@ -87,6 +85,31 @@ class Classifier(abc.ABC):
         return np.rint(self.predict_proba(pages).astype(np.float64) * SCALE).astype(np.uint16)
 
 
+class StoredClassifier(Classifier):
+    """A classifier whose model is the file FILE in a folder."""
+
+    FILE: ClassVar[str]
+
+    @abc.abstractmethod
+    def to_bytes(self) -> bytes:
+        """The model as a file, the same bytes for the same model."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` made. :raises ValueError: if it was trained on other features than this code computes."""
+
+    def save(self, folder: Path) -> Path:
+        """Write the file into a folder, which is made where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / self.FILE
+        path.write_bytes(self.to_bytes())
+        return path
+
+    def sha256(self) -> str:
+        return digest(self.to_bytes())
+
+
 def digest(data: bytes) -> str:
-    """SHA-256, 64 hex characters."""
+    """SHA-256 of bytes, 64 hex characters."""
     return hashlib.sha256(data).hexdigest()

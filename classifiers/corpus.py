@@ -19,7 +19,7 @@ LINES = ("line_tags", "line_link_share", "page_signals")
 
 
 def read_pages(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, Any]]:
-    """Rows with a text, of Parquet files or a JSONL file; ids are made from the text where there are none.
+    """Read rows with a text from Parquet files or a JSONL file; ids are made from the text where there are none.
 
     :raises ValueError: if nothing there has the column `text`.
     """
@@ -42,7 +42,7 @@ def read_pages(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    found: dict[str, None] = {}
+    columns: dict[str, None] = {}
     with path.open(encoding="utf-8") as f:
         for number, line in enumerate(f, 1):
             if not line.strip():
@@ -50,14 +50,14 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: {line.strip()[:60]!r}; expected an object")
-            found |= dict.fromkeys(row)
+            columns |= dict.fromkeys(row)
             yield row
-    if "text" not in found:
-        raise ValueError(f"{path}: no column 'text'; found {', '.join(found) or 'nothing'}")
+    if "text" not in columns:
+        raise ValueError(f"{path}: no column 'text'; found {', '.join(columns) or 'nothing'}")
 
 
 def annotated_pages(pages: str, labels: Path) -> list[LabelledPage]:
-    """Pages with the annotations that `classifiers.annotate` made of them; those without one are left out.
+    """Read pages with the annotations that `classifiers.annotate` made of them; those without one are left out.
 
     :raises ValueError: if an annotated page is not among the pages.
     """
@@ -68,7 +68,7 @@ def annotated_pages(pages: str, labels: Path) -> list[LabelledPage]:
         if row is None or page["id"] in out:
             continue
         n = page["text"].count("\n") + 1
-        found = Extraction(
+        extraction = Extraction(
             text=page["text"],
             line_tags=page.get("line_tags") or ["p"] * n,
             line_link_share=page.get("line_link_share") or [0.0] * n,
@@ -77,7 +77,7 @@ def annotated_pages(pages: str, labels: Path) -> list[LabelledPage]:
         )
         url = page.get("url")
         site = page.get("domain") or (registered_domain(url) if url else None) or url or page["id"]
-        out[page["id"]] = LabelledPage(page["id"], pages, url, site, page.get("language") or "unknown", found, row)
+        out[page["id"]] = LabelledPage(page["id"], pages, url, site, page.get("language") or "unknown", extraction, row)
     missing = [i for i in rows if i not in out]
     if missing:
         raise ValueError(f"{len(missing)} of {len(rows)} annotated pages are not in {pages}, the first {missing[0]}")

@@ -85,13 +85,13 @@ def features_of(batch: Batch) -> Features:
     for i, text in enumerate(batch.texts):
         url, title, signals = urls[i], titles[i], all_signals[i]
         text = text[:MAX_CHARACTERS]
-        own = text.split("\n")
-        lines += own
-        counts[i + 1] = len(own)
+        text_lines = text.split("\n")
+        lines += text_lines
+        counts[i + 1] = len(text_lines)
         pieces += [address_words(url), (title or "").encode("utf-8", "replace"), signal_words(signals)]
         pieces.append(text.encode("utf-8", "replace"))
         dense[i, len(LINE_COLUMNS) :] = page_numbers(url, title, signals)
-    found = scan_text(lines)
+    scan = scan_text(lines)
     first = np.cumsum(counts)
     kinds, links = _per_line(batch, counts[1:])
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
@@ -100,7 +100,7 @@ def features_of(batch: Batch) -> Features:
     starts = np.zeros(4 * n + 1, np.int64)
     words = np.zeros((n, 5), np.float32)
     _hash_words(data, ends, t.CLASSES, hashes, starts, words)
-    _line_numbers(found.lines, first, kinds, links, words, dense)
+    _line_numbers(scan.lines, first, kinds, links, words, dense)
     return Features(dense, hashes[: starts[-1]].copy(), starts)
 
 
@@ -138,7 +138,7 @@ def address_words(url: str | None) -> bytes:
 
 
 def signal_words(signals: Mapping[str, Any] | None) -> bytes:
-    """What the page says of itself, as words."""
+    """Signals of a page as words: {"og_type": "video.movie"} is b"ogvideomovie"."""
     if not signals:
         return b""
     words = [f"schema{name}" for name in signals.get("schema_types") or ()]
@@ -148,7 +148,7 @@ def signal_words(signals: Mapping[str, Any] | None) -> bytes:
 
 
 def page_numbers(url: str | None, title: str | None, signals: Mapping[str, Any] | None) -> list[float]:
-    """The columns behind LINE_COLUMNS."""
+    """Numbers of the columns PAGE_COLUMNS."""
     out = [0.0] * 9
     if url:
         path, _, query = url.partition("://")[2].partition("/")[2].partition("?")
@@ -408,10 +408,10 @@ def _line_numbers(lines, first, kinds, links, words, out):  # type: ignore[no-un
 
 
 def field_hashes(
-    found: Features, rows: Sequence[int], field: int
+    features: Features, rows: Sequence[int], field: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Hashes of one field of some pages, one after the other, and where each begins; for training."""
-    spans = [(found.starts[4 * i + field], found.starts[4 * i + field + 1]) for i in rows]
+    spans = [(features.starts[4 * i + field], features.starts[4 * i + field + 1]) for i in rows]
     starts = np.cumsum([0, *(b - a for a, b in spans)]).astype(np.int64)
-    parts = [found.hashes[a:b] for a, b in spans]
+    parts = [features.hashes[a:b] for a, b in spans]
     return (np.concatenate(parts) if parts else np.zeros(0, np.uint32)), starts

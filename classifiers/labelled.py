@@ -1,8 +1,7 @@
 """Labelled pages: those annotated under the guides, and WCXB's page types, as batches with targets.
 
-The annotations (`annotations/pages.jsonl`) are keyed by record id; the pages themselves are read from `data` (WARC
-files), those of
-documentation packages from beside the annotations. Text is extracted as preparation does it, by the engine `lines`.
+The annotations (`annotations/pages.jsonl`) are keyed by record id; the pages themselves are read from `data` (WARC files),
+those of documentation packages from beside the annotations. Text is extracted as preparation does it, by the engine `lines`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.base import Batch
-from classifiers.clutter.pages import group_of, read_bytes
+from classifiers.clutter.pages import group_of, read_bytes, read_rows
 from extraction import Extraction, extract
 from extraction.domains import registered_domain
 
@@ -54,26 +53,26 @@ class LabelledPage:
 
 
 def batch_of(pages: Sequence[LabelledPage]) -> Batch:
-    """Pages as classifiers take them."""
-    found = [page.extraction for page in pages]
+    """Make a batch of pages, as classifiers take them."""
+    extractions = [page.extraction for page in pages]
     return Batch(
-        texts=[e.text for e in found],
+        texts=[e.text for e in extractions],
         urls=[page.url for page in pages],
-        titles=[e.title for e in found],
-        line_tags=[e.line_tags for e in found],
-        line_link_share=[e.line_link_share for e in found],
-        page_signals=[dict(e.page_signals) for e in found],
+        titles=[e.title for e in extractions],
+        line_tags=[e.line_tags for e in extractions],
+        line_link_share=[e.line_link_share for e in extractions],
+        page_signals=[dict(e.page_signals) for e in extractions],
     )
 
 
 def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -> list[LabelledPage]:
-    """All annotated pages, then the pages of WCXB-dev that are not annotated; each in the order of its file.
+    """Read all annotated pages, then the pages of WCXB-dev that are not annotated; each in the order of its file.
 
     :param name: of the file of annotations.
     :raises ValueError: if a page that was annotated is not in the data.
     """
     rows = {(row["source"], row["id"]): row for row in read_annotations(annotations / name)}
-    gold = _gold(data, WCXB) | _gold(data, "html/zh-gold")
+    gold = read_rows(data / f"{WCXB}.gold.jsonl.gz") | read_rows(data / "html/zh-gold.gold.jsonl.gz")
     pages: dict[tuple[str, str], LabelledPage] = {}
     for source in dict.fromkeys([s for s, _ in rows if s.endswith((".warc.gz", ".warc"))] + [f"{WCXB}.warc.gz"]):
         for record_id, body, charset in read_bytes(data / source):
@@ -83,16 +82,8 @@ def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -
                 continue
             url = row["url"] if row else gold[record_id]["url"]
             group = group_of(gold[record_id]) if record_id in gold else registered_domain(url) or url
-            pages[source, record_id] = LabelledPage(
-                record_id,
-                source,
-                url,
-                group,
-                row["language"] if row else "en",
-                extract(body, charset=charset),
-                row,
-                kind,
-            )
+            language, extraction = row["language"] if row else "en", extract(body, charset=charset)
+            pages[source, record_id] = LabelledPage(record_id, source, url, group, language, extraction, row, kind)
     with gzip.open(annotations / "packages.jsonl.gz", "rt", encoding="utf-8") as f:
         for page in map(json.loads, f):
             row = rows.get((page["source"], page["id"]))
@@ -107,29 +98,24 @@ def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -
                 if key in rows:  # a text without its page: each is a site of its own
                     text = page["text"].strip()
                     lines = text.count("\n") + 1
-                    found = Extraction(text=text, line_tags=["p"] * lines, line_link_share=[0.0] * lines)
-                    pages[key] = LabelledPage(key[1], TEXTS, None, key[1], rows[key]["language"], found, rows[key])
+                    extraction = Extraction(text=text, line_tags=["p"] * lines, line_link_share=[0.0] * lines)
+                    pages[key] = LabelledPage(key[1], TEXTS, None, key[1], rows[key]["language"], extraction, rows[key])
     missing = [key for key in rows if key not in pages]
     if missing:
         raise ValueError(f"{len(missing)} annotated pages are not in {data}, the first {missing[0]}")
-    rest = [page for page in pages.values() if page.annotation is None]
-    return [pages[key] for key in rows] + rest
+    unannotated = [page for page in pages.values() if page.annotation is None]
+    return [pages[key] for key in rows] + unannotated
 
 
 def read_annotations(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file of annotations."""
+    """Read the rows of a file of annotations."""
     with path.open(encoding="utf-8") as f:
         return [json.loads(line) for line in f]
 
 
 def data_digest(pages: Sequence[LabelledPage]) -> str:
-    """SHA-256 of the texts and labels, for the model's header."""
+    """SHA-256 of the texts and labels of pages, for the model's header."""
     digest = hashlib.sha256()
     for page in pages:
         digest.update(json.dumps([page.extraction.text, page.annotation, page.wcxb_type], sort_keys=True).encode())
     return digest.hexdigest()
-
-
-def _gold(data: Path, name: str) -> dict[str, dict[str, Any]]:
-    with gzip.open(data / f"{name}.gold.jsonl.gz", "rt", encoding="utf-8") as f:
-        return {row["record_id"]: row for row in map(json.loads, f)}

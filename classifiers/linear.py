@@ -15,7 +15,7 @@ RATES = {"address": 0.15, "title": 0.15, "signals": 0.15, "text": 0.1}
 
 
 def fit(
-    found: Features, rows: list[int], targets: Floats, weights: Floats, seed: int
+    features: Features, rows: list[int], targets: Floats, weights: Floats, seed: int
 ) -> tuple[npt.NDArray[np.float16], Floats]:
     """Coefficients (2**BITS, classes), which the fields share, and biases (fields, classes).
 
@@ -26,18 +26,18 @@ def fit(
     out = np.zeros((1 << BITS, classes), np.float32)
     biases = np.zeros((len(FIELDS), classes), np.float32)
     for field, name in enumerate(FIELDS):
-        hashes, starts = field_hashes(found, rows, field)
+        hashes, starts = field_hashes(features, rows, field)
         random = np.random.default_rng(seed + field)
         orders = np.stack([random.permutation(len(rows)) for _ in range(EPOCHS)]).astype(np.int64)
         _fit(hashes, starts, targets, weights, orders, RATES[name], L2, out, biases[field])
     return out.astype(np.float16), biases
 
 
-def score(found: Features, coefficients: Floats, biases: Floats) -> Floats:
+def score(features: Features, coefficients: Floats, biases: Floats) -> Floats:
     """Linear scores of all pages, float32 (n, fields * classes): the sum of a field's coefficients / sqrt(their number)
     + its bias; 0 for fields that are empty."""
-    out = np.zeros((len(found.dense), biases.size), np.float32)
-    _score(found.hashes, found.starts, coefficients, biases, out)
+    out = np.zeros((len(features.dense), biases.size), np.float32)
+    _score(features.hashes, features.starts, coefficients, biases, out)
     return out
 
 

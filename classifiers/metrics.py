@@ -1,4 +1,4 @@
-"""How page classifiers are judged."""
+"""Measures of page classifiers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def interval(
 
 
 def accuracy(found: Ints, wanted: Ints) -> float:
-    """Share of equal labels."""
+    """Share of equal labels: [0, 1, 1] and [0, 1, 0] agree in 2/3."""
     return float((found == wanted).mean())
 
 

@@ -8,15 +8,14 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
 from classifiers import linear
-from classifiers.base import SMALL_FILE, Batch, Classifier, Probabilities, digest
+from classifiers.base import Batch, Probabilities, StoredClassifier
 from classifiers.boosting import LIGHTGBM, exported
 from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
 from extraction.line_model.trees import Trees, evaluate
@@ -39,7 +38,7 @@ TREES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What differs between classifiers."""
+    """Settings that differ between classifiers."""
 
     rounds: int = 100
     """Boosting rounds; each has a tree for every class (one for two classes)."""
@@ -50,7 +49,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be learned of n pages: `wanted` float32 (n, classes), rows that sum to 1; `weights` float32 (n,); `groups`,
+    """Lesson of n pages: `wanted` float32 (n, classes), rows that sum to 1; `weights` float32 (n,); `groups`,
     the sites, which are never split."""
 
     wanted: Floats
@@ -62,12 +61,13 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False)
-class SmallModel(Classifier):
+class SmallModel(StoredClassifier):
     """:param coefficients: float16 (2**BITS, classes); `biases` float32 (fields, classes).
     :param trees: one set a class; for two classes one set, for the second.
     :param temperature: what logits are divided by.
     """
 
+    FILE: ClassVar[str] = "small.safetensors"
     labels: tuple[str, ...]
     coefficients: npt.NDArray[np.float16]
     biases: Floats
@@ -83,26 +83,22 @@ class SmallModel(Classifier):
     def predict_proba(self, pages: Batch | Sequence[str]) -> Probabilities:
         return self.from_features(features_of(Batch.of(pages)))
 
-    def from_features(self, found: Features) -> Probabilities:
+    def from_features(self, features: Features) -> Probabilities:
         """`predict_proba` of features that are known already."""
-        return softmax(self.logits(found) / self.temperature)
+        return softmax(self.logits(features) / self.temperature)
 
-    def logits(self, found: Features) -> npt.NDArray[np.float64]:
-        """Float64 (n, classes), before the temperature."""
-        rows = self.columns(found)
+    def logits(self, features: Features) -> npt.NDArray[np.float64]:
+        """Logits before the temperature, float64 (n, classes)."""
+        rows = self.columns(features)
         raw = np.stack([evaluate(trees, rows) for trees in self.trees], axis=1)
         return raw if len(self.trees) > 1 else np.column_stack([np.zeros(len(raw)), raw[:, 0]])
 
-    def columns(self, found: Features) -> Floats:
-        """What the trees see: dense numbers, then the linear scores."""
-        scores = linear.score(found, self._wide, self.biases)
-        return np.concatenate([found.dense, scores], axis=1)
-
-    def sha256(self) -> str:
-        return digest(self.to_bytes())
+    def columns(self, features: Features) -> Floats:
+        """Columns that the trees see: dense numbers, then the linear scores; float32 (n, columns)."""
+        scores = linear.score(features, self._wide, self.biases)
+        return np.concatenate([features.dense, scores], axis=1)
 
     def to_bytes(self) -> bytes:
-        """The model as a safetensors file, the same bytes for the same model."""
         tensors: dict[str, npt.NDArray[np.generic]] = {"coefficients": self.coefficients, "biases": self.biases}
         for number, trees in enumerate(self.trees):
             tensors |= {f"trees.{number}.{name}": getattr(trees, name) for name in Trees.__slots__}
@@ -118,7 +114,6 @@ class SmallModel(Classifier):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SmallModel:
-        """:raises ValueError: if it was trained on other features than this code computes."""
         (length,) = struct.unpack_from("<Q", data)
         header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
         if (header.pop("columns"), header.pop("fields"), header.pop("bits")) != (list(COLUMNS), list(FIELDS), BITS):
@@ -137,22 +132,19 @@ class SmallModel(Classifier):
             meta=header,
         )
 
-    def save(self, folder: Path) -> Path:
-        """Write `small.safetensors` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / SMALL_FILE
-        path.write_bytes(self.to_bytes())
-        return path
+
+Model = SmallModel
+"""The model that `classifiers.registry` loads for classifiers without a `model.py` of their own."""
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> Probabilities:
-    """Float32 rows that sum to 1."""
+    """Softmax of logits, float32 (n, classes): rows sum to 1."""
     raised = np.exp(logits - logits.max(1, keepdims=True))
     out: Probabilities = (raised / raised.sum(1, keepdims=True)).astype(np.float32)
     return out
 
 
-def fit(found: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
+def fit(features: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
     """Train on n pages: the same data and seed give the same weights.
 
     The temperature is chosen on pages whose sites the model had not seen: cross-validation within the training set.
@@ -163,24 +155,24 @@ def fit(found: Features, target: Target, labels: Sequence[str], settings: Settin
         train = np.flatnonzero(parts != part).tolist()
         test = np.flatnonzero(parts == part).tolist()
         if train and test:
-            model = _fit(take(found, train), target.take(train), labels, settings, seed)
-            held[test] = model.logits(take(found, test))
-    model = _fit(found, target, labels, settings, seed)
+            model = _fit(take(features, train), target.take(train), labels, settings, seed)
+            held[test] = model.logits(take(features, test))
+    model = _fit(features, target, labels, settings, seed)
     return dataclasses.replace(model, temperature=temperature(held, target))
 
 
-def _fit(found: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
+def _fit(features: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
     n = len(target.weights)
     parts = folds(target.groups, INNER, f"linear {seed}")
     classes = len(labels)
     scores = np.zeros((n, len(FIELDS) * classes), np.float32)
     for part in range(INNER):
-        rest, own = np.flatnonzero(parts != part).tolist(), np.flatnonzero(parts == part).tolist()
-        if own:
-            coefficients, biases = linear.fit(found, rest, target.wanted[rest], target.weights[rest], seed)
-            scores[own] = linear.score(take(found, own), coefficients.astype(np.float32), biases)
-    coefficients, biases = linear.fit(found, list(range(n)), target.wanted, target.weights, seed)
-    trees = _trees(np.concatenate([found.dense, scores], axis=1), target, classes, settings, seed)
+        others, held_out = np.flatnonzero(parts != part).tolist(), np.flatnonzero(parts == part).tolist()
+        if held_out:
+            coefficients, biases = linear.fit(features, others, target.wanted[others], target.weights[others], seed)
+            scores[held_out] = linear.score(take(features, held_out), coefficients.astype(np.float32), biases)
+    coefficients, biases = linear.fit(features, list(range(n)), target.wanted, target.weights, seed)
+    trees = _trees(np.concatenate([features.dense, scores], axis=1), target, classes, settings, seed)
     return SmallModel(tuple(labels), coefficients, biases, trees)
 
 
@@ -202,7 +194,7 @@ def _trees(rows: Floats, target: Target, classes: int, settings: Settings, seed:
 
 
 def temperature(logits: npt.NDArray[np.float64], target: Target) -> float:
-    """The one of a grid with the least cross entropy."""
+    """Choose the temperature of a grid with the least cross entropy."""
 
     def loss(by: float) -> float:
         p = np.clip(softmax(logits / by).astype(np.float64), 1e-9, 1.0)
@@ -218,10 +210,10 @@ def folds(groups: Sequence[str], n: int, salt: str) -> npt.NDArray[np.int64]:
     return np.array([xxhash.xxh3_64_intdigest(f"{salt} {group}".encode()) % n for group in groups], np.int64)
 
 
-def take(found: Features, rows: Sequence[int]) -> Features:
+def take(features: Features, rows: Sequence[int]) -> Features:
     """Features of some pages, in that order."""
     n = len(FIELDS)
-    spans = [(found.starts[n * i + f], found.starts[n * i + f + 1]) for i in rows for f in range(n)]
+    spans = [(features.starts[n * i + f], features.starts[n * i + f + 1]) for i in rows for f in range(n)]
     starts = np.cumsum([0, *(b - a for a, b in spans)]).astype(np.int64)
-    parts = [found.hashes[a:b] for a, b in spans]
-    return Features(found.dense[list(rows)], np.concatenate(parts) if parts else found.hashes[:0], starts)
+    parts = [features.hashes[a:b] for a, b in spans]
+    return Features(features.dense[list(rows)], np.concatenate(parts) if parts else features.hashes[:0], starts)

@@ -3,7 +3,7 @@
     from extraction import extract
     extract(open("page.html", "rb").read()).text
 
-or `python -m extraction page.html`.
+or `corpusmill extract page.html`.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ def fingerprint(function: Callable[..., Any]) -> str:
 
 def _parts(function: Any, seen: set[int]) -> Iterator[str]:
     code = function.__code__
-    # With its module: machine code on disk names it, and cannot be loaded where there is no such module.
-    yield repr((function.__module__, code.co_code, code.co_names, code.co_varnames, code.co_consts))
+    yield function.__module__  # machine code that was kept names its module, and is useless where that has moved
+    yield repr((code.co_code, code.co_names, code.co_varnames, code.co_consts))
     for name in code.co_names:
         value = function.__globals__.get(name)
         if value is None or id(value) in seen:

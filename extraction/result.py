@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -118,3 +119,16 @@ def assemble(lines: Iterable[Line]) -> Extraction:
         line_scores=scores if len(scores) == len(kept) and (kept or cut) else None,
         cut_lines=cut or None,
     )
+
+
+def all_lines(extraction: Extraction) -> list[tuple[str, int | None, str, float, str]]:
+    """Mark (`+` kept, `-` cut), score, tag, link share and text of the lines of a page, in its order."""
+    scores = extraction.line_scores or itertools.repeat(None)
+    kept = zip(scores, extraction.line_tags, extraction.line_link_share, extraction.text.split("\n"), strict=False)
+    cut = {c["line"]: ("-", c["score"], c["tag"], c["link_share"], c["text"]) for c in extraction.cut_lines or ()}
+    out: list[tuple[str, int | None, str, float, str]] = []
+    for score, tag, share, text in kept:
+        while len(out) in cut:
+            out.append(cut[len(out)])
+        out.append(("+", score, tag, share, text))
+    return [*out, *(cut[number] for number in sorted(cut) if number >= len(out))]

@@ -3,7 +3,7 @@
 Real and hostile pages make HTML libraries loop for hours, eat all memory or crash; one C call cannot be interrupted
 from within. So pages go through a pipe to a child that is started by exec (never forked: the parent has threads), is
 limited in address space, is ended by the kernel when a page has used up its CPU seconds, and ends by itself when its
-stdin does: also when this process is killed. `benchmarks/extraction.py` measures what the pipe costs a page.
+stdin does: also when this process is killed. `benchmarks/engines.py` measures what the pipe costs a page.
 """
 
 from __future__ import annotations

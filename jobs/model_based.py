@@ -6,7 +6,8 @@
 Values of `--set` are YAML. Reads the kept documents of outputs of stage 2; writes `documents/verdict=kept|dropped/`.
 """
 
-from pipeline.spark.stages import main
+from pipeline.console.app import main
+from pipeline.console.run import stage_job
 
 if __name__ == "__main__":
-    raise SystemExit(main("model_based"))
+    raise SystemExit(main(command=stage_job("model_based")))

@@ -6,7 +6,8 @@
 Values of `--set` are YAML. Reads WARC, ARC, WET, JSONL and Parquet; writes `documents/verdict=kept|dropped/`.
 """
 
-from pipeline.spark.stages import main
+from pipeline.console.app import main
+from pipeline.console.run import stage_job
 
 if __name__ == "__main__":
-    raise SystemExit(main("preparation"))
+    raise SystemExit(main(command=stage_job("preparation")))

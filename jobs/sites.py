@@ -1,11 +1,10 @@
-"""The largest sites of an output: documents, characters, kept share, commonest lines, samples.
+"""The largest sites of an output, as `corpusmill sites` tells of them, counted by Spark.
 
-    spark-submit jobs/sites.py --output out/rule_based --top 1000 --report sites.json
-
-For an output that one machine reads in minutes, `python -m pipeline.inspection.sites` does the same without Spark.
+spark-submit jobs/sites.py out/rule_based --top 1000 --out sites.json
 """
 
-from pipeline.spark.sites import main
+from pipeline.console.app import main
+from pipeline.console.look import sites
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(command=sites, spark=True))

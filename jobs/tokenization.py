@@ -7,7 +7,8 @@ Values of `--set` are YAML. Reads the kept documents of outputs of stage 3; writ
 the shards that `pipeline/tokenization/SHARDS.md` specifies.
 """
 
-from pipeline.spark.stages import main
+from pipeline.console.app import main
+from pipeline.console.run import stage_job
 
 if __name__ == "__main__":
-    raise SystemExit(main("tokenization"))
+    raise SystemExit(main(command=stage_job("tokenization")))

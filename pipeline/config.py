@@ -4,13 +4,19 @@
 
     input.paths=[a.warc.gz, dir/]        output.path=out/run7        steps.language.min_score=0.8
 
-A step is addressed by its name or its position in `steps`.
+A step is addressed by its name or its position in `steps`. A file may begin with another one and say the differences alone:
+
+    base: ../rule_based.yaml                                        # beside this file; or a shipped one: rule_based
+    output: {audit: true}                                           # mappings are merged, all else is replaced
+    steps:
+      stop_words: {min: {en: 4}}                                    # a changed step
+      long_lines: {after: word_count, max: 5000}                    # a new step, or a moved one: after or before another
+      c4_sentences: null                                            # a step that is left out
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +28,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, Va
 from pipeline.readers.inputs import InputOptions
 from pipeline.stage import STAGES, Stage
 from pipeline.steps import CrossDocumentStep, Step, discover, known_steps
-from pipeline.strict import Strict, UserError
+from pipeline.strict import Strict, UserError, near
 
 StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
 
@@ -35,9 +41,7 @@ def parse_step(data: Any, context: Any = None) -> Any:
         raise ValueError(f"expected a step such as {{step: language, min_score: 0.65}}, found {data!r}")
     steps = discover()
     if data["step"] not in steps:
-        close = difflib.get_close_matches(data["step"], steps, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown step {data['step']!r}{hint}; known steps: {', '.join(steps)}")
+        raise ValueError(f"unknown step {data['step']!r}{near(data['step'], steps)}; known steps: {', '.join(steps)}")
     return steps[data["step"]].model_validate(data, context=context)
 
 
@@ -49,13 +53,13 @@ AnyStep = Annotated[SerializeAsAny[Step], BeforeValidator(_parse_step)]
 
 
 class InputConfig(InputOptions):
-    """Where rows come from: crawl files for the first stage, an earlier stage's output for the others."""
+    """Input of a stage: crawl files for the first, an earlier stage's output for the others."""
 
     paths: list[str] = Field(description="files, folders, globs, list files (*.paths[.gz]) or URLs; or stage outputs")
 
 
 class OutputConfig(Strict):
-    """Where rows go."""
+    """Output of a stage."""
 
     path: str = Field(description="folder or URL of this stage's output")
     dropped_text: Literal["full", "sample", "none"] = Field(
@@ -67,7 +71,7 @@ class OutputConfig(Strict):
     audit: bool = Field(
         False,
         description="run every rule on every row, the dropped ones too, and store all values (`rule_values`), so that "
-        "`python -m pipeline.inspection.whatif` can show what other thresholds would do; verdicts are the same",
+        "`corpusmill whatif` can show what other thresholds would do; verdicts are the same",
     )
     file_characters: int = Field(
         300_000_000, gt=0, description="characters of text that one published file gathers (about 100-300 MB)"
@@ -75,7 +79,7 @@ class OutputConfig(Strict):
 
 
 class RunConfig(Strict):
-    """How the stage is run; nothing here changes the result."""
+    """Options of the run; nothing here changes the result."""
 
     overwrite: bool = Field(False, description="discard a finished output that another config made, and start again")
     max_error_fraction: float = Field(
@@ -147,7 +151,7 @@ class StageConfig(Strict):
 
     @property
     def kind(self) -> Stage:
-        """What sets this stage apart from the others."""
+        """Facts that set this stage apart from the others."""
         return STAGES[self.stage]
 
     def labels(self) -> list[str]:
@@ -208,34 +212,114 @@ def describe(error: ValidationError, data: Any = None) -> str:
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), stage: str | None = None) -> StageConfig:
-    """Read a stage's YAML and apply `key=value` overrides.
+    """Read a stage's YAML, with what it has from its `base`, and apply `key=value` overrides.
 
     :raises UserError: if the file is missing, is not YAML, has an unknown key or step or a value of the wrong type.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as e:
-        raise UserError(f"cannot read config {str(path)!r}: {e.strerror or e}") from e
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as e:
-        raise UserError(f"config {str(path)!r} is not YAML: {' '.join(str(e).split())}") from e
-    if not isinstance(data, dict):
-        raise UserError(f"config {str(path)!r}: expected a mapping with the keys {', '.join(StageConfig.model_fields)}")
+    data, folders = _read(Path(path))
     for override in overrides:
         apply_override(data, override)
-    config = parse(data, origin=str(path), folder=str(Path(path).parent))
+    config = parse(data, str(path), folders)
     if stage is not None and config.stage != stage:
         raise UserError(f"config {str(path)!r} is for stage {config.stage!r}, but this job runs {stage!r}")
     return config
 
 
-def parse(data: dict[str, Any], origin: str = "config", folder: str = "") -> StageConfig:
-    """A `StageConfig` from plain data, with files that it takes in looked for in `folder`. :raises UserError: as `load`."""
+def parse(data: dict[str, Any], origin: str = "config", folders: Sequence[str] = ()) -> StageConfig:
+    """A `StageConfig` from plain data; files that it takes in are looked for in `folders`. :raises UserError: as `load`."""
     try:
-        return StageConfig.model_validate(data, context={"folder": folder})
+        return StageConfig.model_validate(data, context={"folders": folders})
     except ValidationError as e:
         raise UserError(f"{origin}: {describe(e, data)}") from e
+
+
+def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Plain data of a config file laid over that of its base, and the folders of both, its own first.
+
+    :param above: the files that have this one as their base, the outermost first.
+    """
+    origin = f"config {str(path)!r}"
+    if path.resolve() in [p.resolve() for p in above]:
+        raise UserError(f"{origin} is a base of itself: {' -> '.join(map(str, (*above, path)))}")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        wanted_by = f", the base of {str(above[-1])!r}" if above else ""
+        raise UserError(f"cannot read {origin}{wanted_by}: {e.strerror or e}") from e
+    except yaml.YAMLError as e:
+        raise UserError(f"{origin} is not YAML: {' '.join(str(e).split())}") from e
+    if not isinstance(data, dict):
+        raise UserError(f"{origin}: expected a mapping with the keys {', '.join(StageConfig.model_fields)}")
+    known = ("base", *StageConfig.model_fields)
+    for key in data:
+        if key not in known:
+            raise UserError(f"{path}: unknown key {key!r}{near(str(key), known)}; known keys: {', '.join(known)}")
+    folder = (str(path.parent),)
+    if "base" not in data:
+        return data, folder
+    base_path = _base_path(data.pop("base"), path)
+    base, base_folders = _read(base_path, (*above, path))
+    parse(base, str(base_path), base_folders)  # a mistake in the base is told with the base's name
+    changes = data.pop("steps", {})
+    if isinstance(changes, dict):
+        _change_steps(base.setdefault("steps", []), changes, origin)
+    else:
+        base["steps"] = changes
+    return _laid_over(base, data), (*folder, *base_folders)
+
+
+def _base_path(base: Any, path: Path) -> Path:
+    """The file that `base` names in the config `path`: one beside it, or without an ending a shipped one."""
+    if isinstance(base, str) and Path(base).suffix:
+        return path.parent / base
+    places = [Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs"]  # installed; a checkout
+    shipped = next((p for p in places if p.is_dir()), places[0])
+    names = {f"{folder}{stage}": f"{folder}{stage}.yaml" for folder in ("", "demo/", "report/") for stage in STAGES}
+    names = {name: file for name, file in names.items() if (shipped / file).is_file()}
+    if str(base) not in names:
+        hint = f"{near(str(base), names)}; shipped are {', '.join(names)}, and a path ends in .yaml"
+        raise UserError(f"config {str(path)!r}: there is no base {base!r}{hint}")
+    return shipped / names[str(base)]
+
+
+def _laid_over(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`under` with the keys of `over`, in place: mappings are merged key by key, all else is replaced."""
+    for key, value in over.items():
+        old = _default(under, key) if under.get(key) is None else under[key]
+        under[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return under
+
+
+def _change_steps(steps: list[dict[str, Any]], changes: dict[str, Any], origin: str) -> None:
+    """Change, add, move and take out steps in place: label to changed parameters.
+
+    :raises UserError: naming the file `origin`, if a step or the place of one is not there.
+    """
+    table = dict(zip(_labels(steps), steps, strict=True))
+    order = list(table)
+
+    def there(label: Any, problem: str) -> None:
+        if label not in order:
+            raise UserError(f"{origin}: steps: {problem}{near(str(label), order)}; its steps are: {', '.join(order)}")
+
+    for label, change in changes.items():
+        if change is not None and not isinstance(change, dict):
+            raise UserError(f"{origin}: steps.{label}: expected changed parameters, or null, found {change!r}")
+        parameters = dict(change or {})
+        places = {side: parameters.pop(side) for side in ("after", "before") if side in parameters}
+        if len(places) == 2:
+            raise UserError(f"{origin}: steps.{label}: expected after or before, found both")
+        if not places:
+            there(label, f"there is no step {label!r} in the base to change (a new one says after: or before:)")
+        if change is None:
+            order.remove(label)
+            continue
+        table[label] = _laid_over(table.get(label, {"step": str(label).partition("#")[0]}), parameters)
+        for side, other in places.items():
+            order = [name for name in order if name != label]
+            there(other, f"{label} stands {side} {other!r}, which is not there")
+            order.insert(order.index(other) + (side == "after"), label)
+    steps[:] = [table[label] for label in order]
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:
@@ -269,23 +353,29 @@ def apply_override(data: dict[str, Any], override: str) -> None:
 
 
 def _default(node: dict[str, Any], part: str) -> dict[str, Any]:
-    """Of a step's parameter that the config does not name: its default, so that one language's bound can be changed alone."""
+    """Default of a step's parameter that the config does not name, so that one language's bound can be changed alone."""
     step = discover().get(node["step"]) if isinstance(node.get("step"), str) else None
     field = step.model_fields.get(part) if step is not None else None
     return dict(field.default) if field is not None and isinstance(field.default, dict) else {}
 
 
-def _index(items: list[Any], part: str, override: str) -> int:
-    names: list[Any] = []
-    for item in items:  # a step that occurs again is word_count#2, as in `StageConfig.labels`
-        name = item.get("step") if isinstance(item, dict) else None
-        again = sum(n is not None and n.partition("#")[0] == name for n in names)
+def _labels(items: list[Any]) -> list[str]:
+    """Names of the steps in plain data: one that occurs again is `word_count#2`, as in `StageConfig.labels`."""
+    names: list[str] = []
+    for item in items:
+        name = str(item.get("step") if isinstance(item, dict) else None)
+        again = sum(n.partition("#")[0] == name for n in names)
         names.append(f"{name}#{again + 1}" if again else name)
+    return names
+
+
+def _index(items: list[Any], part: str, override: str) -> int:
+    names = _labels(items)
     if part in names:
         return names.index(part)
     if part.isdigit() and int(part) < len(items):
         return int(part)
-    raise UserError(f"--set {override!r}: no step {part!r} here; there are: {', '.join(str(n) for n in names)}")
+    raise UserError(f"--set {override!r}: no step {part!r} here{near(part, names)}; there are: {', '.join(names)}")
 
 
 def dump(config: StageConfig) -> dict[str, Any]:
@@ -293,11 +383,16 @@ def dump(config: StageConfig) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
+def resolved(config: StageConfig) -> str:
+    """The resolved config as YAML, with what it has from its base, from other files and by default; `load` reads it."""
+    return yaml.safe_dump(dump(config), sort_keys=False, allow_unicode=True)
+
+
 def shown(config: StageConfig) -> dict[str, Any]:
-    """What of a config differs from the defaults, and its steps: for people. `_run.json` holds all of it."""
+    """Keys of a config that differ from the defaults, and its steps: for people. `_run.json` holds all of it."""
     data = config.model_dump(mode="json", exclude_defaults=True)
     data["steps"] = [{"step": s.step, **s.model_dump(mode="json", exclude_defaults=True)} for s in config.steps]
     return data
 
 
-__all__ = ["StageConfig", "dump", "load", "parse"]
+__all__ = ["StageConfig", "dump", "load", "parse", "resolved"]

@@ -43,7 +43,7 @@ ROW_GROUP_ROWS = 2048
 ROW_GROUP_BYTES = 64_000_000
 PUBLISH = "publish"
 
-MARKS = pa.schema(
+MARK_ROWS = pa.schema(
     [
         pa.field("file_no", pa.int64(), nullable=False),
         pa.field("row_no", pa.int64(), nullable=False),
@@ -59,7 +59,7 @@ by range of `file_no`."""
 FILES_PER_BUCKET = 64
 
 
-def marks_bucket(file_no: int) -> int:
+def bucket_of(file_no: int) -> int:
     return file_no // FILES_PER_BUCKET
 
 
@@ -119,8 +119,8 @@ class Task:
     config: dict[str, Any]
     work: str
     round_no: int
-    marks: dict[str, str] = field(default_factory=dict)
-    """Label and folder of the marks that the previous round made, in order."""
+    mark_folders: dict[str, str] = field(default_factory=dict)
+    """Folders of the marks that the round before made, by label, in order."""
 
     def folder(self, name: str) -> str:
         return storage.join(self.work, f"round-{self.round_no}", name)
@@ -169,8 +169,8 @@ def stage_config(task: Task) -> StageConfig:
 
 
 @dataclass(frozen=True)
-class Marks:
-    """What a cross-document step decided about the rows of one unit."""
+class UnitMarks:
+    """Marks that one cross-document step made on the rows of one unit."""
 
     label: str
     step: CrossDocumentStep
@@ -180,13 +180,13 @@ class Marks:
 
 def read_marks(folder: str, file_no: int, start: int = 0, stop: int | None = None) -> dict[int, Drop | Cut]:
     """Marks of rows [start, stop) of a file, by row number. The file is sorted, so row-group statistics skip the rest."""
-    table = read_rows(folder, MARKS, file_no, start, stop)
+    table = read_rows(folder, MARK_ROWS, file_no, start, stop)
     return {r["row_no"]: _mark(r) for r in table.to_pylist()}
 
 
 def read_rows(folder: str, schema: pa.Schema, file_no: int, start: int = 0, stop: int | None = None) -> pa.Table:
     """Rows [start, stop) of an input file from a table that is kept by row key, sorted by it."""
-    path = storage.join(folder, f"bucket-{marks_bucket(file_no):06d}.parquet")
+    path = storage.join(folder, f"bucket-{bucket_of(file_no):06d}.parquet")
     if not storage.exists(path):
         return schema.empty_table()
     where = [("file_no", "==", file_no), ("row_no", ">=", start)]
@@ -202,16 +202,33 @@ def _mark(row: dict[str, Any]) -> Drop | Cut:
     return Drop(row["reason"], row["value"], row["duplicate_of"])
 
 
-def _unit_marks(task: Task, config: StageConfig, unit: Unit) -> list[Marks]:
+def _unit_marks(task: Task, config: StageConfig, unit: Unit) -> list[UnitMarks]:
     """The marks that the round before `task` made, for one unit."""
     if task.round_no == 0:
         return []
-    found = []
+    unit_marks = []
     for label, step in config.rounds()[task.round_no - 1].cross:
-        folder = task.marks[label]
+        folder = task.mark_folders[label]
         record = storage.read_json(storage.join(folder, "done.json"))["record"]
-        found.append(Marks(label, step, read_marks(folder, unit.file.file_no, unit.start, unit.stop), record))
-    return found
+        unit_marks.append(UnitMarks(label, step, read_marks(folder, unit.file.file_no, unit.start, unit.stop), record))
+    return unit_marks
+
+
+def live_rows(work: str, unit: Unit, columns: list[str], marks: dict[str, str]) -> Iterator[pa.Table]:
+    """Columns of a chunk's rows that no step has dropped so far, a row group at a time."""
+    assert unit.chunk is not None
+    marked: set[int] = set()
+    for folder in marks.values():
+        marks_here = read_marks(folder, unit.file.file_no, unit.start, unit.stop)
+        marked |= {row for row, mark in marks_here.items() if isinstance(mark, Drop)}
+    with storage.open_read(storage.join(work, unit.chunk)) as f:
+        for batch in pq.ParquetFile(f).iter_batches(batch_size=4096, columns=[*columns, "drop_step"]):
+            table = pa.Table.from_batches([batch])
+            table = table.filter(pa.compute.is_null(table["drop_step"])).drop_columns(["drop_step"])
+            if marked:
+                table = table.filter(pa.array([r not in marked for r in table["row_no"].to_pylist()], pa.bool_()))
+            if table.num_rows:
+                yield table
 
 
 class _Rows:
@@ -288,13 +305,13 @@ class _Rows:
             ]
         return docs
 
-    def apply_marks(self, marks: Marks, docs: list[Document]) -> list[Document]:
+    def apply_marks(self, marks: UnitMarks, docs: list[Document]) -> list[Document]:
         """A cross-document step's verdicts on the live documents of a batch: its marks, then its `decide` on the rest."""
         live = [i for i, d in enumerate(docs) if not d.is_dropped]
         chosen = [docs[i] for i in live]
         verdicts = [_marked(doc, marks) for doc in chosen]
-        rest = {i: v for i, v in enumerate(verdicts) if isinstance(v, Document)}
-        for i, verdict in zip(rest, marks.step.decide(list(rest.values()), marks.record), strict=True):
+        unmarked = {i: v for i, v in enumerate(verdicts) if isinstance(v, Document)}
+        for i, verdict in zip(unmarked, marks.step.decide(list(unmarked.values()), marks.record), strict=True):
             verdicts[i] = verdict
         return _replace(docs, live, self.record(marks.label, chosen, verdicts))
 
@@ -310,7 +327,7 @@ def _measured(step: Rule, doc: Document) -> float | None:
         return None
 
 
-def _marked(doc: Document, marks: Marks) -> Document | Drop:
+def _marked(doc: Document, marks: UnitMarks) -> Document | Drop:
     mark = marks.by_row.get(doc.row_no, doc)
     if not isinstance(mark, Cut):
         return mark
@@ -370,8 +387,8 @@ def _chunk_rows(unit: Unit, task: Task, config: StageConfig, rows: _Rows, needs_
         table = pq.read_table(f, filters=[("row_no", ">=", unit.start), ("row_no", "<", unit.stop)])
     for piece in table.to_batches(max_chunksize=1024):
         docs = from_table(pa.Table.from_batches([piece]))
-        for found in marks:
-            docs = rows.apply_marks(found, docs)
+        for step_marks in marks:
+            docs = rows.apply_marks(step_marks, docs)
         for doc in docs:
             if bodies is not None:
                 cpu = time.process_time()
@@ -407,8 +424,8 @@ class RemovalStep(DocumentStep):
     lists: tuple[str, ...]
 
     def process(self, docs: list[Document]) -> list[Document | Drop]:
-        found = removal_list(self.lists).match([d.doc_id for d in docs], [d.url for d in docs])
-        return [d if m is None else Drop("removed", value=m) for d, m in zip(docs, found, strict=True)]
+        matches = removal_list(self.lists).match([d.doc_id for d in docs], [d.url for d in docs])
+        return [d if m is None else Drop("removed", value=m) for d, m in zip(docs, matches, strict=True)]
 
 
 def _round_steps(task: Task, config: StageConfig) -> list[tuple[str, DocumentStep]]:
@@ -546,8 +563,8 @@ def _published_rows(unit: Unit, task: Task, config: StageConfig, rows: _Rows) ->
     with storage.open_read(storage.join(task.work, unit.chunk)) as f:
         for piece in pq.ParquetFile(f).iter_batches(batch_size=1024, columns=DOCUMENT.names):
             docs = from_table(pa.Table.from_batches([piece]))
-            for found in marks:
-                docs = rows.apply_marks(found, docs)
+            for step_marks in marks:
+                docs = rows.apply_marks(step_marks, docs)
             yield from docs
 
 

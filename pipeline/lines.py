@@ -30,16 +30,10 @@ def cut_lines(doc: Document, step: str, numbers: Collection[int]) -> Document:
     if min(gone) < 0 or max(gone) >= len(old):
         raise IndexError(f"cannot cut line {max(gone)} of a text of {len(old)} lines")
     tags, shares, scores = doc.line_tags, doc.line_link_share, doc.line_scores
+    known = {"tag": tags, "link_share": shares, "score": scores}
     keep = [i for i in range(len(old)) if i not in gone]
     removed = [
-        {
-            "step": step,
-            "line": i,
-            "text": old[i],
-            "tag": None if tags is None else tags[i],
-            "link_share": None if shares is None else shares[i],
-            "score": None if scores is None else scores[i],
-        }
+        {"step": step, "line": i, "text": old[i]} | {name: None if v is None else v[i] for name, v in known.items()}
         for i in sorted(gone)
     ]
     # A text has at least one line: where none is left, an empty one without tag stands for it.
@@ -62,7 +56,7 @@ class MarkedLine:
 
 
 def marked_lines(doc: Document) -> list[MarkedLine]:
-    """All lines of a text, those that steps cut back in their places."""
+    """Lines of a text, those that steps cut back in their places."""
     whole = _restored(doc, 0)
     scores = whole.get("score") or [None] * len(whole["text"])
     return [
@@ -83,13 +77,13 @@ def restore_lines(doc: Document, steps: Collection[str] | None = None) -> Docume
     if len(cuts) == stay:
         return doc
     whole = _restored(doc, stay)
-    rest = [removed for cut in cuts[:stay] for removed in cut]
+    remaining = [removed for cut in cuts[:stay] for removed in cut]
     return doc.evolve(
         text="\n".join(whole["text"]),
         line_tags=whole.get("tag"),
         line_link_share=whole.get("link_share"),
         line_scores=whole.get("score"),
-        removed_lines=rest or None,
+        removed_lines=remaining or None,
     )
 
 

@@ -276,8 +276,8 @@ def gone_inputs(manifest: Manifest, inputs: Sequence[str]) -> list[str]:
         before = read_manifest(path)
         if before is not None:
             now = {as_first_named(storage.join(path, f.path)) for f in before.files}
-            own = (f.path for f in manifest.inputs if f.path.startswith(path.rstrip("/") + "/"))
-            gone += [p for p in own if as_first_named(p) not in now]
+            used = (f.path for f in manifest.inputs if f.path.startswith(path.rstrip("/") + "/"))
+            gone += [p for p in used if as_first_named(p) not in now]
     return gone
 
 

@@ -53,20 +53,20 @@ def url_key(url: str) -> str | None:
     port = _PORT.search(authority)
     if port and port[1] not in _DEFAULT_PORTS:
         host = f"{host}:{port[1]}"
-    rest = path.rstrip("/") + (query if query and query != "?" else "")
-    if not _PLAIN.fullmatch(rest):
-        rest = _escape(rest)
-    return host + (rest if rest.startswith("/") else "/" + rest)
+    tail = path.rstrip("/") + (query if query and query != "?" else "")
+    if not _PLAIN.fullmatch(tail):
+        tail = _escape(tail)
+    return host + (tail if tail.startswith("/") else "/" + tail)
 
 
 def _escape(text: str) -> str:
     """`text` with every escape in one form; what is no valid escape (a lone `%`) becomes one."""
     pieces = []
     end = 0
-    for found in _ESCAPES.finditer(text):
-        pieces.append(quote(text[end : found.start()].encode("utf-8", "surrogatepass"), safe=_SAFE))
-        pieces += [chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in unquote_to_bytes(found[0])]
-        end = found.end()
+    for escape in _ESCAPES.finditer(text):
+        pieces.append(quote(text[end : escape.start()].encode("utf-8", "surrogatepass"), safe=_SAFE))
+        pieces += [chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in unquote_to_bytes(escape[0])]
+        end = escape.end()
     pieces.append(quote(text[end:].encode("utf-8", "surrogatepass"), safe=_SAFE))
     return "".join(pieces)
 
@@ -115,15 +115,15 @@ class RemovalList:
 
         :raises ValueError: with file name and line number, if a line is no entry.
         """
-        found: dict[str, dict[str, str]] = {"doc_id": {}, "url": {}, "domain": {}}
+        tables: dict[str, dict[str, str]] = {"doc_id": {}, "url": {}, "domain": {}}
         for path in paths:
             for number, line in entries(path):
                 try:
                     kind, key = parse_entry(line)
                 except ValueError as error:
                     raise ValueError(f"{path}, line {number}: {error}") from error
-                found[kind][key] = f"{kind}:{key}"
-        return cls(found["doc_id"], found["url"], found["domain"])
+                tables[kind][key] = f"{kind}:{key}"
+        return cls(tables["doc_id"], tables["url"], tables["domain"])
 
     def __len__(self) -> int:
         return len(self.doc_ids) + len(self.urls) + len(self.domains)

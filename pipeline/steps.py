@@ -9,12 +9,14 @@ package (`pipeline/preparation/`, `pipeline/rule_based/`, ...):
         step: Literal["min_words"] = "min_words"
         min_words: int = Field(50, gt=0, description="inclusive lower bound, in words")
 
+        drops: ClassVar[Examples] = (Example("Two words.", "en", "too_few_words"),)
+
         def __call__(self, doc: Document) -> Document | Drop:
             n = count_words(doc.text or "")
             return doc if n >= self.min_words else Drop("too_few_words", value=n)
 
-and add the line `- {step: min_words, min_words: 50}` to the stage's config. It is registered when the class is created,
-found by `discover()`, and tested by `tests/contracts` unasked.
+and add the line `- {step: min_words, min_words: 50}` to the stage's config. The step is registered when the class is
+created, and `discover()` finds it. `tests/contracts` test it unasked: they hold it to its examples.
 
 A step cannot remove a row: it can only return `Drop`; the runner records step, reason and value, and later steps skip the
 row. An exception becomes the drop `step_error` with its message.
@@ -28,7 +30,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
@@ -39,6 +41,41 @@ from pipeline.stage import STAGES
 from pipeline.strict import Strict
 
 _REGISTRY: dict[str, type[Step]] = {}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A document that shows what a step with its defaults does: evidence beside the rule, checked by `tests/contracts`.
+
+    :param reason: of a document in `drops`: the drop reason; None: any.
+    :param left: of a document in `changes`: the text that the step leaves of it; None: any other text.
+    :param line_tags: one for each line of `text`; the other fields are columns of `Document` likewise.
+    """
+
+    text: str | None = None
+    language: str | None = "en"
+    reason: str | None = None
+    _: KW_ONLY
+    left: str | None = None
+    url: str | None = None
+    title: str | None = None
+    html: bytes | None = None
+    http_status: int | None = None
+    content_type: str | None = None
+    line_tags: tuple[str, ...] | None = None
+    line_link_share: tuple[float, ...] | None = None
+    findings: tuple[dict[str, Any], ...] | None = None
+
+    def document(self) -> Document:
+        """The example as a row."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("reason", "left")}
+        lists = {name: list(value) for name, value in columns.items() if isinstance(value, tuple)}
+        if self.line_tags is not None and self.line_link_share is None:
+            lists["line_link_share"] = [0.0] * len(self.line_tags)
+        return Document(doc_id="0" * 32, source_file="example", **{**columns, **lists})
+
+
+Examples = tuple[Example, ...]
 
 
 class Step(Strict):
@@ -71,7 +108,7 @@ class Step(Strict):
         return ()
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must be equal for two runs of this step to give the same result."""
+        """Facts that must be equal for two runs of this step to give the same result."""
         return {
             "step": self.step,
             "version": type(self).version,
@@ -94,6 +131,15 @@ class DocumentStep(Step):
 
     audited: ClassVar[bool] = False
     """True if the step is also run on rows that are dropped already, where `output.audit` is set."""
+
+    drops: ClassVar[Examples] = ()
+    """Documents that the step, with its defaults, drops."""
+
+    keeps: ClassVar[Examples] = ()
+    """Documents that it keeps as they are; best those that a plainer rule would drop."""
+
+    changes: ClassVar[Examples] = ()
+    """Documents that it keeps with another text: of which it cuts or masks something."""
 
     def __call__(self, doc: Document) -> Document | Drop:
         raise TypeError(f"{type(self).__name__} must define __call__ or process")
@@ -118,15 +164,16 @@ Limits = Annotated[dict[str, float], BeforeValidator(_limits)]
 class Rule(DocumentStep):
     """A document step that measures one number and drops documents whose number is out of bounds.
 
-    Subclasses define `measure` and the class variables; `min` and `max` get their defaults by language, each with its source.
-    Bounds are inclusive: a value equal to a bound stays. A language without a bound passes.
+    Subclasses define `measure` and the class variables, among them an example that is dropped and one that stays; `min` and
+    `max` get their defaults by language, each with its source. Bounds are inclusive: a value equal to a bound stays. A
+    language without a bound passes.
     """
 
     unit: ClassVar[str]
-    """What the number is: `words`, `share of characters`, ..."""
+    """Unit of the number: `words`, `share of characters`, ..."""
 
     source: ClassVar[str]
-    """Where the rule comes from: paper and section."""
+    """Source of the rule: paper and section."""
 
     below: ClassVar[str] = ""
     """Drop reason of values under `min`."""
@@ -152,7 +199,7 @@ class Rule(DocumentStep):
         raise TypeError(f"{type(self).__name__} must define measure")
 
     def evidence(self, doc: Document) -> str | None:
-        """What of a dropped document made the number, for people: a phrase, a line."""
+        """Part of a dropped document that made the number, for people: a phrase, a line."""
         return None
 
     def judge(self, value: float | None, language: str | None) -> str | None:
@@ -171,21 +218,21 @@ class Rule(DocumentStep):
         reason = self.judge(value, doc.language)
         if reason is None:
             return doc
-        told = self.evidence(doc)
-        return Drop(reason, value=value if told is None else f"{value:.6g}: {told}")
+        cause = self.evidence(doc)
+        return Drop(reason, value=value if cause is None else f"{value:.6g}: {cause}")
 
 
 def bound(limits: dict[str, float] | None, language: str | None) -> float | None:
     """The bound that holds for a language."""
     if limits is None:
         return None
-    found = limits.get(language or "")
-    return limits.get("default") if found is None else found
+    limit = limits.get(language or "")
+    return limits.get("default") if limit is None else limit
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a comparison of documents will need."""
+    """Resources that a comparison of documents will need."""
 
     cpu_seconds: float
     shuffle_bytes: int
@@ -222,7 +269,7 @@ class CrossDocumentStep(Step):
 
 
 class DuplicateStep(CrossDocumentStep):
-    """Of all live documents with the same key the first in sort order stays; the others name it in `duplicate_of`.
+    """Keep the first in sort order of all live documents with the same key; the others name it in `duplicate_of`.
 
     Sort order: generation, then crawl time (oldest first, or newest first if `newest_first`; unknown times last), then
     `doc_id`, then row key.
@@ -284,6 +331,28 @@ def _apply_one(step: DocumentStep, doc: Document) -> Document | Drop:
         return verdict
     except Exception as error:  # any failure of any step is a recorded drop
         return Drop("step_error", value=f"{type(error).__name__}: {error}")
+
+
+def wrong_examples(step: DocumentStep) -> list[str]:
+    """Problems with the examples of a step, one line each; none if it does to each of them what the example says."""
+    step.load()
+    problems = []
+    for kind in ("drops", "keeps", "changes"):
+        for number, example in enumerate(getattr(step, kind)):
+            doc = example.document()
+            (verdict,) = apply_step(step, [doc])
+            if isinstance(verdict, Drop):
+                outcome, is_right = f"is dropped as {verdict.reason!r}", kind == "drops"
+                is_right &= verdict.reason == example.reason or (not example.reason and verdict.reason != "step_error")
+            elif verdict.text == doc.text:
+                outcome, is_right = "is kept as it is", kind == "keeps"
+            else:
+                outcome = f"is kept with the text {verdict.text!r}"
+                is_right = kind == "changes" and example.left in (None, verdict.text)
+            if not is_right:
+                expected = "".join(f" {v!r}" for v in (example.reason, example.left) if v is not None)
+                problems.append(f"{step.step}: {kind}[{number}]{expected} {outcome}: {str(example)[:300]}")
+    return problems
 
 
 def file_sha256(path: str) -> str:

@@ -66,16 +66,16 @@ def names(folder: str) -> list[str]:
     """Sorted names in a folder; empty if there is no such folder. Temporary files are left out."""
     if is_local(folder):
         try:
-            found = os.listdir(local(folder))
+            entries = os.listdir(local(folder))
         except (FileNotFoundError, NotADirectoryError):
             return []
     else:
         fs, p = filesystem(folder)
         try:
-            found = [e.rstrip("/").rsplit("/", 1)[-1] for e in _retry(lambda: fs.ls(p, detail=False, refresh=True))]
+            entries = [e.rstrip("/").rsplit("/", 1)[-1] for e in _retry(lambda: fs.ls(p, detail=False, refresh=True))]
         except FileNotFoundError:
             return []
-    return sorted(n for n in found if not n.startswith(".tmp-"))
+    return sorted(n for n in entries if not n.startswith(".tmp-"))
 
 
 def size(path: str) -> int:

@@ -27,5 +27,5 @@ stage rule_based configs/rule_based.yaml "[$out/preparation]" "$out/rule_based"
 stage model_based configs/model_based.yaml "[$out/rule_based]" "$out/model_based"
 stage preparation configs/report/preparation.yaml "$pages" "$out/trafilatura" --set input.source=pages
 for corpus in "$out"/preparation "$out"/trafilatura; do
-    python -m pipeline.inspection.funnel "$corpus" || true
+    corpusmill funnel "$corpus" || true
 done

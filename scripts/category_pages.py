@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from classifiers.base import WORDS_FILE
 from classifiers.category.evaluate import cross_validated, labelled
 from classifiers.category.labels import GROUP_OF, LABELS
+from classifiers.category.model import WordModel
 from classifiers.category.train import WEIGHTS, read_vectors
 from classifiers.labelled import LabelledPage
 
@@ -35,8 +35,8 @@ with the three likeliest classes and their probabilities.
 
 def drawn(pages: list[LabelledPage], language: str) -> list[int]:
     """Numbers of the pages of a language that are shown."""
-    own = [i for i, page in enumerate(pages) if page.language == language]
-    return sorted(own, key=lambda i: xxhash.xxh3_64_intdigest(f"{SEED} {pages[i].record_id}".encode()))[:NUMBER]
+    of_language = [i for i, page in enumerate(pages) if page.language == language]
+    return sorted(of_language, key=lambda i: xxhash.xxh3_64_intdigest(f"{SEED} {pages[i].record_id}".encode()))[:NUMBER]
 
 
 def excerpt(page: LabelledPage) -> str:
@@ -57,8 +57,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     pages = labelled(options.data)
-    p = cross_validated(pages, read_vectors(WEIGHTS / WORDS_FILE), options.data)
-    parts, told = [HEAD], []
+    p = cross_validated(pages, read_vectors(WEIGHTS / WordModel.FILE), options.data)
+    parts, summary = [HEAD], []
     for name, code in (("English", "en"), ("Chinese", "zh")):
         blocks, marks = [], ""
         for n, i in enumerate(drawn(pages, code)):
@@ -75,13 +75,13 @@ def main() -> None:
                 f"**{n + 1}.** {mark} {(page.url or page.source)[:100]} · {title}\n\n> {excerpt(page)}\n\n"
                 f"said: {likeliest}; annotated: `{wanted}` ({place + 1}. of 200, {p[i][LABELS.index(wanted)]:.2f})\n"
             )
-        told.append(
+        summary.append(
             f"{name}: {marks.count('✓')} right, {marks.count('≈')} of the right group, {marks.count('✗')} wrong."
         )
         parts += [f"## {name}\n", *blocks]
-    parts.insert(1, " ".join(told) + "\n")
+    parts.insert(1, " ".join(summary) + "\n")
     OUT.write_text("\n".join(parts), encoding="utf-8")
-    print(" ".join(told))
+    print(" ".join(summary))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """The configuration reference, from the typed configs and the registered steps.
 
-    python scripts/configuration.py            write docs/configuration.md, and the tables of steps in the pages of the stages
-    python scripts/configuration.py --missing  fields without a description, one a line
+    python scripts/configuration.py    write docs/configuration.md, and the tables of steps in the pages of the stages
 
-`tests/contracts/test_configuration_docs.py` holds the pages to the code.
+`make golden` runs it too; `tests/contracts/test_generated.py` holds the pages to the code.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -93,8 +91,8 @@ def shown(value: Any) -> str:
         return "empty"
     if type(value) is int and value >= 100_000:
         return f"`{value:_}`"
-    told = json.dumps(_plain(value), ensure_ascii=False).replace('"', "")
-    return f"`{told if len(told) <= LONGEST else told[: LONGEST - 1] + '…'}`"
+    text = json.dumps(_plain(value), ensure_ascii=False).replace('"', "")
+    return f"`{text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}`"
 
 
 def _plain(value: Any) -> Any:
@@ -112,20 +110,20 @@ def default(info: FieldInfo) -> str:
 
 def bounds(info: FieldInfo) -> str:
     """The bounds that the type checks."""
-    told = []
+    signs = []
     for m in info.metadata:
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
             if getattr(m, name, None) is not None:
-                told.append(
+                signs.append(
                     f"{sign} {getattr(m, name):,g}" if abs(getattr(m, name)) < 1e6 else f"{sign} {getattr(m, name):,}"
                 )
         if getattr(m, "min_length", None):
-            told.append("not empty")
-    return ", ".join(told)
+            signs.append("not empty")
+    return ", ".join(signs)
 
 
 def described(model: type[BaseModel], name: str) -> str:
-    """What a field is for: its description, else that of the class which declared it first, else of the section it is."""
+    """Purpose of a field: its description, else that of the class which declared it first, else of the section it is."""
     for cls in model.__mro__:
         fields = getattr(cls, "__pydantic_fields__", {})
         if name in fields and fields[name].description:
@@ -133,25 +131,6 @@ def described(model: type[BaseModel], name: str) -> str:
     annotation = model.model_fields[name].annotation
     sections = [a for a in (annotation, *get_args(annotation)) if is_section(a)]
     return " ".join((sections[0].__doc__ or "").split("\n\n")[0].split()) if sections else ""
-
-
-def missing() -> list[str]:
-    """Public fields of which nothing says what they are for."""
-    models: list[type[BaseModel]] = [StageConfig, *sections_of(StageConfig)]
-    for step in _steps():
-        models += [step, *sections_of(step)]
-    return sorted(
-        {
-            f"{model.__module__}.{model.__name__}.{name}"
-            for model in models
-            for name in model.model_fields
-            if name != "step" and not described(model, name)
-        }
-    )
-
-
-def _steps() -> list[type[Step]]:
-    return [cls for stage in STAGES for cls in discover(stage).values()]
 
 
 def sections_of(model: type[BaseModel]) -> list[type[BaseModel]]:
@@ -188,14 +167,14 @@ def kind(step: type[Step]) -> str:
 
 
 def cited(step: type[Step]) -> str:
-    """Where a step comes from: as it says itself, else the papers that its own text or its module's names."""
+    """Source of a step: as it says itself, else the papers that its own text or its module's names."""
     said = getattr(step, "source", "")
     if said:
         return str(said)
     for text in (step.__doc__, sys.modules[step.__module__].__doc__):
-        found = list(dict.fromkeys(CITED.findall(text or "")))
-        if found:
-            return ", ".join(found)
+        citations = list(dict.fromkeys(CITED.findall(text or "")))
+        if citations:
+            return ", ".join(citations)
     return ""
 
 
@@ -262,13 +241,14 @@ def _compact(value: Any) -> str:
 PROFILES = """\
 ## Profiles
 
-One file a stage, in `configs/`; what it does not name has the default below. `--set` changes single values. A file of the same
-name in another folder takes its place:
+One file for each stage, in `configs/`; what it does not name has the default below. `--set` changes single values. A file with
+a `base` says only what differs from another file ([recipe](recipes.md#a-config-of-your-own)); `corpusmill config FILE` prints
+the whole. A file of the same name in another folder takes its place:
 
 | file | what it is for |
 |---|---|
 | `configs/<stage>.yaml` | the shipped configuration: the values for a corpus, with paths of the demo |
-| `configs/demo/rule_based.yaml` | the same steps, bounds so tight that each acts on the few pages of the sample; `make demo` |
+| `configs/demo/rule_based.yaml` | the same steps, bounds so tight that they act on the few pages of the sample; `make demo` |
 | `configs/report/preparation.yaml` | stage 1 as the report has it, trafilatura first; `make demo PROFILE=report` |
 | `configs/category_weights.yaml` | what the training tokens shall hold: keys of `mixture`, named by `configs/tokenization.yaml` |
 """
@@ -276,7 +256,7 @@ name in another folder takes its place:
 HEAD = """\
 # Configuration
 
-Written by `python scripts/configuration.py` from the code; a test holds it to the code. A stage is one YAML file:
+Written by `make golden` from the code; a test holds it to the code. A stage is one YAML file:
 
 ```yaml
 stage: rule_based
@@ -312,8 +292,8 @@ def profiles() -> list[str]:
             for key, info in type(step).model_fields.items():
                 value = getattr(step, key)
                 if key != "step" and value != info.get_default(call_default_factory=True, validated_data={}):
-                    told = "see `configs/category_weights.yaml`" if key == "mixture" else _compact(value)
-                    rows.append([stage, f"`{label}`", f"`{key}`", told])
+                    cell_text = "see `configs/category_weights.yaml`" if key == "mixture" else _compact(value)
+                    rows.append([stage, f"`{label}`", f"`{key}`", cell_text])
         if config.output.audit:
             rows.append([stage, "(output)", "`audit`", "`true`"])
     return [*lines, *table(["stage", "step", "key", "value"], rows), ""]
@@ -359,21 +339,21 @@ def keeps(step: Step) -> str:
     if isinstance(step, Rule):
         extra = [f"{k} {', '.join(map(str, v))}" for k, v in step if k == "keep"]
         return "; ".join([thresholds(step) if step.min or step.max else "no bound set", *extra])
-    told: list[str] = []
+    parts: list[str] = []
     for key, value in step:
         if key == "step" or isinstance(value, bool) or value is None or key.startswith(("alarm", "driver")):
             continue
         if isinstance(value, int | float):
-            told.append(f"{key} {value:,g}" if abs(value) < 1e6 or isinstance(value, float) else f"{key} {value:,}")
+            parts.append(f"{key} {value:,g}" if abs(value) < 1e6 or isinstance(value, float) else f"{key} {value:,}")
         elif isinstance(value, str):
-            told.append(f"{key} {value}")
+            parts.append(f"{key} {value}")
         elif isinstance(value, list | tuple) and value and all(isinstance(v, str | int) for v in value):
-            told.append(f"{key} {', '.join(map(str, value))}")
+            parts.append(f"{key} {', '.join(map(str, value))}")
         elif by_language(None, type(step).model_fields[key].metadata):
-            told.append(f"{key} " + ", ".join(f"{v:g} {k}" for k, v in value.items()))
+            parts.append(f"{key} " + ", ".join(f"{v:g} {k}" for k, v in value.items()))
         elif isinstance(value, BaseModel) and "name" in type(value).model_fields:
-            told.append(f"{key} {value.name}")  # type: ignore[attr-defined]
-    return "; ".join(told) or "-"
+            parts.append(f"{key} {value.name}")  # type: ignore[attr-defined]
+    return "; ".join(parts) or "-"
 
 
 def steps_table(stage: str) -> list[str]:
@@ -404,22 +384,6 @@ def pages() -> dict[str, str]:
     return out
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python scripts/configuration.py", description=(__doc__ or "").split("\n\n")[0]
-    )
-    parser.add_argument("--missing", action="store_true", help="print fields without a description and write nothing")
-    arguments = parser.parse_args(argv)
-    if arguments.missing:
-        print("\n".join(missing()))
-        return 0
-    for path, text in pages().items():
-        old = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).exists() else ""
-        if text != old:
-            (ROOT / path).write_text(text, encoding="utf-8")
-            print(f"written: {path}")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    for path, text in pages().items():
+        (ROOT / path).write_text(text, encoding="utf-8")

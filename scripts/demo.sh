@@ -24,8 +24,8 @@ for stage in preparation rule_based model_based tokenization; do
         "jobs/$stage.py" --config "$config" "$@"
 done
 echo
-python -m pipeline.inspection.funnel out/demo
-python -m pipeline.inspection.report out/demo >/dev/null
+corpusmill funnel out/demo
+corpusmill report out/demo >/dev/null
 echo
 echo "demo: $SECONDS s; results in out/demo/<stage>/documents, shards in out/demo/tokenization"
 echo "open out/demo/report.html: what every step dropped, and why"

@@ -48,11 +48,11 @@ the middle is left out.
 def chosen(examples: list[Example]) -> list[Example]:
     out = []
     for (source, kind), count in WANTED.items():
-        own = [e for e in examples if (e.page.source, e.page.kind) == (source, kind) and e.page.gold]
+        candidates = [e for e in examples if (e.page.source, e.page.kind) == (source, kind) and e.page.gold]
         if source == "annotated":
-            own = [e for e in own if e.page.is_chinese]
-        own.sort(key=lambda e: xxhash.xxh3_64_intdigest(e.page.record_id.encode()))
-        out += own[:count]
+            candidates = [e for e in candidates if e.page.is_chinese]
+        candidates.sort(key=lambda e: xxhash.xxh3_64_intdigest(e.page.record_id.encode()))
+        out += candidates[:count]
     return out
 
 
@@ -69,8 +69,8 @@ def shown(example: Example, scores: Scores, kept: np.ndarray[tuple[int], np.dtyp
     whole = example.f1("\n".join(example.texts), example.page.gold)
     body = "\n".join(lines).replace("```", "'''")
     page = f"{example.page.language}, {example.page.kind}, {html.escape(example.page.group)}"
-    told = f"kept {int(kept.sum())} of {len(kept)} lines, F1 {f1:.2f} (all lines: {whole:.2f})"
-    return f"<details><summary>{page}: {told}</summary>\n\n```diff\n{body}\n```\n\n</details>\n"
+    outcome = f"kept {int(kept.sum())} of {len(kept)} lines, F1 {f1:.2f} (all lines: {whole:.2f})"
+    return f"<details><summary>{page}: {outcome}</summary>\n\n```diff\n{body}\n```\n\n</details>\n"
 
 
 def picture(example: Example, scores: Scores, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> str:
@@ -102,14 +102,14 @@ def main() -> int:
     unseen = chosen([e for e in examples if e.page.fold == FOLD])
     parts = [HEAD]
     for example in unseen:
-        scores = model.score(example.found)
-        parts.append(shown(example, scores, model.choose(example.found, scores)))
+        scores = model.score(example.scan)
+        parts.append(shown(example, scores, model.choose(example.scan, scores)))
     (OUT / "lines_examples.md").write_text("\n".join(parts), encoding="utf-8")
     first = next(e for e in unseen if e.page.kind == "article" and 50 <= len(e.texts) <= 90)
-    scores = model.score(first.found)
+    scores = model.score(first.scan)
     (OUT / "pictures").mkdir(exist_ok=True)
     (OUT / "pictures" / "page.svg").write_text(
-        picture(first, scores, model.choose(first.found, scores)), encoding="utf-8"
+        picture(first, scores, model.choose(first.scan, scores)), encoding="utf-8"
     )
     print(f"{len(unseen)} pages")
     return 0

@@ -186,11 +186,11 @@ def build_pages(data: Path, out: Path) -> dict[str, tuple[int, str, str]]:
     by_type: dict[str, list[Member]] = {}
     for m in choose_wcxb(wcxb, gold):
         by_type.setdefault(gold[m.headers["WARC-Record-ID"]]["page_type"], []).append(m)
-    for page_type, found in sorted(by_type.items()):
+    for page_type, records in sorted(by_type.items()):
         n_files = ARTICLE_FILES if page_type == "article" else 1
         for part in range(n_files):
             name = f"pages/wcxb-{page_type}" + (f"-{part + 1}" if n_files > 1 else "") + ".warc.gz"
-            files[name] = found[part::n_files]
+            files[name] = records[part::n_files]
             described[name] = (WCXB, f"page type {page_type}")
 
     for m in members(data / "html" / "zh-gold.warc.gz"):
@@ -204,11 +204,11 @@ def build_pages(data: Path, out: Path) -> dict[str, tuple[int, str, str]]:
             )
 
     gold_out = bytearray()
-    for name, found in sorted(files.items()):
-        (out / name).write_bytes(b"".join(m.data for m in found))
-        gold_out += b"".join(lines[m.headers["WARC-Record-ID"]] for m in found)
+    for name, records in sorted(files.items()):
+        (out / name).write_bytes(b"".join(m.data for m in records))
+        gold_out += b"".join(lines[m.headers["WARC-Record-ID"]] for m in records)
     (out / "gold.jsonl.gz").write_bytes(gzip.compress(bytes(gold_out), compresslevel=9, mtime=0))
-    return {name: (len(found), *described[name]) for name, found in sorted(files.items())}
+    return {name: (len(records), *described[name]) for name, records in sorted(files.items())}
 
 
 def count_pages(path: Path) -> int:

@@ -25,9 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--report", type=Path, default=ROOT / "out" / "demo" / "report.html")
     options = parser.parse_args()
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    browser_path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, chromium_sandbox=os.geteuid() != 0)
+        browser = playwright.chromium.launch(executable_path=browser_path, chromium_sandbox=os.geteuid() != 0)
         page = browser.new_page(viewport={"width": 2 * WIDTH + 12, "height": HEIGHT}, color_scheme="light")
         page.goto(options.report.resolve().as_uri())
         frames = [FRAME.format(f"{page.url}{part}", WIDTH, HEIGHT) for part in ("#funnel", "#samples")]

@@ -6,7 +6,7 @@
 An extrapolation: CPU times of `benchmarks/results/*.json` (one machine of two cores) and the estimates of the comparisons
 (`Step.cost`) multiplied by pages. Pages that each step gets follow from the shares that stage 1 kept in the benchmark
 end_to_end and that stages 2 and 3 kept of the sample (tests/golden/sample_counts.json).
-`tests/contracts/test_configuration_docs.py` holds the page to it.
+`make golden` writes it too; `tests/contracts/test_generated.py` holds the page to it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import load
+from pipeline.model_based.scoring import Asking
 from pipeline.model_based.semantic_dedup import SemanticDedup
 from pipeline.steps import CrossDocumentStep
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "cluster.md"
+PAGE = "docs/cluster.md"
 PAGES = 3_000_000_000
 MARK = re.compile(r"(<!-- sizing -->\n).*?(<!-- /sizing -->)", re.DOTALL)
 BYTES_A_TOKEN_ID = 4
@@ -59,13 +60,13 @@ def shares() -> dict[str, float]:
     out: dict[str, float] = {}
     first = 0
     for line in result("end_to_end")["funnel"]:  # "  record_filter     2,996  2,576 ..."
-        found = re.match(r"  (\w+) +([\d,]+) +([\d,]+) +[\d,]+ ", line)
+        step_counts = re.match(r"  (\w+) +([\d,]+) +([\d,]+) +[\d,]+ ", line)
         if line.startswith("rule_based"):
             break
-        if found:
-            came, kept = int(found[2].replace(",", "")), int(found[3].replace(",", ""))
+        if step_counts:
+            came, kept = int(step_counts[2].replace(",", "")), int(step_counts[3].replace(",", ""))
             first = first or came
-            out[f"preparation.{found[1]}"] = came / first
+            out[f"preparation.{step_counts[1]}"] = came / first
             out["preparation.kept"] = kept / first
     sample = json.loads((ROOT / "tests" / "golden" / "sample_counts.json").read_text(encoding="utf-8"))
     share = out["preparation.kept"]
@@ -111,29 +112,15 @@ def rows(pages: int) -> list[Row]:
         step = steps[where]
         assert isinstance(step, CrossDocumentStep)
         cost = step.cost(at(where), round(at(where) * characters))
-        out.append(
-            Row(
-                stage,
-                f"`{name}`",
-                at(where),
-                cost.cpu_seconds / 3600,
-                cost.shuffle_bytes,
-                cost.disk_bytes,
-                "its estimate",
-            )
-        )
+        hours = cost.cpu_seconds / 3600
+        out.append(Row(stage, f"`{name}`", at(where), hours, cost.shuffle_bytes, cost.disk_bytes, "its estimate"))
 
     def table_of(where: str) -> None:
         """Reading the rows of an earlier stage, chunks, publishing: what the stage of the benchmark took beside its step."""
         run = result("fuzzy_dedup")["runs"][-1]
         seconds = (run["cpu_seconds"]["stage"] - run["cpu_seconds"]["fuzzy_dedup"]) / run["documents"]
-        simple(
-            where,
-            seconds,
-            "fuzzy_dedup: stage without its step",
-            "(rows: read, chunks, publish)",
-            2 * BYTES_A_CHARACTER * characters,
-        )
+        source, disk = "fuzzy_dedup: stage without its step", 2 * BYTES_A_CHARACTER * characters
+        simple(where, seconds, source, "(rows: read, chunks, publish)", disk)
 
     ways = result("readers")["ways"]
     twice = 1 / ways["read_records"]["pages_per_cpu_second"] + 1 / ways["read_records, second"]["pages_per_cpu_second"]
@@ -160,11 +147,11 @@ def rows(pages: int) -> list[Row]:
     simple("rule_based.decontaminate", seconds, "decontamination: its test sets")
     table_of("rule_based.line_dedup")
 
-    for name in ("safety", "web_type", "quality", "category"):
-        if name == "web_type":
-            comparison("model_based.unsafe_sites")
-        simple(f"model_based.{name}", 1 / result(name)["speed"]["documents_per_cpu_s"], name)
-    comparison("model_based.semantic_dedup")
+    for where, step in steps.items():
+        if isinstance(step, Asking):
+            simple(where, 1 / result(step.classifier)["speed"]["documents_per_cpu_s"], step.classifier)
+        elif where.startswith("model_based.") and isinstance(step, CrossDocumentStep):
+            comparison(where)
     table_of("model_based.safety")
 
     encode = result("tokenization")["encode"].values()
@@ -172,17 +159,10 @@ def rows(pages: int) -> list[Row]:
     simple("tokenization.tokenize", seconds, "tokenization: its mean page")
     written = result("tokenization")["shards"]["shard (zstd 3, plain ids, page v1)"]
     tokens = at("tokenization.shards") * tokens_a_page()
-    out.append(
-        Row(
-            "tokenization",
-            "`shards`",
-            at("tokenization.shards"),
-            tokens / (written["write_mtok_per_cpu_second"] * 1e6) / 3600,
-            tokens * BYTES_A_TOKEN_ID,
-            tokens * written["bytes_per_token"],
-            "tokenization; as many tokens as counted",
-        )
-    )
+    hours = tokens / (written["write_mtok_per_cpu_second"] * 1e6) / 3600
+    shuffled, stored = tokens * BYTES_A_TOKEN_ID, tokens * written["bytes_per_token"]
+    source = "tokenization; as many tokens as counted"
+    out.append(Row("tokenization", "`shards`", at("tokenization.shards"), hours, shuffled, stored, source))
     return out
 
 
@@ -231,7 +211,7 @@ def _assumptions(pages: int, made: Sequence[Row]) -> list[str]:
     alone = next(r.core_hours for r in made if r.what == "`extract_text`")
     documents = result("fuzzy_dedup")["runs"][-1]["documents"]
     counted = result("line_dedup")["runs"][-1]["rows"]
-    told = [
+    points = [
         f"**Pages kept**, assumed: {kept[0]:.0%} by stage 1 (benchmark end_to_end, whose pages are nearly all English or "
         "Chinese; a crawl of all languages loses far more at `language`, and what follows shrinks by as much), "
         f"{second:.0%} of these by stage 2 and {third:.0%} of those by stage 3 (the sample, with the demo's tight bounds).",
@@ -251,7 +231,7 @@ def _assumptions(pages: int, made: Sequence[Row]) -> list[str]:
         f"{semantic_core_hours(pages, 1_000_000):,.0f} core-hours, k-means on the driver aside. `decontaminate` does nothing "
         "without test sets; its time is that of the benchmark's.",
     ]
-    return [textwrap.fill(t, 130, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False) for t in told]
+    return [textwrap.fill(t, 130, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False) for t in points]
 
 
 def _sum(name: str, made: Sequence[Row]) -> str:
@@ -259,9 +239,13 @@ def _sum(name: str, made: Sequence[Row]) -> str:
     return f"| {name} | | | **{sum(r.core_hours for r in made):,.0f}** | **{size(shuffle)}** | **{size(disk)}** | |"
 
 
-def filled(page: str) -> str:
-    """The page with its table made anew."""
-    return MARK.sub(lambda m: m[1] + "\n" + text(PAGES) + "\n\n" + m[2], page)
+def pages() -> dict[str, str]:
+    """All that this script writes: path in the repository to text."""
+    shares.cache_clear()
+    page, n = MARK.subn(lambda m: m[1] + "\n" + text(PAGES) + "\n\n" + m[2], (ROOT / PAGE).read_text(encoding="utf-8"))
+    if n != 1:
+        raise ValueError(f"{PAGE}: expected one place <!-- sizing --> ... <!-- /sizing -->, found {n}")
+    return {PAGE: page}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -271,7 +255,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.pages is not None:
         print(text(arguments.pages))
         return 0
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, page in pages().items():
+        (ROOT / path).write_text(page, encoding="utf-8")
     return 0
 
 

@@ -17,13 +17,13 @@ import xxhash
 from classifiers.evaluation import outer_folds
 from classifiers.features import features_of
 from classifiers.labelled import LabelledPage, batch_of, load_pages
+from classifiers.quality import train as quality
 from classifiers.quality.labels import DIMENSIONS, is_good
-from classifiers.quality.train import chosen as quality_chosen
-from classifiers.safety.train import fit, model_of
+from classifiers.safety.train import examples, fit
 from classifiers.small import take
 from classifiers.training import train
+from classifiers.web_type import train as web_type
 from classifiers.web_type.labels import DETAIL
-from classifiers.web_type.train import chosen as web_type_chosen
 
 FOLD = 0
 SEED = 5
@@ -53,10 +53,10 @@ it are the price of good ones that stay.
 
 def drawn(pages: list[LabelledPage]) -> list[LabelledPage]:
     parts = outer_folds(pages)
-    own = [p for p, part in zip(pages, parts, strict=True) if part == FOLD and p.annotation]
+    in_fold = [p for p, part in zip(pages, parts, strict=True) if part == FOLD and p.annotation]
     out = []
     for language in ("en", "zh"):
-        of = [p for p in own if p.language == language and p.extraction.text.strip()]
+        of = [p for p in in_fold if p.language == language and p.extraction.text.strip()]
         of.sort(key=lambda p: xxhash.xxh3_64_intdigest(f"{SEED} {p.record_id}".encode()))
         out += of[:NUMBER]
     return out
@@ -79,16 +79,16 @@ def main() -> None:
     options = parser.parse_args()
     pages = load_pages(options.data)
     parts = outer_folds(pages)
-    found = features_of(batch_of(pages))
+    features = features_of(batch_of(pages))
     models = {}
-    for name, chosen in (("web_type", web_type_chosen), ("quality", quality_chosen)):
-        rows = [i for i in chosen(pages) if parts[i] != FOLD]
-        models[name] = train(name, [pages[i] for i in rows], take(found, rows))
+    for trainer in (web_type, quality):
+        rows = [i for i in trainer.chosen(pages) if parts[i] != FOLD]
+        models[trainer.NAME] = train(trainer, [pages[i] for i in rows], take(features, rows))
     annotated = [p for p, part in zip(pages, parts, strict=True) if p.annotation and part != FOLD]
     shown = drawn(pages)
     batch = batch_of(shown)
-    kinds, quality = models["web_type"].predict_proba(batch), models["quality"].predict_proba(batch)
-    unsafe = fit(*model_of(annotated)).predict_proba(batch)
+    kinds, good_text = models["web_type"].predict_proba(batch), models["quality"].predict_proba(batch)
+    unsafe = fit(*examples(annotated)).predict_proba(batch)
     labels = models["web_type"].labels
     detail = [i for i, label in enumerate(labels) if label in DETAIL]
     word = {True: "kept", False: "dropped"}
@@ -96,7 +96,7 @@ def main() -> None:
     for n, page in enumerate(shown):
         row = page.annotation
         assert row is not None
-        kept, good = bool(kinds[n, detail].sum() >= KEEP), bool(quality[n, 1] >= GOOD)
+        kept, good = bool(kinds[n, detail].sum() >= KEEP), bool(good_text[n, 1] >= GOOD)
         flagged = 1 - unsafe[n, 0] >= UNSAFE
         bad = {
             "type": kept != (row["web_type"] in DETAIL),
@@ -114,17 +114,17 @@ def main() -> None:
             f"| | said | annotated |\n|---|---|---|\n"
             f"| type{mark['type']} | {labels[best]} {kinds[n, best]:.2f}; {word[kept]}: {kinds[n, detail].sum():.2f} "
             f"| {row['web_type']} |\n"
-            f"| quality{mark['quality']} | {quality[n, 1]:.2f}; {word[good]} "
+            f"| quality{mark['quality']} | {good_text[n, 1]:.2f}; {word[good]} "
             f"| {' '.join(map(str, row['quality']))}, {'good' if is_good(row['quality']) else 'poor'} |\n"
             f"| unsafe{mark['unsafe']} | {1 - unsafe[n, 0]:.2f} | {row['safety']} |\n"
         )
-    told = (
+    summary = (
         f"Of {len(shown)} pages: the type is the annotated one on {same}; wrongly kept or dropped by type {wrong['type']}, "
         f"by quality {wrong['quality']}; wrongly flagged or not {wrong['unsafe']}.\n"
     )
-    text = "\n".join([HEAD, told, "## English\n", *blocks[:NUMBER], "## Chinese\n", *blocks[NUMBER:]])
+    text = "\n".join([HEAD, summary, "## English\n", *blocks[:NUMBER], "## Chinese\n", *blocks[NUMBER:]])
     OUT.write_text(text, encoding="utf-8")
-    print(told)
+    print(summary)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,8 @@ inputs. Groups and classes count in a macro mean from ENOUGH pages of the langua
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,19 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.category.labels import BALANCE_OF, GROUP_OF, GROUPS, LABELS
-from classifiers.category.model import WordVectors, compressed
+from classifiers.category.model import WordModel, WordVectors, compressed
 from classifiers.category.train import WEIGHTS, chosen, extras, fit, read_vectors, site_of, target
+from classifiers.evaluation import FOLDS, LANGUAGES, WORD, fasttext_folds
 from classifiers.features import features_of
 from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, load_pages
 from classifiers.metrics import calibration, interval, macro_f1
 from classifiers.small import folds, softmax
 from classifiers.training import SEED
 
-FOLDS = 5
 ENOUGH = 10
 LINEAR_STEPS = 300
-WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
-LANGUAGES = {"English": "en", "Chinese": "zh"}
 Probabilities = npt.NDArray[np.float64]
 _GROUP = np.array([[g.id for g in GROUPS].index(GROUP_OF[label]) for label in LABELS])
 _BALANCES = sorted(set(BALANCE_OF.values()))
@@ -56,48 +51,22 @@ def cross_validated(pages: Sequence[LabelledPage], vectors: WordVectors, data: P
     parts, wanted, extra = outer_folds(pages), target(pages), extras(data, vectors, seed)
     out = np.zeros((len(pages), len(LABELS)))
     for fold in range(FOLDS):
-        rest, own = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
-        net, divisor = fit(means[rest], dense[rest], wanted.take(rest.tolist()), extra, seed)
-        logits = net.logits(net.inputs(means[own], dense[own])).astype(np.float64)
-        out[own] = softmax(logits / divisor)
+        trained, judged = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+        net, divisor = fit(means[trained], dense[trained], wanted.take(trained.tolist()), extra, seed)
+        logits = net.logits(net.inputs(means[judged], dense[judged])).astype(np.float64)
+        out[judged] = softmax(logits / divisor)
         print(f"category: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
     return out
 
 
-def fasttext_folds(pages: Sequence[LabelledPage]) -> Probabilities:
-    """The same of fastText on words and pairs of words, trained on the annotated pages of the other sites."""
-    import fasttext
-
-    parts, out = outer_folds(pages), np.zeros((len(pages), len(LABELS)))
+def fasttext(pages: Sequence[LabelledPage]) -> Probabilities:
+    """Probabilities of every page by fastText on words and pairs of words, trained on the annotated pages of the other sites."""
     texts = [" ".join(WORD.findall(f"{p.extraction.title or ''} {p.extraction.text[:8000]}".lower())) for p in pages]
-    labels = [p.annotation["category"] for p in pages if p.annotation]
-    with tempfile.TemporaryDirectory() as folder:
-        for fold in range(FOLDS):
-            path = Path(folder) / "train.txt"
-            rest = np.flatnonzero(parts != fold).tolist()
-            path.write_text("".join(f"__label__{labels[i]} {texts[i]}\n" for i in rest), encoding="utf-8")
-            for rate in (0.5, 0.3, 0.2):  # the higher the better, but for a rate at which it diverges
-                with contextlib.suppress(RuntimeError):
-                    model = fasttext.train_supervised(
-                        str(path),
-                        wordNgrams=2,
-                        dim=64,
-                        epoch=25,
-                        lr=rate,
-                        minCount=2,
-                        bucket=200_000,
-                        thread=1,
-                        verbose=0,
-                    )
-                    break
-            for i in np.flatnonzero(parts == fold).tolist():
-                for name, p in zip(*model.predict(texts[i], k=len(LABELS)), strict=True):
-                    out[i, LABELS.index(name.removeprefix("__label__"))] = p
-    return out
+    return fasttext_folds(texts, target(pages).wanted.argmax(1).tolist(), len(LABELS), outer_folds(pages))
 
 
 def linear_folds(pages: Sequence[LabelledPage], vectors: WordVectors) -> Probabilities:
-    """The same of a softmax regression on what the shipped model sees, trained on the annotated pages of the other sites."""
+    """Probabilities of every page by a softmax regression on what the shipped model sees, trained as that is."""
     import torch
 
     batch = batch_of(pages)
@@ -106,22 +75,22 @@ def linear_folds(pages: Sequence[LabelledPage], vectors: WordVectors) -> Probabi
     x, parts, out = torch.tensor(inputs), outer_folds(pages), np.zeros((len(pages), len(LABELS)))
     y = torch.tensor(target(pages).wanted.argmax(1))
     for fold in range(FOLDS):
-        rest, own = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+        trained, judged = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
         weight = torch.zeros(x.shape[1], len(LABELS), requires_grad=True)
         bias = torch.zeros(len(LABELS), requires_grad=True)
         optimizer = torch.optim.AdamW([weight, bias], 0.01, weight_decay=0.1)
         for _ in range(LINEAR_STEPS):
             optimizer.zero_grad()
-            loss: Any = torch.nn.functional.cross_entropy(x[rest] @ weight + bias, y[rest])
+            loss: Any = torch.nn.functional.cross_entropy(x[trained] @ weight + bias, y[trained])
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            out[own] = torch.softmax(x[own] @ weight + bias, 1).numpy()
+            out[judged] = torch.softmax(x[judged] @ weight + bias, 1).numpy()
     return out
 
 
 def commonest_folds(pages: Sequence[LabelledPage]) -> Probabilities:
-    """The same of the shares of the classes among the pages of the other sites, in each language."""
+    """Shares of the classes among the pages of the other sites, by language, as probabilities of every page."""
     parts, out = outer_folds(pages), np.zeros((len(pages), len(LABELS)))
     wanted = target(pages).wanted
     languages = np.array([page.language for page in pages])
@@ -137,7 +106,7 @@ def grouped(p: Probabilities, of: npt.NDArray[np.int64], number: int) -> Probabi
 
 
 def figures(p: Probabilities, true: npt.NDArray[np.int64], sites: Sequence[str]) -> dict[str, Any]:
-    """What a model's probabilities are worth on some pages."""
+    """Compute what a model's probabilities are worth on some pages."""
 
     def first(p: Probabilities, true: npt.NDArray[np.int64]) -> float:
         return float((p.argmax(1) == true).mean())
@@ -159,11 +128,11 @@ def figures(p: Probabilities, true: npt.NDArray[np.int64], sites: Sequence[str])
 
 
 def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) -> tuple[dict[str, Any], Probabilities]:
-    """All figures of the card, and the probabilities that they are made of."""
+    """Compute all figures of the card, and the probabilities that they are made of."""
     p = cross_validated(pages, vectors, data)
     peers = {
         "linear": linear_folds(pages, vectors),
-        "fasttext": fasttext_folds(pages),
+        "fasttext": fasttext(pages),
         "commonest": commonest_folds(pages),
     }
     true = np.array([LABELS.index(page.annotation["category"]) for page in pages if page.annotation])
@@ -176,7 +145,7 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
         # Classes that pages of other sites of the language teach too: what a model can be asked for at all.
         taught = np.array([((true == true[i]) & (languages == code) & (sites != sites[i])).any() for i in of])
         earlier = np.array([(pages[int(i)].annotation or {}).get("round", 1) == 1 for i in of])
-        told = {
+        table = {
             "pages": len(of),
             "sites": len(set(own_sites)),
             "largest_site": round(max(own_sites.count(s) for s in set(own_sites)) / len(pages), 4),
@@ -193,25 +162,17 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
             **{name: figures(q[of], true[of], own_sites) for name, q in peers.items()},
         }
         said, groups = grouped(p[of], _GROUP, len(GROUPS)).argmax(1), _GROUP[true[of]]
-        told["confusion"] = np.array(
+        table["confusion"] = np.array(
             [[int(((groups == a) & (said == b)).sum()) for b in range(len(GROUPS))] for a in range(len(GROUPS))]
         ).tolist()
-        out["languages"][language] = told
+        out["languages"][language] = table
         for i, label in enumerate(LABELS):
-            hit, called, own = (
-                int(((p[of].argmax(1) == i) & (true[of] == i)).sum()),
-                int((p[of].argmax(1) == i).sum()),
-                int((true[of] == i).sum()),
-            )
-            if called or own:
-                row = out["classes"].setdefault(label, {})
-                f1 = 2 * hit / (called + own)
-                row[code] = [
-                    round(hit / called, 2) if called else 0.0,
-                    round(hit / own, 2) if own else 0.0,
-                    round(f1, 2),
-                    own,
-                ]
+            likeliest = p[of].argmax(1)
+            hit, called = int(((likeliest == i) & (true[of] == i)).sum()), int((likeliest == i).sum())
+            support = int((true[of] == i).sum())
+            if called or support:
+                shares = hit / max(called, 1), hit / max(support, 1), 2 * hit / (called + support)
+                out["classes"].setdefault(label, {})[code] = [*(round(share, 2) for share in shares), support]
     out["unproven"] = [
         label for label in LABELS if sum(row[3] for row in out["classes"].get(label, {}).values()) < ENOUGH
     ]
@@ -226,7 +187,7 @@ def picture(result: dict[str, Any]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * width} {top + cell * n + 20}" font-family="sans-serif" '
         'font-size="10"><rect width="100%" height="100%" fill="white"/>'
     ]
-    for side, (language, told) in enumerate(result["languages"].items()):
+    for side, (language, table) in enumerate(result["languages"].items()):
         x0 = side * width
         parts.append(f'<text x="{x0 + 8}" y="16" font-size="13">{language}: annotated (rows), said (columns)</text>')
         for i, group in enumerate(GROUPS):
@@ -234,7 +195,7 @@ def picture(result: dict[str, Any]) -> str:
             parts.append(f'<text x="{x0 + left - 4}" y="{y + 12}" text-anchor="end">{group.id}</text>')
             x = x0 + left + cell * i + 11
             parts.append(f'<text transform="translate({x},{top - 4}) rotate(-60)">{group.id}</text>')
-            row = told["confusion"][i]
+            row = table["confusion"][i]
             for j, count in enumerate(row):
                 share = count / max(1, sum(row))
                 shade = round(255 * (1 - share))
@@ -265,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds html/, warc/ and labels/")
     parser.add_argument("--picture", type=Path, help="write the confusion of groups to this SVG file")
     options = parser.parse_args(arguments)
-    result, _ = evaluate(labelled(options.data), read_vectors(WEIGHTS / "words.safetensors"), options.data)
+    result, _ = evaluate(labelled(options.data), read_vectors(WEIGHTS / WordModel.FILE), options.data)
     if options.picture:
         options.picture.write_text(picture(result), encoding="utf-8")
     print(json.dumps(result, indent=2, ensure_ascii=False))

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from classifiers.answer import one_of
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -55,3 +57,6 @@ GROUPS, CATEGORIES = _read()
 LABELS = tuple(c.id for c in CATEGORIES)
 GROUP_OF = {c.id: c.group for c in CATEGORIES}
 BALANCE_OF = {c.id: next(g.balance for g in GROUPS if g.id == c.group) for c in CATEGORIES}
+ANSWER = one_of(
+    LABELS, "".join(f"- {c.id}: {c.definition['en']} Also: {c.includes}. Not: {c.excludes}.\n" for c in CATEGORIES)
+)

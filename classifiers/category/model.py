@@ -12,14 +12,13 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-from classifiers.base import WORDS_FILE, Batch, Classifier, Probabilities, digest
+from classifiers.base import Batch, Probabilities, StoredClassifier
 from classifiers.features import COLUMNS, address_words, features_of
 from classifiers.small import softmax
 from classifiers.words import Vocabulary
@@ -87,24 +86,25 @@ class Net:
         return {name: value.astype(np.float32) for name, value in vars(self).items() if name != "wide"}
 
     def inputs(self, means: Floats, dense: Floats) -> Floats:
-        """What the net sees, float32 (n, inputs)."""
+        """Join what the net sees, float32 (n, inputs)."""
         return np.concatenate([means, standardised(dense, self.wide["centre"], self.wide["spread"])], axis=1)
 
     def logits(self, inputs: Floats) -> Floats:
         """Float32 (n, classes)."""
-        own = self.wide
+        wide = self.wide
         out = np.empty((len(inputs), len(self.outer_bias)), np.float32)
         _net(
-            np.ascontiguousarray(inputs), own["hidden"], own["hidden_bias"],
-            own["outer"], own["outer_bias"], own["skip"], out,
+            np.ascontiguousarray(inputs), wide["hidden"], wide["hidden_bias"],
+            wide["outer"], wide["outer_bias"], wide["skip"], out,
         )  # fmt: skip
         return out
 
 
 @dataclass(frozen=True, eq=False)
-class WordModel(Classifier):
+class WordModel(StoredClassifier):
     """:param temperature: what logits are divided by."""
 
+    FILE: ClassVar[str] = "words.safetensors"
     labels: tuple[str, ...]
     vectors: WordVectors
     net: Net
@@ -121,11 +121,7 @@ class WordModel(Classifier):
         """`predict_proba` of inputs that are known already."""
         return softmax(self.net.logits(inputs).astype(np.float64) / self.temperature)
 
-    def sha256(self) -> str:
-        return digest(self.to_bytes())
-
     def to_bytes(self) -> bytes:
-        """The model as a safetensors file, the same bytes for the same model."""
         tensors: dict[str, npt.NDArray[np.generic]] = {
             "keys": self.vectors.keys, "nibbles": self.vectors.nibbles, "scales": self.vectors.scales
         }  # fmt: skip
@@ -142,7 +138,6 @@ class WordModel(Classifier):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WordModel:
-        """:raises ValueError: if it was trained on other features than this code computes."""
         (length,) = struct.unpack_from("<Q", data)
         header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
         if (header.pop("columns"), header.pop("fields"), header.pop("words")) != (
@@ -159,22 +154,19 @@ class WordModel(Classifier):
             meta=header,
         )
 
-    def save(self, folder: Path) -> Path:
-        """Write `words.safetensors` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / WORDS_FILE
-        path.write_bytes(self.to_bytes())
-        return path
+
+Model = WordModel
+"""The model that `classifiers.registry` loads."""
 
 
 def compressed(dense: Floats) -> Floats:
-    """Numbers about lines, their long tails drawn in."""
+    """Sign and logarithm of numbers about lines: their long tails are drawn in."""
     out: Floats = (np.sign(dense) * np.log1p(np.abs(dense))).astype(np.float32)
     return out
 
 
 def standardised(dense: Floats, centre: Floats, spread: Floats) -> Floats:
-    """Of mean 0 and spread 1 on the training pages, cut off at CLIP."""
+    """Numbers about lines with mean 0 and spread 1 on the training pages, cut off at CLIP."""
     out: Floats = np.clip((compressed(dense) - centre) / spread, -CLIP, CLIP).astype(np.float32)
     return out
 

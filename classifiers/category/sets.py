@@ -60,7 +60,7 @@ def _rows(data: Path, name: str) -> Iterator[dict[str, str]]:
 
 
 def public_texts(data: Path) -> Iterator[str]:
-    """All texts of all sets."""
+    """Read all texts of all sets."""
     for name in PER_LABEL:
         yield from (row["text"] for row in _rows(data, name))
 
@@ -77,7 +77,7 @@ def public_rows(data: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def public(data: Path) -> Labelled:
-    """Those texts, and the classes that each may be."""
+    """Texts of `public_rows`, and the classes that each may be."""
     of, rows = mappings(), list(public_rows(data))
     return [text for _, _, text in rows], _marks([of[name][label] for name, label, _ in rows])
 
@@ -96,7 +96,7 @@ def lexicons(data: Path, seed: int) -> Labelled:
 
 
 def definitions() -> tuple[list[str], list[str], npt.NDArray[np.float32]]:
-    """What labels.yaml says of each class, as texts: those texts, their titles (the name), and marks as in `Labelled`. Without
+    """Texts that say what labels.yaml says of each class, their titles (the name), and marks as in `Labelled`. Without
     the examples, of which many are titles of annotated pages."""
     texts, titles, classes = [], [], []
     for c in CATEGORIES:
@@ -116,6 +116,6 @@ def written() -> tuple[list[str], list[str], npt.NDArray[np.float32]]:
 def _marks(classes: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
     place = {label: i for i, label in enumerate(LABELS)}
     out = np.zeros((len(classes), len(LABELS)), np.float32)
-    for row, own in zip(out, classes, strict=True):
-        row[[place[label] for label in own]] = 1
+    for row, labels in zip(out, classes, strict=True):
+        row[[place[label] for label in labels]] = 1
     return out

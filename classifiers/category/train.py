@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import re
 import sys
 import time
@@ -23,15 +22,17 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-from classifiers.base import WORDS_FILE, Batch
+from classifiers.base import Batch
 from classifiers.category import sets
-from classifiers.category.labels import GROUP_OF, GROUPS, LABELS
+from classifiers.category.labels import GROUP_OF, GROUPS
+from classifiers.category.labels import LABELS as LABELS
 from classifiers.category.model import Net, WordModel, WordVectors, compressed, standardised
 from classifiers.features import features_of
 from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, data_digest
 from classifiers.small import Target, folds, temperature
-from classifiers.training import SEED, add_sources, sources
+from classifiers.training import SEED, add_sources, annotated, chosen_pages, one_hot, save
 
+NAME = "category"
 FILE = CATEGORIES
 WEIGHTS = Path(__file__).parent / "weights"
 NETS, UNITS, EPOCHS, ROWS = 2, 256, 40, 64
@@ -39,7 +40,7 @@ NETS, UNITS, EPOCHS, ROWS = 2, 256, 40, 64
 
 RATE, DECAY, DROPOUT = 2e-3, 2e-3, 0.5
 FIELD_DROPOUT = (0.4, 0.2, 0.2, 0.1)
-"""Of address, title, beginning and text: a page may come without any of them. The numbers about lines: NUMBERS_DROPOUT."""
+"""Shares of pages that lose address, title, beginning, text: a page may come without any. Of the numbers: NUMBERS_DROPOUT."""
 
 NUMBERS_DROPOUT, INPUT_DROPOUT = 0.2, 0.2
 LENT = 0.8
@@ -53,7 +54,7 @@ GROUP_WEIGHT = 0.5
 """What the loss of the group weighs beside that of the class."""
 
 HELD = 1
-"""Of five parts of the sites, how many are held out in turn to choose the temperature."""
+"""How many of five parts of the sites are held out in turn to choose the temperature."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -75,24 +76,20 @@ def site_of(page: LabelledPage) -> str:
 
 
 def chosen(pages: Sequence[LabelledPage]) -> list[int]:
-    """Numbers of the pages that it learns from: annotated ones with a text."""
-    return [i for i, p in enumerate(pages) if p.annotation and "category" in p.annotation and p.extraction.text.strip()]
+    """Numbers of the annotated pages with a text."""
+    return [i for i in annotated(pages, NAME) if pages[i].extraction.text.strip()]
 
 
 def target(pages: Sequence[LabelledPage]) -> Target:
     """The annotated class of each page, and what it weighs."""
-    wanted = np.zeros((len(pages), len(LABELS)), np.float32)
-    for row, page in zip(wanted, pages, strict=True):
-        assert page.annotation is not None
-        row[LABELS.index(page.annotation["category"])] = 1
     sites = [site_of(page) for page in pages]
     number = Counter(sites)
     weights = np.array([number[site] ** -SITE_POWER for site in sites], np.float32)
-    return Target(wanted, weights / weights.mean(), sites)
+    return Target(one_hot(pages, NAME, LABELS), weights / weights.mean(), sites)
 
 
 def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
-    """What it learns from beside the pages."""
+    """Read the texts to learn from beside the pages."""
     texts, titles, classes = sets.definitions()
     out = [Extra(vectors.means(Batch(texts, titles=titles)), classes, 0.4, 48)]
     texts, titles, classes = sets.written()
@@ -106,21 +103,21 @@ def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
 
 
 def fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> tuple[Net, float]:
-    """The net, and its temperature, chosen on pages of sites that it had not seen."""
+    """Train a net, and choose its temperature on pages of sites that it had not seen."""
     parts = folds(wanted.groups, 5, f"temperature {seed}")
     logits, rows = [], []
     for part in range(HELD):
-        rest, own = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
-        if len(rest) and len(own):
-            net = _joined(means[rest], dense[rest], wanted.take(rest.tolist()), extra, seed)
-            logits.append(net.logits(net.inputs(means[own], dense[own])).astype(np.float64))
-            rows += own.tolist()
+        trained, held_out = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
+        if len(trained) and len(held_out):
+            net = _joined(means[trained], dense[trained], wanted.take(trained.tolist()), extra, seed)
+            logits.append(net.logits(net.inputs(means[held_out], dense[held_out])).astype(np.float64))
+            rows += held_out.tolist()
     net = _joined(means, dense, wanted, extra, seed)
     return net, temperature(np.concatenate(logits), wanted.take(rows)) if rows else 1.0
 
 
 def _joined(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> Net:
-    """The mean of NETS nets, as one net."""
+    """Join NETS nets to one net, their mean."""
     nets = [_fit(means, dense, wanted, extra, seed + number) for number in range(NETS)]
 
     def mean(name: str) -> npt.NDArray[np.float16]:
@@ -170,12 +167,12 @@ def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], s
     for _ in range(EPOCHS):
         order = torch.randperm(len(x), generator=chance)
         for step in range(steps):
-            own = order[step * ROWS : (step + 1) * ROWS]
-            batch = x[own].clone()
-            fields = (torch.rand(len(own), len(share), generator=chance) > share).float()
+            drawn_pages = order[step * ROWS : (step + 1) * ROWS]
+            batch = x[drawn_pages].clone()
+            fields = (torch.rand(len(drawn_pages), len(share), generator=chance) > share).float()
             batch[:, :width] *= fields.repeat_interleave(width // len(share), 1)
-            batch[:, width:] *= (torch.rand(len(own), 1, generator=chance) > NUMBERS_DROPOUT).float()
-            rows, classes, weights = [batch], [y[own]], [heavy[own] / len(own)]
+            batch[:, width:] *= (torch.rand(len(drawn_pages), 1, generator=chance) > NUMBERS_DROPOUT).float()
+            rows, classes, weights = [batch], [y[drawn_pages]], [heavy[drawn_pages] / len(drawn_pages)]
             for means_of, classes_of, weight, number in others:
                 drawn = torch.randint(len(means_of), (number,), generator=chance)
                 with_numbers = means_of[drawn]
@@ -198,18 +195,9 @@ def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], s
             optimizer.step()
             schedule.step()
 
-    def half(t: Any) -> npt.NDArray[np.float16]:
-        return np.ascontiguousarray(t.detach().numpy().astype(np.float16))
-
-    return Net(
-        centre,
-        spread,
-        half(hidden.weight.T),
-        half(hidden.bias),
-        half(outer.weight.T),
-        half(outer.bias),
-        half(skip.weight.T),
-    )
+    trained = (hidden.weight.T, hidden.bias, outer.weight.T, outer.bias, skip.weight.T)
+    arrays = [np.ascontiguousarray(tensor.detach().numpy().astype(np.float16)) for tensor in trained]
+    return Net(centre, spread, *arrays)
 
 
 def train(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path | None, seed: int = SEED) -> WordModel:
@@ -237,21 +225,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_sources(parser)
     parser.add_argument(
-        "--vectors", type=Path, default=WEIGHTS / WORDS_FILE, help="word vectors (default: those of the shipped model)"
+        "--vectors",
+        type=Path,
+        default=WEIGHTS / WordModel.FILE,
+        help="word vectors (default: those of the shipped model)",
     )
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="default: in place of the shipped weights")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args(arguments)
     start = time.monotonic()
-    pages = sources(parser, options, sys.modules[__name__])
-    pages = [pages[i] for i in chosen(pages)]
-    print(f"category: {len(pages):,} pages of {len({site_of(p) for p in pages}):,} sites", file=sys.stderr)
+    pages = chosen_pages(parser, options, sys.modules[__name__])
     model = train(pages, read_vectors(options.vectors), options.data, options.seed)
-    meta = {"name": "category", "seed": options.seed, "pages": len(pages), "data": data_digest(pages)}
+    meta = {"name": NAME, "seed": options.seed, "pages": len(pages), "data": data_digest(pages)}
     model = dataclasses.replace(model, meta=meta)
-    path = model.save(options.out)
+    save(model, options.out)
     print(f"category: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    print(json.dumps({"file": WORDS_FILE, "bytes": path.stat().st_size, "sha256": model.sha256()}))
     return 0
 
 

@@ -38,12 +38,12 @@ ENGLISH, CHINESE = 34_000, 50_000
 
 DIMENSIONS = 192
 FREQUENCY = 1e-3
-"""Of a word that weighs half as much as a rare one, before learning (Arora et al., A Simple but Tough-to-Beat Baseline for
-Sentence Embeddings, ICLR 2017)."""
+"""Frequency of a word that weighs half as much as a rare one, before learning (Arora et al., A Simple but Tough-to-Beat Baseline
+for Sentence Embeddings, ICLR 2017)."""
 
 SHRINK, MIXED, PER_LABEL = 0.2, 0.1, 40
-"""Of the covariance within a label towards a multiple of the unit matrix; of the covariance of all texts, in that of the labels'
-means; texts of a label, at most, by which its mean counts."""
+"""Shrinkage of the covariance within a label towards a multiple of the unit matrix; share of the covariance of all texts in that
+of the labels' means; texts of a label, at most, by which its mean counts."""
 
 EPOCHS, ROWS, RATE, HIDDEN = 3, 128, 1e-3, 512
 CONTRAST, SHARPNESS = 0.1, 15.0
@@ -100,7 +100,7 @@ def headwords(path: Path) -> set[str]:
 
 
 def chinese_words(texts: Iterator[str], known: set[str]) -> Counter[str]:
-    """How often known words occur, each run of characters cut greedily, the longest word first."""
+    """Count known words, each run of characters cut greedily, the longest word first."""
     out: Counter[str] = Counter()
     for text in texts:
         for run in _HAN.findall(text):
@@ -113,7 +113,7 @@ def chinese_words(texts: Iterator[str], known: set[str]) -> Counter[str]:
 
 
 def vocabulary(texts: Sequence[str], listed: dict[str, int], known: set[str]) -> tuple[list[str], Floats]:
-    """The words, English ones first, and the share of each among those of its language."""
+    """Choose the words, English ones first, with the share of each among those of its language."""
     latin: Counter[str] = Counter()
     for text in texts:
         latin.update(_LATIN.findall(text.lower()))
@@ -121,16 +121,16 @@ def vocabulary(texts: Sequence[str], listed: dict[str, int], known: set[str]) ->
     han = chinese_words(iter(texts), known | set(listed))
     chinese = sorted(known | set(listed), key=lambda w: (-han[w] if han[w] > 2 else 0, -listed.get(w, 0), w))[:CHINESE]
     counts = [np.array([count[w] + 0.3 for w in words]) for count, words in ((latin, english), (han, chinese))]
-    return [*english, *chinese], np.concatenate([own / own.sum() for own in counts]).astype(np.float32)
+    return [*english, *chinese], np.concatenate([count / count.sum() for count in counts]).astype(np.float32)
 
 
 def opening(text: str) -> str:
-    """As much of a text of a public set as is encoded."""
+    """Cut a text of a public set to what is encoded of it."""
     return text[: 1000 if max(text[:200], default="a") < "\u3000" else 400]
 
 
 def corpus(data: Path, pages: Sequence[LabelledPage]) -> list[str]:
-    """Texts that are learned from beside those of the public sets: none of a site of the evaluation."""
+    """Texts to learn from beside those of the public sets: none of a site of the evaluation."""
     taken = {site_of(page) for page in pages if page.annotation}
     texts = []
     for page in pages:
@@ -142,23 +142,23 @@ def corpus(data: Path, pages: Sequence[LabelledPage]) -> list[str]:
 
 
 def unit(vectors: Floats) -> Floats:
-    """Each of length 1."""
+    """Scale vectors to length 1."""
     out: Floats = (vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)).astype(np.float32)
     return out
 
 
 def directions(encoded: Floats, labels: Sequence[tuple[str, str]], everything: Floats) -> Floats:
-    """Those in which labels differ most against what differs within one (linear discriminant analysis), each scaled so that all
-    texts spread alike over it: float32 (d, DIMENSIONS).
+    """Find directions in which labels differ most against what differs within one (linear discriminant analysis), float32 (d,
+    DIMENSIONS), each scaled so that all texts spread alike over it.
 
     :param encoded: centred unit vectors of labelled texts; `everything` of all texts.
     """
     place = {label: i for i, label in enumerate(sorted(set(labels)))}
-    own = np.array([place[label] for label in labels])
-    means = np.stack([encoded[own == i].mean(0) for i in range(len(place))]).astype(np.float64)
-    inside = np.cov((encoded - means[own]).T)
+    numbers = np.array([place[label] for label in labels])
+    means = np.stack([encoded[numbers == i].mean(0) for i in range(len(place))]).astype(np.float64)
+    inside = np.cov((encoded - means[numbers]).T)
     inside += SHRINK * np.trace(inside) / len(inside) * np.eye(len(inside))
-    weights = np.minimum(np.bincount(own), PER_LABEL)
+    weights = np.minimum(np.bincount(numbers), PER_LABEL)
     between = means - means.mean(0)
     between = (between * weights[:, None]).T @ between / weights.sum() + MIXED * np.cov(everything.T)
     lower = np.linalg.inv(np.linalg.cholesky(inside))
@@ -188,25 +188,25 @@ def learn(
     width, size = words.shape[1], basis.shape[1]
     straight, hidden = nn.Linear(width, size, bias=False), nn.Linear(width, HIDDEN)
     outer, louder = nn.Linear(HIDDEN, size, bias=False), nn.Linear(HIDDEN, 1)
-    own, loudness = nn.Embedding(len(x), size, sparse=True), nn.Embedding(len(x), 1, sparse=True)
+    offsets, loudness = nn.Embedding(len(x), size, sparse=True), nn.Embedding(len(x), 1, sparse=True)
     with torch.no_grad():
         straight.weight.copy_(torch.tensor(basis.T / 8))
         outer.weight.mul_(0.1)
         louder.weight.mul_(0.1)
         louder.bias.zero_()
-        own.weight.zero_()
+        offsets.weight.zero_()
         loudness.weight[:, 0] = torch.tensor(np.log(FREQUENCY / (FREQUENCY + share)))
     parameters = [p for layer in (straight, hidden, outer, louder) for p in layer.parameters()]
     rows = np.array([i for i, text in enumerate(texts) if len(text) >= 3])
     steps = len(rows) // ROWS
     dense = torch.optim.AdamW(parameters, RATE, weight_decay=1e-2)
-    sparse: Any = torch.optim.SparseAdam([*own.parameters(), *loudness.parameters()], 3 * RATE)
+    sparse: Any = torch.optim.SparseAdam([*offsets.parameters(), *loudness.parameters()], 3 * RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(dense, RATE, total_steps=EPOCHS * steps + 1, pct_start=0.1)
 
     def vectors(of: Any, dropout: float = 0.0) -> Any:
         inputs = nn.functional.dropout(x[of], dropout, dropout > 0)
         inner = torch.relu(hidden(inputs))
-        return (straight(inputs) + outer(inner) + own(of)) * torch.exp(louder(inner) + loudness(of))
+        return (straight(inputs) + outer(inner) + offsets(of)) * torch.exp(louder(inner) + loudness(of))
 
     for epoch in range(EPOCHS):
         order, total = chance.permutation(rows), 0.0
@@ -216,8 +216,8 @@ def learn(
             parts = [part[chance.random(len(part)) > DROPPED] if len(part) > 8 else part for part in parts]
             different, places = np.unique(np.concatenate(parts), return_inverse=True)
             of_text = torch.tensor(np.repeat(np.arange(ROWS), [len(part) for part in parts]))
-            found = vectors(torch.tensor(different.astype(np.int64)), 0.1)[torch.tensor(places)]
-            sums = nn.functional.normalize(torch.zeros(ROWS, size).index_add(0, of_text, found), dim=1)
+            of_words = vectors(torch.tensor(different.astype(np.int64)), 0.1)[torch.tensor(places)]
+            sums = nn.functional.normalize(torch.zeros(ROWS, size).index_add(0, of_text, of_words), dim=1)
             cosines = sums @ y[batch].T
             loss: Any = 1 - cosines.diag().mean()
             loss = loss + CONTRAST * nn.functional.cross_entropy(cosines * SHARPNESS, torch.arange(ROWS))
@@ -250,15 +250,11 @@ def build(data: Path, encoder: Encoder, listed: dict[str, int], known: set[str])
     middle = encoded.mean(0)
     encoded = unit(encoded - middle)
     basis = directions(encoded[: len(rows)], [row[:2] for row in rows], encoded)
-    found, starts = Vocabulary(keys).rows(
+    word_rows, starts = Vocabulary(keys).rows(
         [text.encode("utf-8", "replace") for text in texts], [TEXT_WORDS] * len(texts)
     )
     vectors = learn(
-        unit(alone - middle),
-        share,
-        basis,
-        [found[a:b] for a, b in pairwise(starts)],
-        unit(encoded @ basis),
+        unit(alone - middle), share, basis, [word_rows[a:b] for a, b in pairwise(starts)], unit(encoded @ basis)
     )
     return WordVectors.of(keys, vectors)
 
@@ -280,10 +276,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     encoder = UniversalEncoder(options.encoder)
-    found = build(options.data, encoder, word_list(options.words), headwords(options.dictionary))
-    tensors: dict[str, npt.NDArray[Any]] = {"keys": found.keys, "nibbles": found.nibbles, "scales": found.scales}
+    word_vectors = build(options.data, encoder, word_list(options.words), headwords(options.dictionary))
+    tensors = {name: getattr(word_vectors, name) for name in ("keys", "nibbles", "scales")}
     options.out.write_bytes(safetensors.numpy.save(tensors))
-    print(f"{options.out}: {len(found.keys):,} words")
+    print(f"{options.out}: {len(word_vectors.keys):,} words")
     return 0
 
 

@@ -9,26 +9,19 @@ from typing import Any
 
 from classifiers.clutter.pages import ANNOTATIONS
 from classifiers.clutter.reference import numbers
+from classifiers.metrics import kappa
 
 
-def kappa(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
-    """Cohen's kappa over the lines of pages that were annotated twice."""
-    both = first_only = second_only = neither = 0
-    for first, second in pairs:
-        a, b = (set(numbers(row["kept"])) for row in (first, second))
-        both += len(a & b)
-        first_only += len(a - b)
-        second_only += len(b - a)
-        neither += first["lines"] - len(a | b)
-    n = both + first_only + second_only + neither
-    observed = (both + neither) / n
-    expected = ((both + first_only) * (both + second_only) + (second_only + neither) * (first_only + neither)) / n**2
-    return {
-        "pages": len(pairs),
-        "lines": n,
-        "agreement": round(observed, 4),
-        "kappa": round((observed - expected) / (1 - expected), 4),
-    }
+def agreement(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
+    """Share of equal labels and Cohen's kappa over the lines of pages that were annotated twice."""
+    kept: tuple[list[bool], list[bool]] = [], []
+    for pair in pairs:
+        for lines, row in zip(kept, pair, strict=True):
+            chosen = set(numbers(row["kept"]))
+            lines += [n in chosen for n in range(pair[0]["lines"])]
+    same = sum(a == b for a, b in zip(*kept, strict=True))
+    n = len(kept[0])
+    return {"pages": len(pairs), "lines": n, "agreement": round(same / n, 4), "kappa": round(kappa(*kept), 4)}
 
 
 def pairs() -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -50,11 +43,11 @@ def preferences() -> dict[str, int]:
 
 def main() -> int:
     every = pairs()
-    for name, own in (
+    for name, annotated in (
         ("all", every),
         *((language, [p for p in every if p[0]["language"] == language]) for language in ("zh", "en")),
     ):
-        print(name, json.dumps(kappa(own)))
+        print(name, json.dumps(agreement(annotated)))
     print("preferred", json.dumps(preferences()))
     return 0
 

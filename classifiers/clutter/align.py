@@ -60,13 +60,13 @@ def label(lines: Sequence[str], gold: str) -> npt.NDArray[np.float32]:
         for i in candidates:
             match = matches[start : start + len(of_line[i])]
             start += len(of_line[i])
-            found = match[match >= 0]
-            share = len(found) / len(match)
-            if len(found) > 1 and found[-1] - found[0] + 1 > 3 * len(match) + 4:
+            places = match[match >= 0]
+            share = len(places) / len(match)
+            if len(places) > 1 and places[-1] - places[0] + 1 > 3 * len(match) + 4:
                 share *= 0.5  # its words are strewn over the gold
             out[i] = share
             if share >= CONTENT:
-                used[found] = True
+                used[places] = True
     _match_rest(out, of_line, gold, gold_tokens, used)
     return out
 
@@ -79,7 +79,7 @@ def _may_be_content(line: list[str], pairs: set[tuple[str, str]], single: set[st
 
 @numba.njit(cache=False)
 def _subsequence(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """For each of `a` its place in `b`, or -1: the heaviest common subsequence, in which runs weigh more."""
+    """Place in `b` of each of `a`, or -1, by the heaviest common subsequence, in which runs weigh more."""
     n, m = len(a), len(b)
     back = np.zeros((n + 1, m + 1), np.uint8)
     before = np.zeros(m + 1, np.float32)
@@ -135,7 +135,7 @@ def _match_rest(
             whole[tuple(line)] -= 1
             out[i] = 1
         elif len(line) >= 6:
-            own = Counter(tuple(line[k : k + 4]) for k in range(len(line) - 3))
-            if (own & grams).total() >= 0.7 * own.total():
-                grams -= own
+            line_grams = Counter(tuple(line[k : k + 4]) for k in range(len(line) - 3))
+            if (line_grams & grams).total() >= 0.7 * line_grams.total():
+                grams -= line_grams
                 out[i] = 0.9

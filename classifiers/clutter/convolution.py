@@ -56,15 +56,15 @@ def fit(
         n = min(int(sizes[pages].max()), MAX_LINES)
         x = np.zeros((len(pages), n, len(plain)), np.float32)
         numbers = np.zeros((len(pages), n, len(numbered)), np.int64)
-        rest = np.zeros((4, len(pages), n), np.float32)  # label, weight, words, mask
+        targets = np.zeros((4, len(pages), n), np.float32)  # label, weight, words, mask
         for row, page in enumerate(pages):
-            own = columns[page][:n]
-            m = len(own)
-            x[row, :m] = np.clip((own[:, plain] - mean) * scale, -CLIP, CLIP)
-            numbers[row, :m] = np.clip(own[:, numbered], 0, N_NUMBERS - 1)
-            rest[:, row, :m] = labels[page][:n], weights[page][:n], lengths[page][:n], np.ones(m)
+            page_columns = columns[page][:n]
+            m = len(page_columns)
+            x[row, :m] = np.clip((page_columns[:, plain] - mean) * scale, -CLIP, CLIP)
+            numbers[row, :m] = np.clip(page_columns[:, numbered], 0, N_NUMBERS - 1)
+            targets[:, row, :m] = labels[page][:n], weights[page][:n], lengths[page][:n], np.ones(m)
         share = np.array([page_weights[page] for page in pages], np.float32)
-        return [torch.from_numpy(part) for part in (x, numbers, *rest, share)]
+        return [torch.from_numpy(part) for part in (x, numbers, *targets, share)]
 
     net.train()
     for _ in range(EPOCHS):
@@ -83,27 +83,27 @@ def fit(
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-    own = {name: tensor.detach().numpy() for name, tensor in net.state_dict().items()}
+    state = {name: tensor.detach().numpy() for name, tensor in net.state_dict().items()}
     out = {
         "plain": np.array(plain, np.float32),
         "numbered": np.array(numbered, np.float32),
         "mean": mean,
         "scale": scale,
-        "in.weight": own["inner.weight"].T,
-        "in.bias": own["inner.bias"],
-        "embedding": np.stack([own[f"embeddings.{i}.weight"] for i in range(len(numbered))])
+        "in.weight": state["inner.weight"].T,
+        "in.bias": state["inner.bias"],
+        "embedding": np.stack([state[f"embeddings.{i}.weight"] for i in range(len(numbered))])
         if numbered
         else np.zeros((0, N_NUMBERS, WIDTH)),
-        "pool.weight": own["pool.weight"].T,
-        "pool.bias": own["pool.bias"],
-        "out.weight": own["outer.weight"][0],
-        "out.bias": own["outer.bias"],
+        "pool.weight": state["pool.weight"].T,
+        "pool.bias": state["pool.bias"],
+        "out.weight": state["outer.weight"][0],
+        "out.bias": state["outer.bias"],
     }
     layers = range(len(DILATIONS))
-    out["conv.weight"] = np.stack([own[f"convolutions.{i}.weight"].transpose(2, 1, 0) for i in layers])
-    out["conv.bias"] = np.stack([own[f"convolutions.{i}.bias"] for i in layers])
-    out["norm.weight"] = np.stack([own[f"norms.{i}.weight"] for i in layers])
-    out["norm.bias"] = np.stack([own[f"norms.{i}.bias"] for i in layers])
+    out["conv.weight"] = np.stack([state[f"convolutions.{i}.weight"].transpose(2, 1, 0) for i in layers])
+    out["conv.bias"] = np.stack([state[f"convolutions.{i}.bias"] for i in layers])
+    out["norm.weight"] = np.stack([state[f"norms.{i}.weight"] for i in layers])
+    out["norm.bias"] = np.stack([state[f"norms.{i}.bias"] for i in layers])
     return {name: np.ascontiguousarray(array, np.float32) for name, array in out.items()}
 
 

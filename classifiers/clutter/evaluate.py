@@ -1,8 +1,7 @@
 """Evaluate the line model by cross-validation over hosts: what `benchmarks/clutter.py` runs.
 
-Five folds by site (registered domain; CWCE by the site that its links name). For each fold a model is trained on the
-other four, as
-`train` does it, and judged on this one. Pages without a gold text count as they do in WCXB's own evaluation: right
+Five folds by site (registered domain; CWCE by the site that its links name). For each fold a model is trained on the other
+four, as `train` does it, and judged on this one. Pages without a gold text count as they do in WCXB's own evaluation: right
 if nothing is kept.
 """
 
@@ -39,7 +38,7 @@ def cross_validated(
         tell(f"{form}: fold {fold + 1} of {FOLDS}")
         for i, example in enumerate(examples):
             if example.page.fold == fold:
-                scores[i] = model.score(example.found)
+                scores[i] = model.score(example.scan)
     return scores
 
 

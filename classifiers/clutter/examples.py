@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -43,7 +43,7 @@ class Example:
     """
 
     page: LabelledPage
-    found: Scan
+    scan: Scan
     view: View
     texts: list[str]
     labels: npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ class Example:
 
     @property
     def teaches(self) -> bool:
-        """Whether it is fit for training. On 1.4 % of WCXB's pages nothing was marked, and most of them have content."""
+        """Whether the page is fit for training. On 1.4 % of WCXB's pages nothing was marked, and most of them have content."""
         return len(self.labels) > 0 and (bool(self.page.gold) or self.page.source == "annotated")
 
     @property
@@ -62,12 +62,12 @@ class Example:
     @property
     def lengths(self) -> npt.NDArray[np.int32]:
         """Words of each line; a Chinese character is one."""
-        lengths: npt.NDArray[np.int32] = self.found.lines[:, L_WORDS] + self.found.lines[:, L_CJK]
+        lengths: npt.NDArray[np.int32] = self.scan.lines[:, L_WORDS] + self.scan.lines[:, L_CJK]
         return lengths
 
     @property
     def f1(self) -> Callable[[str, str], float]:
-        """How a text of this page is judged."""
+        """Measure by which a text of this page is judged."""
         return gram_f1 if self.page.is_chinese else word_f1
 
     def fold(self, salt: str) -> int:
@@ -76,7 +76,7 @@ class Example:
 
 
 def load_pages(data: Path) -> list[LabelledPage]:
-    """Every labelled page there is."""
+    """Read every labelled page there is."""
     pages = [
         *load_gold(data, "wcxb-dev"),
         *load_gold(data, "zh-gold"),
@@ -102,34 +102,29 @@ def examples_of(pages: Sequence[LabelledPage], form: Form) -> list[Example]:
 
 
 def of_page(page: LabelledPage) -> Example:
-    """All lines of a page as the engine sees it."""
-    found = scan(page.html)
-    return _example(page, found, "page", line_texts(page.html, found))
+    """Example of all lines of a page as the engine sees it."""
+    scanned = scan(page.html)
+    return _example(page, scanned, "page", line_texts(page.html, scanned))
 
 
 def of_texts(page: LabelledPage, view: View, lines: Sequence[str]) -> Example:
-    """Plain lines of this page: all of them, or those of a text that something else extracted."""
+    """Example of plain lines of a page: all of them, or those of a text that something else extracted."""
     return _example(page, scan_text(lines), view, list(lines))
 
 
-def line_texts(html: bytes, found: Scan) -> list[str]:
+def line_texts(html: bytes, scanned: Scan) -> list[str]:
     """The text of each line of a scan; "" for those of white space alone."""
     out: dict[int, str] = {}
-    for number, text, _ in text_of(html, found):
+    for number, text, _ in text_of(html, scanned):
         out[number] = f"{out[number]}\n{text}" if number in out else text
-    return [out.get(number, "") for number in range(len(found.lines))]
+    return [out.get(number, "") for number in range(len(scanned.lines))]
 
 
-def _example(page: LabelledPage, found: Scan, view: View, texts: list[str]) -> Example:
-    lengths = (found.lines[:, L_WORDS] + found.lines[:, L_CJK]).astype(np.float64)
+def _example(page: LabelledPage, scanned: Scan, view: View, texts: list[str]) -> Example:
+    lengths = (scanned.lines[:, L_WORDS] + scanned.lines[:, L_CJK]).astype(np.float64)
     weights = (lengths + 1.5) ** 0.75
     weights = np.clip(PAGE_WEIGHT * weights / max(weights.sum(), 1e-9), 0, MAX_LINE_WEIGHT)
     labels = (label(texts, page.gold) >= CONTENT).astype(np.float32)
-    example = Example(page, found, view, texts, labels, weights.astype(np.float32))
+    example = Example(page, scanned, view, texts, labels, weights.astype(np.float32))
     example.weights[:] *= example.page_weight
     return example
-
-
-def total_lines(examples: Iterable[Example]) -> int:
-    """Lines of all examples."""
-    return sum(len(example.labels) for example in examples)

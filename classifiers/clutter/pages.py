@@ -47,35 +47,32 @@ class LabelledPage:
 
 
 def group_of(row: dict[str, Any]) -> str:
-    """What must not be split over folds: the site."""
+    """Site of a page, which must not be split over folds."""
     if row["source"] == "cwce":
         return str(row.get("link_host") or row.get("split_key"))
     return registered_domain(row["url"]) or str(row["url"])
 
 
+def read_rows(path: Path) -> dict[str, dict[str, Any]]:
+    """Read the rows of a JSONL file (gzip), by their record id."""
+    with gzip.open(path, "rt", encoding="utf-8") as f:
+        return {row["record_id"]: row for row in map(json.loads, f)}
+
+
 def load_gold(data: Path, name: str) -> list[LabelledPage]:
-    """Pages of `html/{name}.warc.gz` with the gold texts of `html/{name}.gold.jsonl.gz`."""
-    with gzip.open(data / "html" / f"{name}.gold.jsonl.gz", "rt", encoding="utf-8") as f:
-        rows = {row["record_id"]: row for row in map(json.loads, f)}
+    """Read the pages of `html/{name}.warc.gz` with the gold texts of `html/{name}.gold.jsonl.gz`."""
+    rows = read_rows(data / "html" / f"{name}.gold.jsonl.gz")
+    language = "zh" if name.startswith("zh") else "en"
     return [
-        LabelledPage(
-            record_id=record_id,
-            html=html,
-            gold=rows[record_id]["main_content"],
-            group=group_of(rows[record_id]),
-            kind=rows[record_id]["page_type"],
-            language="zh" if name.startswith("zh") else "en",
-            source=name,
-        )
+        LabelledPage(record_id, html, row["main_content"], group_of(row), row["page_type"], language, name)
         for record_id, html in read_html(data / "html" / f"{name}.warc.gz")
-        if record_id in rows
+        if (row := rows.get(record_id)) is not None
     ]
 
 
 def load_silver(data: Path, limit: int) -> list[LabelledPage]:
-    """At most `limit` pages of each site of the Chinese blogs; their "gold" is what the theme puts into its main element."""
-    with gzip.open(data / "html" / "zh-blogs.pages.jsonl.gz", "rt", encoding="utf-8") as f:
-        rows = {row["record_id"]: row for row in map(json.loads, f)}
+    """Read at most `limit` pages of each site of the Chinese blogs; their "gold" is what the theme puts into its main element."""
+    rows = read_rows(data / "html" / "zh-blogs.pages.jsonl.gz")
     chosen: dict[str, int] = {}
     for record_id in sorted(rows, key=lambda r: xxhash.xxh3_64_hexdigest(r.encode())):
         site = rows[record_id]["site"]
@@ -84,22 +81,14 @@ def load_silver(data: Path, limit: int) -> list[LabelledPage]:
         else:
             del rows[record_id]
     return [
-        LabelledPage(
-            record_id=record_id,
-            html=html,
-            gold=rows[record_id]["container_text"],
-            group=rows[record_id]["site"],
-            kind=rows[record_id]["kind"],
-            language="zh",
-            source="zh-blogs",
-        )
+        LabelledPage(record_id, html, row["container_text"], row["site"], row["kind"], "zh", "zh-blogs")
         for record_id, html in read_html(data / "html" / "zh-blogs.warc.gz")
-        if record_id in rows
+        if (row := rows.get(record_id)) is not None
     ]
 
 
 def load_annotated(data: Path) -> list[LabelledPage]:
-    """The pages that were annotated line by line (GUIDE.md); their gold text is the kept lines.
+    """Read the pages that were annotated line by line (GUIDE.md); their gold text is the kept lines.
 
     Their HTML is read from `data`, and for pages of documentation packages from beside the annotations. The line
     numbers are those of lexbor's lines, so selectolax is needed (the extra `train`).
@@ -108,8 +97,8 @@ def load_annotated(data: Path) -> list[LabelledPage]:
     """
     with (ANNOTATIONS / "pages.jsonl").open(encoding="utf-8") as f:
         rows = [json.loads(line) for line in f]
-    with gzip.open(ANNOTATIONS / "documentation.jsonl.gz", "rt", encoding="utf-8") as f:
-        html = {row["record_id"]: row["html"].encode() for row in map(json.loads, f)}
+    packages = read_rows(ANNOTATIONS / "documentation.jsonl.gz")
+    html = {record_id: row["html"].encode() for record_id, row in packages.items()}
     for source in dict.fromkeys(row["source"] for row in rows if row["package"] is None):
         html.update(read_html(data / source))
     pages = []

@@ -5,73 +5,18 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-BLOCK = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "button",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hgroup",
-        "hr",
-        "html",
-        "legend",
-        "li",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "optgroup",
-        "option",
-        "p",
-        "pre",
-        "search",
-        "section",
-        "select",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "textarea",
-        "tfoot",
-        "th",
-        "thead",
-        "title",
-        "tr",
-        "ul",
-        "br",
-        "iframe",
-        "video",
-        "audio",
-    ]
-)
+BLOCK = frozenset([
+    "address", "article", "aside", "blockquote", "body", "button", "caption", "center", "dd", "details", "dialog",
+    "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5",
+    "h6", "header", "hgroup", "hr", "html", "legend", "li", "main", "menu", "nav", "ol", "optgroup", "option", "p",
+    "pre", "search", "section", "select", "summary", "table", "tbody", "td", "textarea", "tfoot", "th", "thead",
+    "title", "tr", "ul", "br", "iframe", "video", "audio",
+])  # fmt: skip
 SKIP = frozenset(["script", "style", "template", "noscript", "head", "svg", "iframe", "textarea"])
 
 
 def reference_lines(html: str) -> list[str]:
-    """The lines, white space collapsed, without empty ones."""
+    """Lines of a page, white space collapsed, without empty ones."""
     from selectolax.lexbor import LexborHTMLParser
 
     root = LexborHTMLParser(html).body
@@ -103,7 +48,7 @@ def reference_lines(html: str) -> list[str]:
 
 
 def digest(lines: list[str]) -> str:
-    """Tells whether lines are those that were annotated."""
+    """Fingerprint of lines, 16 hex characters: whether they are those that were annotated."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

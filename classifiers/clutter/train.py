@@ -1,8 +1,7 @@
 """Train the line model: `python -m classifiers.clutter.train --data DATA --out FOLDER`.
 
-DATA holds `html/` with wcxb-dev, zh-gold and zh-blogs; the annotated pages are read from beside this file. Takes
-LightGBM and torch
-(the extra `train`); two cores need about three minutes for both forms. The same data and seed give the same weights.
+DATA holds `html/` with wcxb-dev, zh-gold and zh-blogs; the annotated pages are read from beside this file. Takes LightGBM and
+torch (the extra `train`); two cores need about three minutes for both forms. The same data and seed give the same weights.
 """
 
 from __future__ import annotations
@@ -68,12 +67,12 @@ def prepared(examples: Sequence[Example], form: Form, seed: int) -> tuple[LineMo
     folds = [example.fold(form) for example in examples]
     scores: list[npt.NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(examples)
     for fold in range(FOLDS):
-        rest = [i for i in everything if folds[i] != fold]
-        model = _linear(examples, hashed, rest, form, seed)
+        others = [i for i in everything if folds[i] != fold]
+        model = _linear(examples, hashed, others, form, seed)
         for i in everything:
             if folds[i] == fold:
-                scores[i] = model.linear_scores(examples[i].found)
-    columns = [features(examples[i].found, scores[i], form) for i in everything]
+                scores[i] = model.linear_scores(examples[i].scan)
+    columns = [features(examples[i].scan, scores[i], form) for i in everything]
     return _linear(examples, hashed, everything, form, seed), columns
 
 
@@ -92,20 +91,20 @@ def fit_convolution(
 
 
 def _hashed(example: Example, kind: int) -> Hashed:
-    found = example.found
-    starts = np.zeros(len(found.lines) + 1, np.int64)
+    scan = example.scan
+    starts = np.zeros(len(scan.lines) + 1, np.int64)
     if kind == 0:
         # an element's own tokens count at most twice on each of the lines in it
-        sizes = np.zeros(len(found.elements), np.int64)
+        sizes = np.zeros(len(scan.elements), np.int64)
         for e in range(1, len(sizes)):
-            own = int(found.elements[e, E_TOKEN1] - found.elements[e, E_TOKEN0])
-            sizes[e] = sizes[found.elements[e, E_PARENT]] + 2 * own + 1
-        room = int(sizes[found.lines[:, L_ELEMENT]].sum())
+            tokens = int(scan.elements[e, E_TOKEN1] - scan.elements[e, E_TOKEN0])
+            sizes[e] = sizes[scan.elements[e, E_PARENT]] + 2 * tokens + 1
+        room = int(sizes[scan.lines[:, L_ELEMENT]].sum())
         out = np.empty(room + 1, np.uint32)
-        f.attribute_hashes(found.elements, found.tokens, found.lines, out, starts)
+        f.attribute_hashes(scan.elements, scan.tokens, scan.lines, out, starts)
     else:
-        out = np.empty(2 * len(found.words) + 2 * len(found.lines) + 1, np.uint32)
-        f.word_hashes(found.lines, found.words, out, starts)
+        out = np.empty(2 * len(scan.words) + 2 * len(scan.lines) + 1, np.uint32)
+        f.word_hashes(scan.lines, scan.words, out, starts)
     return Hashed(out[: starts[-1]].copy(), starts)
 
 

@@ -1,9 +1,8 @@
 """Evaluate the quality model: `python -m classifiers.quality.evaluate --data DATA`.
 
-Five folds by site, against the annotations; ROC AUC of good against poor texts, with bootstrap intervals over sites.
-Beside it, in
-the same folds: the numbers of a page without its words, the length, and the perplexity under a bigram model of the gold texts of
-other sites.
+Five folds by site, against the annotations; ROC AUC of good against poor texts, with bootstrap intervals over sites. Beside
+it, in the same folds: the numbers of a page without its words, the length, and the perplexity under a bigram model of the
+gold texts of other sites.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from classifiers.evaluation import FOLDS, LANGUAGES, cross_validated, largest_si
 from classifiers.features import LINE_COLUMNS, Features
 from classifiers.labelled import LabelledPage
 from classifiers.metrics import auc, calibration, interval
-from classifiers.quality.labels import DIMENSIONS, is_good, score
+from classifiers.quality import train
+from classifiers.quality.labels import DIMENSIONS, LABELS, is_good, score
 from classifiers.quality.perplexity import BigramModel
 from classifiers.quality.train import SETTINGS, chosen, target
 from classifiers.small import fit, folds, take
@@ -34,15 +34,15 @@ BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 GOLD = ("html/wcxb-dev", "html/zh-gold")
 
 
-def evaluate(pages: list[LabelledPage], found: Features, data: Path) -> dict[str, Any]:
-    """All figures of the card. `data` holds html/: the perplexity model is made of its gold texts."""
+def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[str, Any]:
+    """Compute all figures of the card. `data` holds html/: the perplexity model is made of its gold texts."""
     rows = chosen(pages)
-    pages, found = [pages[i] for i in rows], take(found, rows)
+    pages, features = [pages[i] for i in rows], take(features, rows)
     quality = [page.annotation["quality"] for page in pages if page.annotation]
     good = np.array([is_good(row) for row in quality])
     scores = np.array([score(row) for row in quality])
-    systems = {"model": cross_validated("quality", pages, found)[:, 1], "numbers alone": _numbers_alone(pages, found)}
-    systems["length"] = found.dense[:, LINE_COLUMNS.index("length")].astype(np.float64)
+    systems = {"model": cross_validated(train, pages, features)[:, 1], "numbers alone": _numbers_alone(pages, features)}
+    systems["length"] = features.dense[:, LINE_COLUMNS.index("length")].astype(np.float64)
     systems["perplexity"] = -_perplexities(pages, data)
     out: dict[str, Any] = {}
     for language, code in LANGUAGES.items():
@@ -56,10 +56,7 @@ def evaluate(pages: list[LabelledPage], found: Features, data: Path) -> dict[str
             "largest_site": round(largest_site(pages, of), 3),
             "share_good": round(float(right.mean()), 4),
             "auc": {
-                name: [
-                    round(auc(v[of], right), 4),
-                    *interval(auc, (v[of], right), groups),
-                ]
+                name: [round(auc(v[of], right), 4), *interval(auc, (v[of], right), groups)]
                 for name, v in systems.items()
             },
             "rank_correlation_with_score": round(_spearman(p, scores[of]), 4),
@@ -81,21 +78,21 @@ def evaluate(pages: list[LabelledPage], found: Features, data: Path) -> dict[str
     return out
 
 
-def _numbers_alone(pages: Sequence[LabelledPage], found: Features) -> npt.NDArray[np.float64]:
-    """The same trees without words."""
-    blank = Features(found.dense, np.zeros(0, np.uint32), np.zeros_like(found.starts))
+def _numbers_alone(pages: Sequence[LabelledPage], features: Features) -> npt.NDArray[np.float64]:
+    """Probabilities to be good by the same trees without words, float64 (n,)."""
+    blank = Features(features.dense, np.zeros(0, np.uint32), np.zeros_like(features.starts))
     wanted = target(pages)
     parts = outer_folds(pages)
     out = np.zeros(len(pages))
     for fold in range(FOLDS):
-        rest, own = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
-        model = fit(take(blank, rest), wanted.take(rest), ("poor", "good"), SETTINGS, SEED)
-        out[own] = model.from_features(take(blank, own))[:, 1]
+        trained, judged = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
+        model = fit(take(blank, trained), wanted.take(trained), LABELS, SETTINGS, SEED)
+        out[judged] = model.from_features(take(blank, judged))[:, 1]
     return out
 
 
 def _perplexities(pages: Sequence[LabelledPage], data: Path) -> npt.NDArray[np.float64]:
-    """Of each text, by a model of its language made of the gold texts of other folds' sites."""
+    """Perplexity of each text, float64 (n,), by a model of its language made of the gold texts of other folds' sites."""
     parts = outer_folds(pages)
     out = np.full(len(pages), np.inf)
     for name, code in zip(GOLD, ("en", "zh"), strict=True):
@@ -120,4 +117,4 @@ def _spearman(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(evaluation.main("quality", evaluate))
+    sys.exit(evaluation.main(train, evaluate))

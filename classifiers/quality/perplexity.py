@@ -11,7 +11,7 @@ from itertools import pairwise
 WORD = re.compile(r"[\u3400-\u9fff]|[a-z]+(?:'[a-z]+)?|\d+|[^\s\w]")
 MAX_WORDS = 1500
 SHARES = (0.6, 0.3, 0.1)
-"""Of the bigram, the word, and chance among `VOCABULARY` words (Jelinek-Mercer)."""
+"""Shares of the bigram, the word, and chance among `VOCABULARY` words (Jelinek-Mercer)."""
 
 VOCABULARY = 100_000
 
@@ -29,7 +29,7 @@ class BigramModel:
         self.total = sum(self.words.values())
 
     def perplexity(self, text: str) -> float:
-        """Of the first MAX_WORDS words; infinite for a text without words."""
+        """Perplexity of the first MAX_WORDS words; infinite for a text without words."""
         words = ["\n", *WORD.findall(text.lower())[:MAX_WORDS]]
         if len(words) < 2:
             return math.inf

@@ -13,9 +13,11 @@ import numpy as np
 
 from classifiers import training
 from classifiers.labelled import PAGES, LabelledPage
-from classifiers.quality.labels import LABELS, is_good, score
+from classifiers.quality.labels import LABELS as LABELS
+from classifiers.quality.labels import is_good, score
 from classifiers.small import Settings, Target
 
+NAME = "quality"
 FILE = PAGES
 SETTINGS = Settings(rounds=200)
 SOFT = 0.15
@@ -24,17 +26,15 @@ SOFT = 0.15
 
 def chosen(pages: Sequence[LabelledPage]) -> list[int]:
     """Annotated pages with a text: without one nothing is asked."""
-    return [i for i, page in enumerate(pages) if "quality" in (page.annotation or ()) and page.extraction.text.strip()]
+    return [i for i in training.annotated(pages, NAME) if pages[i].extraction.text.strip()]
 
 
 def target(pages: Sequence[LabelledPage]) -> Target:
-    """The wanted probabilities of `poor` and `good`."""
-    rows = [page.annotation["quality"] for page in pages if page.annotation]
+    """Wanted probabilities of `poor` and `good`."""
+    rows = [page.annotation[NAME] for page in pages if page.annotation]
     good = np.array([(1 - SOFT) * is_good(row) + SOFT * score(row) for row in rows], np.float32)
     return Target(np.stack([1 - good, good], axis=1), np.ones(len(rows), np.float32), [page.group for page in pages])
 
 
 if __name__ == "__main__":
-    sys.exit(training.main("quality"))
-
-__all__ = ["LABELS", "SETTINGS", "chosen", "target"]
+    sys.exit(training.main(sys.modules[__name__]))

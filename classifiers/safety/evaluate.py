@@ -17,21 +17,22 @@ from classifiers.evaluation import FOLDS, LANGUAGES, outer_folds
 from classifiers.features import Features
 from classifiers.labelled import LabelledPage
 from classifiers.metrics import auc
+from classifiers.safety import train
 from classifiers.safety.labels import LABELS
-from classifiers.safety.train import fit, model_of
+from classifiers.safety.train import chosen, examples, fit
 
 BOUNDS = (0.3, 0.5, 0.7, 0.9)
 
 
 def evaluate(pages: list[LabelledPage], _: Features, data: Path) -> dict[str, Any]:
-    """All figures of the card."""
-    pages = [page for page in pages if page.annotation]
-    numbers, wanted = model_of(pages)
+    """Compute all figures of the card."""
+    pages = [pages[i] for i in chosen(pages)]
+    numbers, wanted = examples(pages)
     parts = outer_folds(pages)
     p = np.zeros((len(pages), len(LABELS)))
     for fold in range(FOLDS):
-        rest = parts != fold
-        p[~rest] = fit(numbers[rest], wanted[rest]).from_numbers(numbers[~rest])
+        trained = parts != fold
+        p[~trained] = fit(numbers[trained], wanted[trained]).from_numbers(numbers[~trained])
     unsafe = 1 - p[:, 0]
     language = np.array([page.language for page in pages])
     out: dict[str, Any] = {}
@@ -64,4 +65,4 @@ def evaluate(pages: list[LabelledPage], _: Features, data: Path) -> dict[str, An
 
 
 if __name__ == "__main__":
-    sys.exit(evaluation.main("safety", evaluate))
+    sys.exit(evaluation.main(train, evaluate))

@@ -11,13 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import ahocorasick_rs
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.base import Batch, Classifier, Probabilities, digest
+from classifiers.base import Batch, Probabilities, StoredClassifier
 from classifiers.small import softmax
 
 MAX_CHARACTERS = 10_000
@@ -27,11 +27,12 @@ _CJK = re.compile(r"[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, eq=False)
-class LexiconModel(Classifier):
+class LexiconModel(StoredClassifier):
     """:param terms: by class, by language (`en`: whole words), weight of each term.
     :param coefficients: of NUMBERS; `biases` of each class but `safe`.
     """
 
+    FILE: ClassVar[str] = "lexicon.json"
     labels: tuple[str, ...]
     terms: dict[str, dict[str, dict[str, float]]]
     coefficients: tuple[float, ...]
@@ -40,15 +41,15 @@ class LexiconModel(Classifier):
 
     @cached_property
     def _patterns(self) -> tuple[Any, list[tuple[int, float]]]:
-        found: dict[str, tuple[int, float]] = {}
+        patterns: dict[str, tuple[int, float]] = {}
         for number, label in enumerate(self.labels[1:]):
             for language, terms in self.terms[label].items():
                 for term, weight in terms.items():
-                    found[f" {_plain(term)} " if language == "en" else _plain(term)] = (number, weight)
-        return ahocorasick_rs.AhoCorasick(list(found)), list(found.values())
+                    patterns[f" {_plain(term)} " if language == "en" else _plain(term)] = (number, weight)
+        return ahocorasick_rs.AhoCorasick(list(patterns)), list(patterns.values())
 
     def numbers(self, pages: Batch | Sequence[str]) -> npt.NDArray[np.float64]:
-        """What the model sees, float64 (n, classes - 1, NUMBERS)."""
+        """Numbers that the model sees, float64 (n, classes - 1, NUMBERS)."""
         batch = Batch.of(pages)
         nothing: list[None] = [None] * len(batch)
         urls, titles = batch.urls or nothing, batch.titles or nothing
@@ -84,11 +85,7 @@ class LexiconModel(Classifier):
         logits = numbers @ np.array(self.coefficients) + np.array(self.biases)
         return softmax(np.concatenate([np.zeros((len(logits), 1)), logits], axis=1))
 
-    def sha256(self) -> str:
-        return digest(self.to_bytes())
-
     def to_bytes(self) -> bytes:
-        """The model as JSON, the same bytes for the same model."""
         data = {
             **self.meta,
             "labels": self.labels,
@@ -110,6 +107,10 @@ class LexiconModel(Classifier):
         )
 
 
+Model = LexiconModel
+"""The model that `classifiers.registry` loads."""
+
+
 def _plain(text: str) -> str:
-    """Words in lower case, apart by two spaces: neighbours share none, so that each can be found; Chinese ends a word."""
+    """Lower-case words, two spaces between them: neighbours share none, so that each can be found. "The赌场" is "the  赌场"."""
     return _BETWEEN.sub("  ", text.lower())

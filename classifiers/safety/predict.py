@@ -1,14 +1,10 @@
-"""Safety of pages. `load` gives the shipped model or another of the same shape."""
+"""Safety of pages: `load()` gives the shipped model, `load(path)` one from a folder or of a hub name."""
 
-from __future__ import annotations
+from functools import partial
 
-from classifiers.base import Classifier
-from classifiers.registry import load as load_classifier
+from classifiers import registry
 from classifiers.safety.labels import LABELS
 
 __all__ = ["LABELS", "load"]
 
-
-def load(path: str | None = None) -> Classifier:
-    """The safety classifier: shipped, or from a folder or hub name."""
-    return load_classifier("safety", path)
+load = partial(registry.load, "safety")

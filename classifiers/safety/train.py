@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.resources
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from classifiers.base import LEXICON_FILE
-from classifiers.labelled import LabelledPage, batch_of, data_digest, load_pages
-from classifiers.safety.labels import LABELS
+from classifiers.labelled import PAGES, LabelledPage, batch_of, data_digest
+from classifiers.safety.labels import LABELS as LABELS
 from classifiers.safety.model import NUMBERS, LexiconModel
+from classifiers.small import Target
+from classifiers.training import add_sources, annotated, chosen_pages, one_hot, save
+
+NAME = "safety"
+FILE = PAGES
 
 PULL = 0.05
 """Strength of the pull of coefficients towards 1: there are few unsafe pages to learn from."""
@@ -41,6 +44,12 @@ def lexicon() -> dict[str, dict[str, dict[str, float]]]:
     }
 
 
+def balanced(unsafe: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Weights of pages, (n,), which sum to a half over the unsafe and to a half over the safe ones."""
+    weights: npt.NDArray[np.float64] = np.where(unsafe, 0.5 / max(1, unsafe.sum()), 0.5 / max(1, (~unsafe).sum()))
+    return weights
+
+
 def fit(numbers: npt.NDArray[np.float64], wanted: npt.NDArray[np.int64]) -> LexiconModel:
     """Multinomial logistic regression by gradient descent; unsafe and safe pages weigh the same in sum.
 
@@ -48,8 +57,7 @@ def fit(numbers: npt.NDArray[np.float64], wanted: npt.NDArray[np.int64]) -> Lexi
     """
     classes = len(LABELS) - 1
     coefficients, biases = np.ones(len(NUMBERS)), np.full(classes, -4.0)
-    unsafe = wanted > 0
-    weights = np.where(unsafe, 0.5 / max(1, unsafe.sum()), 0.5 / max(1, (~unsafe).sum()))
+    weights = balanced(wanted > 0)
     target = np.eye(classes + 1)[wanted]
     for _ in range(STEPS):
         logits = np.concatenate([np.zeros((len(numbers), 1)), numbers @ coefficients + biases], axis=1)
@@ -63,27 +71,35 @@ def fit(numbers: npt.NDArray[np.float64], wanted: npt.NDArray[np.int64]) -> Lexi
     )
 
 
-def model_of(pages: Sequence[LabelledPage]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Numbers and classes of annotated pages."""
+def chosen(pages: Sequence[LabelledPage]) -> list[int]:
+    """Numbers of the annotated pages."""
+    return annotated(pages, NAME)
+
+
+def target(pages: Sequence[LabelledPage]) -> Target:
+    """Annotated label of each page; unsafe and safe pages weigh the same in sum."""
+    wanted = one_hot(pages, NAME, LABELS)
+    weights = len(pages) * balanced(wanted[:, 0] == 0)
+    return Target(wanted, weights.astype(np.float32), [page.group for page in pages])
+
+
+def examples(pages: Sequence[LabelledPage]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Numbers (n, classes - 1, NUMBERS) and classes (n,) of annotated pages."""
     blank = LexiconModel(LABELS, lexicon(), (1.0,) * len(NUMBERS), (0.0,) * (len(LABELS) - 1))
-    wanted = [LABELS.index(page.annotation["safety"]) for page in pages if page.annotation]
-    return blank.numbers(batch_of(pages)), np.array(wanted, np.int64)
+    return blank.numbers(batch_of(pages)), one_hot(pages, NAME, LABELS).argmax(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m classifiers.safety.train", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds html/ and warc/")
+    add_sources(parser)
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "weights", help="default: the shipped weights"
     )
     options = parser.parse_args(arguments)
-    pages = [page for page in load_pages(options.data) if page.annotation]
-    model = fit(*model_of(pages))
-    model.meta.update({"name": "safety", "pages": len(pages), "data": data_digest(pages)})
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / LEXICON_FILE).write_bytes(model.to_bytes())
-    told = {"file": LEXICON_FILE, "coefficients": model.coefficients, "biases": model.biases, "sha256": model.sha256()}
-    print(json.dumps(told))
+    pages = chosen_pages(parser, options, sys.modules[__name__])
+    model = fit(*examples(pages))
+    model.meta.update({"name": NAME, "pages": len(pages), "data": data_digest(pages)})
+    save(model, options.out)
     return 0
 
 

@@ -21,6 +21,7 @@ from classifiers.labelled import WCXB_TYPES, LabelledPage
 from classifiers.metrics import accuracy, auc, by_class, calibration, interval, macro_f1, precision_at_recall
 from classifiers.small import SmallModel, Target, fit, take
 from classifiers.training import SEED
+from classifiers.web_type import train
 from classifiers.web_type.labels import DETAIL, LABELS
 from classifiers.web_type.train import SETTINGS, by_wcxb_type, chosen
 
@@ -31,24 +32,24 @@ ENOUGH = 10
 """Pages from which a class counts in a macro mean."""
 
 
-def evaluate(pages: list[LabelledPage], found: Features, data: Path) -> dict[str, Any]:
-    """All figures of the card."""
+def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[str, Any]:
+    """Compute all figures of the card."""
     rows = chosen(pages)
-    pages, found = [pages[i] for i in rows], take(found, rows)
+    pages, features = [pages[i] for i in rows], take(features, rows)
     seven = np.zeros((len(pages), len(WCXB_TYPES)))
     fields = np.zeros((len(FIELDS), len(pages), len(LABELS)))
 
-    def also(_: int, rest: list[int], own: list[int], model: SmallModel) -> None:
-        shares = by_wcxb_type([pages[i] for i in rest])
-        number = {kind: sum(p.wcxb_type == kind for p in (pages[i] for i in rest)) for kind in WCXB_TYPES}
+    def also(_: int, trained: list[int], judged: list[int], model: SmallModel) -> None:
+        shares = by_wcxb_type([pages[i] for i in trained])
+        number = {kind: sum(p.wcxb_type == kind for p in (pages[i] for i in trained)) for kind in WCXB_TYPES}
         joint = np.stack([shares[kind] * number[kind] for kind in WCXB_TYPES], axis=1) + 1e-9
-        own_features = take(found, own)
-        seven[own] = model.from_features(own_features) @ (joint / joint.sum(1, keepdims=True))
-        columns = model.columns(own_features)[:, -len(FIELDS) * len(LABELS) :]
+        features_judged = take(features, judged)
+        seven[judged] = model.from_features(features_judged) @ (joint / joint.sum(1, keepdims=True))
+        columns = model.columns(features_judged)[:, -len(FIELDS) * len(LABELS) :]
         for f in range(len(FIELDS)):
-            fields[f, own] = columns[:, f * len(LABELS) : (f + 1) * len(LABELS)]
+            fields[f, judged] = columns[:, f * len(LABELS) : (f + 1) * len(LABELS)]
 
-    p = cross_validated("web_type", pages, found, also=also)
+    p = cross_validated(train, pages, features, also=also)
     wanted = np.array([LABELS.index(page.annotation["web_type"]) if page.annotation else -1 for page in pages])
     keep = np.array([label in DETAIL for label in LABELS])
     p_keep = p[:, keep].sum(1)
@@ -98,7 +99,7 @@ def evaluate(pages: list[LabelledPage], found: Features, data: Path) -> dict[str
             "auc_interval": list(interval(auc, (p_keep[of], right), groups)),
             "calibration_error": round(keep_error, 4),
         }
-    out["wcxb"] = _seven(pages, found, seven)
+    out["wcxb"] = _seven(pages, features, seven)
     return out
 
 
@@ -106,10 +107,10 @@ def _pair(said: Any, true: Any, classes: list[int]) -> dict[str, float]:
     return {"accuracy": round(accuracy(said, true), 4), "macro_f1": round(macro_f1(said, true, classes), 4)}
 
 
-def _seven(pages: list[LabelledPage], found: Features, translated: Any) -> dict[str, Any]:
-    """WCXB's seven types on all its pages."""
+def _seven(pages: list[LabelledPage], features: Features, translated: Any) -> dict[str, Any]:
+    """Compute figures of WCXB's seven types on all its pages."""
     rows = [i for i, page in enumerate(pages) if page.wcxb_type]
-    own, wcxb = take(found, rows), [pages[i] for i in rows]
+    features, wcxb = take(features, rows), [pages[i] for i in rows]
     true = np.array([WCXB_TYPES.index(page.wcxb_type or "") for page in wcxb])
     target = Target(
         np.eye(len(WCXB_TYPES), dtype=np.float32)[true], np.ones(len(rows), np.float32), [page.group for page in wcxb]
@@ -117,9 +118,9 @@ def _seven(pages: list[LabelledPage], found: Features, translated: Any) -> dict[
     parts = outer_folds(wcxb)
     p = np.zeros((len(rows), len(WCXB_TYPES)))
     for fold in range(evaluation.FOLDS):
-        rest, test = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
-        model = fit(take(own, rest), target.take(rest), WCXB_TYPES, SETTINGS, SEED)
-        p[test] = model.from_features(take(own, test))
+        trained, judged = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
+        model = fit(take(features, trained), target.take(trained), WCXB_TYPES, SETTINGS, SEED)
+        p[judged] = model.from_features(take(features, judged))
     classes = list(range(len(WCXB_TYPES)))
     out: dict[str, Any] = {"pages": len(rows), "sites": len({page.group for page in wcxb})}
     for name, scores in (("trained on the seven", p), ("shipped form, translated", translated[rows])):
@@ -136,4 +137,4 @@ def _seven(pages: list[LabelledPage], found: Features, translated: Any) -> dict[
 
 
 if __name__ == "__main__":
-    sys.exit(evaluation.main("web_type", evaluate))
+    sys.exit(evaluation.main(train, evaluate))

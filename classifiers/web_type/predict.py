@@ -1,14 +1,10 @@
-"""Web type of pages. `load` gives the shipped model or another of the same shape."""
+"""Web type of pages: `load()` gives the shipped model, `load(path)` one from a folder or of a hub name."""
 
-from __future__ import annotations
+from functools import partial
 
-from classifiers.base import Classifier
-from classifiers.registry import load as load_classifier
+from classifiers import registry
 from classifiers.web_type.labels import LABELS
 
 __all__ = ["LABELS", "load"]
 
-
-def load(path: str | None = None) -> Classifier:
-    """The web-type classifier: shipped, or from a folder or hub name."""
-    return load_classifier("web_type", path)
+load = partial(registry.load, "web_type")

@@ -14,8 +14,9 @@ import numpy as np
 from classifiers import training
 from classifiers.labelled import PAGES, WCXB_TYPES, LabelledPage
 from classifiers.small import Settings, Target
-from classifiers.web_type.labels import LABELS
+from classifiers.web_type.labels import LABELS as LABELS
 
+NAME = "web_type"
 FILE = PAGES
 SETTINGS = Settings(rounds=200)
 WCXB_WEIGHT = 0.5
@@ -27,7 +28,7 @@ SMOOTHING = 0.5
 
 def chosen(pages: Sequence[LabelledPage]) -> list[int]:
     """Annotated pages and those of WCXB."""
-    return [i for i, page in enumerate(pages) if "web_type" in (page.annotation or ()) or page.wcxb_type]
+    return [i for i, page in enumerate(pages) if NAME in (page.annotation or ()) or page.wcxb_type]
 
 
 def target(pages: Sequence[LabelledPage]) -> Target:
@@ -36,8 +37,8 @@ def target(pages: Sequence[LabelledPage]) -> Target:
     wanted = np.zeros((len(pages), len(LABELS)), np.float32)
     weights = np.ones(len(pages), np.float32)
     for i, page in enumerate(pages):
-        if page.annotation and "web_type" in page.annotation:
-            wanted[i, LABELS.index(page.annotation["web_type"])] = 1
+        if page.annotation and NAME in page.annotation:
+            wanted[i, LABELS.index(page.annotation[NAME])] = 1
         else:
             assert page.wcxb_type
             wanted[i] = shares[page.wcxb_type]
@@ -53,10 +54,10 @@ def by_wcxb_type(pages: Sequence[LabelledPage]) -> dict[str, np.ndarray[tuple[in
         row[LABELS.index(kind)] = SMOOTHING
         for page in pages:
             if page.annotation and page.wcxb_type == kind:
-                row[LABELS.index(page.annotation["web_type"])] += 1
+                row[LABELS.index(page.annotation[NAME])] += 1
         out[kind] = row / row.sum()
     return out
 
 
 if __name__ == "__main__":
-    sys.exit(training.main("web_type"))
+    sys.exit(training.main(sys.modules[__name__]))

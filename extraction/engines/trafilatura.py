@@ -13,7 +13,7 @@ three ways:
 
 The profile `fast` asks resiliparse first and stops there if it kept most of the page: then there is little to cut.
 
-Constants were chosen on WCXB-dev and zh-gold; `benchmarks/extraction.py` chooses them again in each fold of a
+Constants were chosen on WCXB-dev and zh-gold; `benchmarks/engines.py` chooses them again in each fold of a
 cross-validation over hosts and reports that figure beside the one for the constants below.
 
 Before trafilatura sees the tree: scripts are cut (`prepare`), preformatted code is marked so that it keeps its lines,

@@ -1,9 +1,5 @@
 """What a mixture makes of an output: shares before, wished for and after, by class, group and language, in seconds.
 
-    python -m pipeline.inspection.balance --config configs/tokenization.yaml --dry-run
-    python -m pipeline.inspection.balance --set steps.shards.mixture.weights.category.recipe=0.2 --picture mixture.svg --dry-run
-    python -m pipeline.inspection.balance out/demo/model_based --set steps.shards.mixture.preset=temperature
-
 Solves the same plan as the tokenization job, without Spark, from columns of what the config's output already holds (its counted
 tokens, if it was made of this input), else of its input. There tokens are estimated from the bytes of the text. Of large outputs
 every n-th row group is read.
@@ -11,10 +7,8 @@ every n-th row group is read.
 
 from __future__ import annotations
 
-import argparse
 import html
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,13 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.config import StageConfig, load
-from pipeline.outputs import Manifest, PublishedFile, read_manifest, require_manifest
+from pipeline.config import StageConfig
+from pipeline.outputs import PublishedFile, read_manifest, require_manifest
 from pipeline.stage import STAGES
 from pipeline.strict import UserError
 from pipeline.tokenization.document_steps import Shards
-from pipeline.tokenization.mixture import NONE, Cell, Count, Plan, cells_of, solve
-from pipeline.tokenization.shards import is_validation
+from pipeline.tokenization.plan import NONE, Cell, Count, Plan, cells_of
+from pipeline.tokenization.shard_rows import is_validation
+from pipeline.tokenization.solver import solve
 
 BYTES_PER_TOKEN = {"en": 4.65, "zh": 3.80}  # measured with the shipped vocabulary: benchmarks/results/tokenization.json
 OTHER_BYTES_PER_TOKEN = 4.0
@@ -49,15 +44,15 @@ class Counted:
     estimated: bool  # tokens from bytes
     every: int  # one row group in so many was read
 
-    def told(self) -> str:
-        """One line for people."""
+    def line(self) -> str:
+        """Say in one line what was counted, and how."""
         how = "tokens estimated from bytes" if self.estimated else "tokens as counted"
         part = "" if self.every == 1 else f"; from 1 row group in {self.every}"
         return f"counts of {', '.join(self.outputs)}: {how}{part}"
 
 
 def count(config: StageConfig, output: str | None = None) -> Counted:
-    """The cells of the config's mixture in an output: that one, else the config's own output, else its input.
+    """Count the cells of the config's mixture in an output: that one, else the config's own output, else its input.
 
     :raises UserError: if there is no such output.
     """
@@ -91,7 +86,7 @@ def count(config: StageConfig, output: str | None = None) -> Counted:
 
 
 def shards_of(config: StageConfig) -> Shards:
-    """The step that has the mixture. :raises UserError: if the config is of another stage."""
+    """Find the step that has the mixture. :raises UserError: if the config is of another stage."""
     for step in config.steps:
         if isinstance(step, Shards):
             return step
@@ -112,7 +107,7 @@ def _row_groups(
     pieces: Sequence[tuple[str, PublishedFile]], columns: Sequence[str]
 ) -> tuple[dict[str, list[int]], int]:
     """The row groups to read of each file, and one in how many these are."""
-    found: list[tuple[str, int]] = []
+    groups: list[tuple[str, int]] = []
     size = 0
     for folder, f in pieces:
         path = storage.join(folder, f.path)
@@ -120,12 +115,12 @@ def _row_groups(
             metadata = pq.ParquetFile(source).metadata
         for i in range(metadata.num_row_groups):
             group = metadata.row_group(i)
-            found.append((path, i))
+            groups.append((path, i))
             for c in map(group.column, range(group.num_columns)):
                 size += c.total_uncompressed_size if c.path_in_schema.split(".")[0] in columns else 0
     every = max(1, math.ceil(size / SAMPLE_BYTES))
     chosen: dict[str, list[int]] = {}
-    for path, i in found[::every]:
+    for path, i in groups[::every]:
         chosen.setdefault(path, []).append(i)
     return chosen, every
 
@@ -157,9 +152,17 @@ def _estimated(rows: pa.Table) -> pa.Array:
 
 
 def plans_of(config: StageConfig, counted: Counted) -> dict[int, Plan]:
-    """The plan of each generation, as the job solves it."""
+    """Solve the plan of each generation, as the job does."""
     mixture = shards_of(config).mixture
     return {g: solve(mixture, mixture.axes, cells) for g, cells in counted.counts.items()}
+
+
+def plan_lines(counted: Counted, plans: dict[int, Plan]) -> list[str]:
+    """The shares of each generation's plan as tables, under a line that says what was counted."""
+    lines = [counted.line()]
+    for generation, plan in plans.items():
+        lines += ["", *([f"generation {generation}"] if len(plans) > 1 else []), plan.table()]
+    return lines
 
 
 # --- picture ----------------------------------------------------------------------------------------------------------
@@ -168,8 +171,9 @@ _BARS = (("before", "#9aa5b1"), ("target", "#e0a526"), ("after", "#2f6f9f"))
 _LEFT, _WIDTH, _BAR, _GAP = 210, 480, 7, 9  # pixels
 
 
-def picture(plan: Plan) -> str:
-    """The shares of a plan as an SVG of bars, for each axis: before, target and after of each value."""
+def picture(plans: dict[int, Plan]) -> str:
+    """The shares of the largest plan as an SVG of bars, for each axis: before, target and after of each value."""
+    plan = max(plans.values(), key=lambda plan: plan.tokens_before)
     body: list[str] = []
     y = 30
     for i, (name, colour) in enumerate(_BARS):
@@ -190,9 +194,9 @@ def picture(plan: Plan) -> str:
                 width = (share or 0.0) / most * _WIDTH if most else 0.0
                 body.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="{colour}"/>')
                 y += _BAR
-            told = " → ".join("" if x is None else f"{100 * x:.1f} %" for x in (s.share_before, s.share_after))
+            percent = " → ".join("" if x is None else f"{100 * x:.1f} %" for x in (s.share_before, s.share_after))
             last = max(x or 0.0 for x in shares) / most * _WIDTH if most else 0.0
-            body.append(f'<text x="{_LEFT + last + 8:.1f}" y="{y - 7}">{told}</text>')
+            body.append(f'<text x="{_LEFT + last + 8:.1f}" y="{y - 7}">{percent}</text>')
             y += _GAP
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 130}" height="{y + 10}" '
@@ -201,45 +205,9 @@ def picture(plan: Plan) -> str:
     return "\n".join([head, *body, "</svg>\n"])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.inspection.balance",
-        description=(__doc__ or "").split("\n\n")[0],
-        epilog="\n\n".join((__doc__ or "").split("\n\n")[1:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", nargs="?", help="count this output of model_based or tokenization, not the config's")
-    parser.add_argument("--config", default="configs/tokenization.yaml", help="a config of stage tokenization")
-    parser.add_argument(
-        "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="as for the job; repeatable"
-    )
-    parser.add_argument("--picture", metavar="FILE.svg", help="write the shares as bars, too")
-    parser.add_argument("--dry-run", action="store_true", help="leave out the command that runs the job")
-    arguments = parser.parse_args(argv)
-    try:
-        config = load(arguments.config, arguments.overrides, stage="tokenization")
-        counted = count(config, arguments.output)
-        plans = plans_of(config, counted)
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    print(counted.told())
-    for generation, plan in plans.items():
-        print(f"\ngeneration {generation}\n{plan.table()}" if len(plans) > 1 else f"\n{plan.table()}")
-    if arguments.picture:
-        largest = max(plans.values(), key=lambda plan: plan.tokens_before)
-        storage.write_bytes(arguments.picture, picture(largest).encode())
-        print(f"\npicture: {arguments.picture}")
-    if not arguments.dry_run:
-        sets = "".join(f" --set '{o}'" for o in [*arguments.overrides, *_overwrite(config)])
-        print(f"\nto write it: spark-submit jobs/tokenization.py --config {arguments.config}{sets}")
-    return 0
-
-
-def _overwrite(config: StageConfig) -> list[str]:
-    made: Manifest | None = read_manifest(config.output.path)
-    return ["run.overwrite=true"] if made is not None and not config.run.overwrite else []
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def writing_command(config: StageConfig, path: str, overrides: Sequence[str]) -> str:
+    """The command that writes the mixture of the config in file `path`; over an output that is there already."""
+    made = read_manifest(config.output.path)
+    again = ["run.overwrite=true"] if made is not None and not config.run.overwrite else []
+    sets = "".join(f" --set '{o}'" for o in [*overrides, *again])
+    return f"spark-submit jobs/tokenization.py --config {path}{sets}"

@@ -1,22 +1,14 @@
 """Which items of test sets were found in an output, where, and what was done.
 
-    python -m pipeline.inspection.contamination out/demo/rule_based
-    python -m pipeline.inspection.contamination out/rule_based --json > contamination.json
-
 Read from the `findings` of the documents; test sets themselves are read again for the items that could not be searched for.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
 from typing import Any
 
-from pipeline import storage
 from pipeline.config import parse
-from pipeline.outputs import RUN, read_documents
+from pipeline.outputs import read_documents, read_record
 from pipeline.rule_based.decontamination import Decontaminate, index
 from pipeline.strict import UserError
 
@@ -28,10 +20,7 @@ def report(output: str) -> dict[str, Any]:
 
     :raises UserError: if the output is not finished, or its stage had no such step with test sets.
     """
-    path = storage.join(output, RUN)
-    if not storage.exists(path):
-        raise UserError(f"{output!r} is not a finished stage output: it has no {RUN}; run the stage first")
-    config = parse(storage.read_json(path)["config"], origin="stored config")
+    config = parse(read_record(output).config, origin="stored config")
     steps = [s for s in config.steps if isinstance(s, Decontaminate) and s.test_sets]
     if not steps:
         raise UserError(f"{output!r} was made without the step decontaminate and test sets for it")
@@ -54,14 +43,14 @@ def report(output: str) -> dict[str, Any]:
     hits.sort(key=lambda h: (h["item"], h["doc_id"]))
     sets: dict[str, dict[str, Any]] = {}
     for step in steps:
-        found = index(step.model_dump_json())
-        for name, items in found.sets.items():
-            mine = [h for h in hits if h["item"].startswith(f"{name}:")]
+        test_sets = index(step.model_dump_json())
+        for name, items in test_sets.sets.items():
+            of_set = [h for h in hits if h["item"].startswith(f"{name}:")]
             sets[name] = {
                 "items": items,
-                "not_searchable": found.not_searchable.get(name, []),
-                "items_hit": len({h["item"] for h in mine}),
-                "documents_hit": len({h["doc_id"] for h in mine}),
+                "not_searchable": test_sets.not_searchable.get(name, []),
+                "items_hit": len({h["item"] for h in of_set}),
+                "documents_hit": len({h["doc_id"] for h in of_set}),
             }
     return {"sets": sets, "hits": hits}
 
@@ -70,38 +59,15 @@ def _page(row: dict[str, Any]) -> dict[str, Any]:
     return {"doc_id": row["doc_id"], "url": row["url"]}
 
 
-def report_lines(found: dict[str, Any]) -> list[str]:
-    """The report for people."""
+def report_lines(findings: dict[str, Any]) -> list[str]:
+    """The counts and hits of `report`, for people."""
     lines = [f"{'test set':<24} {'items':>8} {'too short':>10} {'hit':>8} {'documents':>10}"]
-    for name, counts in found["sets"].items():
+    for name, counts in findings["sets"].items():
         lines.append(
             f"{name:<24} {counts['items']:>8,} {len(counts['not_searchable']):>10,} {counts['items_hit']:>8,} "
             f"{counts['documents_hit']:>10,}"
         )
-    for hit in found["hits"]:
+    for hit in findings["hits"]:
         where = f", lines {', '.join(str(n + 1) for n in hit['lines'])}" if hit["lines"] else ""
         lines += [f"{hit['item']}: {hit['done']}{where}", f"    {hit['doc_id']} {hit['url']}"]
     return lines
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.inspection.contamination",
-        description=(__doc__ or "").split("\n\n")[0],
-        epilog="\n".join((__doc__ or "").splitlines()[2:4]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", help="a stage's output folder")
-    parser.add_argument("--json", action="store_true", help="all of it as JSON")
-    arguments = parser.parse_args(argv)
-    try:
-        found = report(arguments.output)
-    except (UserError, ValueError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    print(json.dumps(found, indent=1, ensure_ascii=False) if arguments.json else "\n".join(report_lines(found)))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

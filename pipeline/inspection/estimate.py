@@ -5,29 +5,26 @@ The constants are in the steps, each from a benchmark of this repository; times 
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline import storage
 from pipeline.config import StageConfig
-from pipeline.outputs import RUN
+from pipeline.outputs import read_record
 from pipeline.steps import Cost, CrossDocumentStep
 from pipeline.strict import UserError
 
 
 def input_size(config: StageConfig) -> tuple[int, int]:
-    """Documents and characters that the input outputs hold, from their run records.
+    """Count the documents and characters that the input outputs hold, from their run records.
 
-    :raises UserError: for the first stage, whose crawl files do not tell how many pages they hold.
+    :raises UserError: for the first stage, whose crawl files do not tell how many pages they hold; if an input is not finished.
     """
     if config.kind.reads_crawl:
         raise UserError("run.estimate_only needs the counts of an earlier stage: crawl files do not tell their pages")
     documents = characters = 0
     for path in config.input.paths:
-        record: dict[str, Any] = storage.read_json(storage.join(path, RUN))
-        for one in record["passes"]:
-            documents += one["kept"]
-            steps = list(one["steps"].values())
-            characters += steps[-1]["characters_out"] if steps else 0
+        record = read_record(path)
+        documents += record.kept
+        characters += sum(
+            [count.characters_out for count in one.steps.values()][-1] for one in record.passes if one.steps
+        )
     return documents, characters
 
 

@@ -1,17 +1,11 @@
 """What each step of a stage did in an output: thresholds, source, what it dropped or cut, with examples.
 
-    python -m pipeline.inspection.rules out/demo/rule_based
-    python -m pipeline.inspection.rules out/demo/rule_based --step word_count --examples 10
-    python -m pipeline.inspection.rules out/demo/rule_based --markdown
-
 Of an output made with `output.audit` it also says how many documents each rule would drop if it stood alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import heapq
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,11 +13,10 @@ from typing import Any
 
 import xxhash
 
-from pipeline import storage
-from pipeline.config import StageConfig, parse
-from pipeline.outputs import RUN, read_documents
-from pipeline.steps import Rule, Step
-from pipeline.strict import UserError
+from pipeline.config import parse
+from pipeline.outputs import read_documents, read_record
+from pipeline.steps import Rule, Step, bound
+from pipeline.strict import no_such
 
 COLUMNS = [
     "doc_id",
@@ -63,7 +56,7 @@ class StepReport:
     dropped: Counter[str] = field(default_factory=Counter)
     cut_lines: int = 0
     cut_documents: int = 0
-    found: int = 0
+    findings: int = 0
     alone: Counter[str] = field(default_factory=Counter)
     """Audit mode: documents out of bounds, by language, whatever the steps before it did."""
     examples: dict[tuple[str, bool], list[tuple[int, str, Example]]] = field(default_factory=dict)
@@ -94,22 +87,22 @@ class StepReport:
         return out
 
 
-def report(output: str, examples: int = 2) -> list[StepReport]:
+def report(output: str, examples: int = 2, step: str | None = None) -> list[StepReport]:
     """Go through an output, file by file.
 
-    :raises UserError: if there is no finished output.
+    :param step: the label of the only step that is reported.
+    :raises UserError: if there is no finished output, or no such step in it.
     """
-    path = storage.join(output, RUN)
-    if not storage.exists(path):
-        raise UserError(f"{output!r} is not a finished stage output: it has no {RUN}; run the stage first")
-    config: StageConfig = parse(storage.read_json(path)["config"], origin="stored config")
+    config = parse(read_record(output).config, origin="stored config")
     steps = dict(zip(config.labels(), config.steps, strict=True))
+    if step is not None and step not in steps:
+        raise no_such("step, in this output", step, steps)
     reports = {label: StepReport(label, step) for label, step in steps.items()}
     by_name = {step.step: label for label, step in steps.items()}
     for table in read_documents(output, columns=COLUMNS):
         for row in table.to_pylist():
             _add_row(row, reports, by_name, examples)
-    return list(reports.values())
+    return [one for one in reports.values() if step in (None, one.label)]
 
 
 def _add_row(row: dict[str, Any], reports: dict[str, StepReport], by_name: dict[str, str], keep: int) -> None:
@@ -137,7 +130,7 @@ def _add_row(row: dict[str, Any], reports: dict[str, StepReport], by_name: dict[
         label = by_name.get(finding["step"])
         if label is not None:
             one = reports[label]
-            one.found += finding["count"]
+            one.findings += finding["count"]
             where = "" if finding["line"] is None else f", line {finding['line']}"
             one.add(
                 f"{doc_id} {finding['name']}",
@@ -159,16 +152,16 @@ def _add_row(row: dict[str, Any], reports: dict[str, StepReport], by_name: dict[
 
 
 def thresholds(step: Step) -> str:
-    """A rule's bounds, or what of another step's parameters is a number, for people."""
+    """A rule's bounds of all languages, or the parameters of another step that are numbers, for people."""
     if isinstance(step, Rule):
-        told = []
+        limits_shown = []
         for sign, limits in (("≥", step.min), ("≤", step.max)):
             if limits is not None:
                 if set(limits) == {"default"} or len(set(limits.values())) == 1:
-                    told.append(f"{sign} {next(iter(limits.values())):g}")
+                    limits_shown.append(f"{sign} {next(iter(limits.values())):g}")
                 else:
-                    told.append(f"{sign} " + ", ".join(f"{v:g} {k}" for k, v in limits.items()))
-        return f"{'; '.join(told)} ({step.unit})"
+                    limits_shown.append(f"{sign} " + ", ".join(f"{v:g} {k}" for k, v in limits.items()))
+        return f"{'; '.join(limits_shown)} ({step.unit})"
     numbers = {
         k: v
         for k, v in step.model_dump(mode="json").items()
@@ -177,8 +170,16 @@ def thresholds(step: Step) -> str:
     return ", ".join(f"{k} {v:g}" for k, v in numbers.items())
 
 
+def bounds(rule: Rule, language: str | None) -> str:
+    """The bounds that a rule has for one language: `≥ 50 (words)`."""
+    limits = (("≥", bound(rule.min, language)), ("≤", bound(rule.max, language)))
+    return (
+        f"{'; '.join(f'{sign} {value:g}' for sign, value in limits if value is not None) or 'no bound'} ({rule.unit})"
+    )
+
+
 def source(step: Step) -> str:
-    """Where a step comes from, as it says itself."""
+    """The paper or measurement that a step names as its origin."""
     return str(getattr(type(step), "source", ""))
 
 
@@ -189,14 +190,14 @@ def what(step: Step) -> str:
 
 def acted(one: StepReport) -> str:
     """What a step did, in a few words."""
-    told = [f"{n:,} {reason}" for reason, n in sorted(one.dropped.items(), key=lambda x: (-x[1], x[0]))]
+    actions = [f"{n:,} {reason}" for reason, n in sorted(one.dropped.items(), key=lambda x: (-x[1], x[0]))]
     if one.cut_lines:
-        told.append(f"{one.cut_lines:,} lines cut in {one.cut_documents:,} documents")
-    if one.found:
-        told.append(f"{one.found:,} found")
+        actions.append(f"{one.cut_lines:,} lines cut in {one.cut_documents:,} documents")
+    if one.findings:
+        actions.append(f"{one.findings:,} found")
     if any(one.alone.values()):
-        told.append("alone " + " + ".join(f"{n:,} {k or 'unknown'}" for k, n in sorted(one.alone.items())))
-    return "; ".join(told) or "nothing"
+        actions.append("alone " + " + ".join(f"{n:,} {k or 'unknown'}" for k, n in sorted(one.alone.items())))
+    return "; ".join(actions) or "nothing"
 
 
 def markdown(reports: Sequence[StepReport], examples: int = 2) -> list[str]:
@@ -219,12 +220,12 @@ def _shown(url: str | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text of a page as a cell of a table: no markup of its own."""
+    """Text of a page as a cell of a table, with its own markup escaped."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
 
 
-def plain(reports: Sequence[StepReport], examples: int) -> list[str]:
-    """The same for a terminal."""
+def plain(reports: Sequence[StepReport], examples: int = 2) -> list[str]:
+    """What each step did, and its examples, for a terminal."""
     lines = []
     for one in reports:
         lines += [f"{one.label}: {acted(one)}", f"    {thresholds(one.step)}"]
@@ -232,33 +233,3 @@ def plain(reports: Sequence[StepReport], examples: int) -> list[str]:
             why = e.reason + (f" {e.value}" if e.value else "") + (" (dropped before)" if e.alone else "")
             lines += [f"    - {why}: {e.text}", f"      {e.url}"]
     return lines
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.inspection.rules",
-        description=(__doc__ or "").split("\n\n")[0],
-        epilog="\n".join((__doc__ or "").splitlines()[2:5]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", help="a stage's output folder")
-    parser.add_argument("--step", help="this step alone")
-    parser.add_argument("--examples", type=int, default=2, help="examples a step (default 2)")
-    parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
-    arguments = parser.parse_args(argv)
-    try:
-        reports = report(arguments.output, arguments.examples)
-        if arguments.step is not None:
-            known = [r.label for r in reports]
-            if arguments.step not in known:
-                raise UserError(f"no step {arguments.step!r} in this output; there are: {', '.join(known)}")
-            reports = [r for r in reports if r.label == arguments.step]
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    print("\n".join((markdown if arguments.markdown else plain)(reports, arguments.examples)))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,21 +1,15 @@
-"""Look at token shards: check them, count tokens by language, decode some documents.
-
-python -m pipeline.inspection.shards OUT [--decode 3] [--split train]
-"""
+"""Look at token shards: check them, count tokens by language, decode some documents."""
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import sys
-from collections.abc import Sequence
 
-from pipeline.strict import UserError
 from pipeline.tokenization import shards
+from pipeline.tokenization.shard_files import Split
 
 
-def report(folder: str, decode: int = 0, split: shards.Split = "train", characters: int = 400) -> str:
-    """The checked shards as text, with the first `decode` rows of `split`, each cut to `characters` characters.
+def report_lines(folder: str, decode: int = 0, split: Split = "train", characters: int = 400) -> list[str]:
+    """Check shards and describe them, with the first `decode` rows of `split`, each cut to `characters` characters.
 
     :raises UserError: if the shards are not as the manifest says.
     """
@@ -41,23 +35,4 @@ def report(folder: str, decode: int = 0, split: shards.Split = "train", characte
                 f"{row['n_tokens']:,} tokens, {row['language'] or '?'}, {row['url'] or '?'}",
                 shown,
             ]
-    return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; exit code 2 with one line if the shards are not as they should be."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.inspection.shards", description="check token shards")
-    parser.add_argument("folder", help="folder with manifest.json")
-    parser.add_argument("--decode", type=int, default=0, metavar="N", help="print the text of the first N rows")
-    parser.add_argument("--split", choices=shards.SPLITS, default="train", help="split to decode from")
-    args = parser.parse_args(arguments)
-    try:
-        print(report(args.folder, args.decode, args.split))
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return lines

@@ -1,8 +1,5 @@
 """The largest sites of an output: how much, what was kept, which lines they share, samples. 1,000 sites are 60 % of the web.
 
-    python -m pipeline.inspection.sites out/demo/rule_based --top 20
-    spark-submit jobs/sites.py --output out/rule_based --top 1000 --report sites.json      (the same on a cluster)
-
 Two passes: the first counts documents and characters by domain, the second looks at the lines and samples of the largest alone.
 Both work file by file. Of a site the second pass keeps the `LINES` commonest lines of each file that stand in two documents of it
 or more; a line that a file has once counts for nothing there, so that sites spread thinly over many files are told of less.
@@ -10,9 +7,7 @@ or more; a line that a file has once counts for nothing there, so that sites spr
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,7 +18,6 @@ import xxhash
 
 from extraction.text import lines
 from pipeline.outputs import read_documents
-from pipeline.strict import UserError
 
 COUNT_COLUMNS = ["domain", "text", "drop_step"]
 LOOK_COLUMNS = ["doc_id", "domain", "url", "text", "drop_step", "drop_reason"]
@@ -37,20 +31,20 @@ Counts = dict[str, list[int]]
 
 
 def count(table: pa.Table) -> Counts:
-    """The first pass over one file."""
-    found: Counts = {}
+    """Count the documents and characters of each domain in one file: the first pass."""
+    counts: Counts = {}
     for domain, text, drop in zip(*(table[n].to_pylist() for n in COUNT_COLUMNS), strict=True):
         if domain is None:
             continue
-        numbers = found.setdefault(domain, [0, 0, 0, 0])
+        numbers = counts.setdefault(domain, [0, 0, 0, 0])
         size, kept = len(text or ""), drop is None
         for i, n in enumerate((1, int(kept), size, size * kept)):
             numbers[i] += n
-    return found
+    return counts
 
 
 def merge_counts(parts: Iterable[Counts]) -> Counts:
-    """The counts of several files together."""
+    """Add the counts of several files."""
     total: Counts = {}
     for part in parts:
         for domain, numbers in part.items():
@@ -66,13 +60,13 @@ def largest(counts: Counts, top: int) -> list[str]:
 
 
 def look(table: pa.Table, domains: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The second pass over one file: by domain lines (documents that hold them), reasons, samples (those of least hash)."""
+    """Look at the chosen domains in one file, the second pass: lines (in how many documents), reasons, samples of least hash."""
     wanted = set(domains)
-    found: dict[str, dict[str, Any]] = {}
+    looks: dict[str, dict[str, Any]] = {}
     for row in table.to_pylist():
         if row["domain"] not in wanted:
             continue
-        site = found.setdefault(row["domain"], _nothing())
+        site = looks.setdefault(row["domain"], _nothing())
         if row["drop_step"] is not None:
             site["reasons"][f"{row['drop_step']}: {row['drop_reason']}"] += 1
         text = row["text"] or ""
@@ -81,10 +75,10 @@ def look(table: pa.Table, domains: Sequence[str]) -> dict[str, dict[str, Any]]:
             continue
         sample = [xxhash.xxh3_64_intdigest(row["doc_id"].encode()), row["url"], " ".join(text.split())[:160]]
         site["samples"] = sorted([*site["samples"], sample])[:SAMPLES]
-    for site in found.values():
+    for site in looks.values():
         repeated = [(line, n) for line, n in site["lines"].items() if n > 1]
         site["lines"] = Counter(dict(sorted(repeated, key=lambda x: (-x[1], x[0]))[:LINES]))
-    return found
+    return looks
 
 
 def _nothing() -> dict[str, Any]:
@@ -92,7 +86,7 @@ def _nothing() -> dict[str, Any]:
 
 
 def merge_looks(parts: Iterable[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """What several files tell of the sites."""
+    """Join what several files tell of the sites."""
     total: dict[str, dict[str, Any]] = {}
     for part in parts:
         for domain, site in part.items():
@@ -159,45 +153,9 @@ def report_lines(sites: Sequence[dict[str, Any]], common: int) -> list[str]:
     return out
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that the command and the Spark job share."""
-    parser.add_argument("--top", type=int, default=20, help="sites (default 20)")
-    parser.add_argument("--lines", type=int, default=10, help="commonest lines told of a site (default 10)")
-    parser.add_argument(
-        "--share", type=float, default=0.3, help="documents of a site with a line for it to be proposed (default 0.3)"
-    )
-    parser.add_argument("--report", metavar="FILE", help="write the report as JSON")
-
-
-def finish(counts: Counts, looks: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> None:
-    """Print the report, and write it where that was asked for."""
-    sites = report(counts, looks, arguments.top, arguments.lines, arguments.share)
-    if arguments.report:
-        with open(arguments.report, "w", encoding="utf-8") as f:
-            json.dump(sites, f, indent=1, ensure_ascii=False)
-    print("\n".join(report_lines(sites, arguments.lines)))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.inspection.sites",
-        description=(__doc__ or "").split("\n\n")[0],
-        epilog="\n".join((__doc__ or "").splitlines()[2:4]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", help="a stage's output folder")
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    try:
-        counts = merge_counts(count(t) for t in read_documents(arguments.output, columns=COUNT_COLUMNS))
-        domains = largest(counts, arguments.top)
-        looks = merge_looks(look(t, domains) for t in read_documents(arguments.output, columns=LOOK_COLUMNS))
-        finish(counts, looks, arguments)
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def sites(output: str, top: int, common: int, share: float) -> list[dict[str, Any]]:
+    """Go through an output twice and report its largest sites, as `report` does. :raises UserError: if there is none."""
+    counts = merge_counts(count(t) for t in read_documents(output, columns=COUNT_COLUMNS))
+    domains = largest(counts, top)
+    looks = merge_looks(look(t, domains) for t in read_documents(output, columns=LOOK_COLUMNS))
+    return report(counts, looks, top, common, share)

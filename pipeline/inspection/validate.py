@@ -6,14 +6,13 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.config import StageConfig, load
-from pipeline.outputs import RUN, PublishedFile, gone_inputs, require_manifest
+from pipeline.outputs import PublishedFile, gone_inputs, read_record, require_manifest
 from pipeline.schema import DOCUMENT
 from pipeline.stage import STAGES
 from pipeline.strict import UserError
@@ -31,7 +30,7 @@ def validate_config(path: str, overrides: Sequence[str] = ()) -> list[str]:
 
 
 def step_problems(config: StageConfig) -> list[str]:
-    """Of each step, what is wrong with the files that it names."""
+    """List what is wrong with the files that the steps of a config name."""
     problems = []
     for label, step in zip(config.labels(), config.steps, strict=True):
         missing = [path for path in step.resources() if not storage.exists(path)]
@@ -55,25 +54,28 @@ def validate_output(output: str, say: Report = lambda _: None) -> list[str]:
     manifest = require_manifest(output)
     problems: list[str] = []
     with ThreadPoolExecutor(4) as pool:  # hashing lets go of the interpreter
-        for f, found in zip(manifest.files, pool.map(lambda f: _file_problems(output, f), manifest.files), strict=True):
+        for f, of_file in zip(
+            manifest.files, pool.map(lambda f: _file_problems(output, f), manifest.files), strict=True
+        ):
             say(f.path)
-            problems += found
-    record: dict[str, Any] = storage.read_json(storage.join(output, RUN))
+            problems += of_file
+    record = read_record(output)
     if not STAGES[manifest.stage].reads_crawl:
-        gone = gone_inputs(manifest, record["config"]["input"]["paths"])
+        gone = gone_inputs(manifest, record.config["input"]["paths"])
         problems += [
             f"it was made of {path}, which its input does not publish any more: make it again" for path in gone
         ]
-    rows_in = sum(p["rows_in"] for p in record["passes"])
     kept, dropped = manifest.rows("kept"), manifest.rows("dropped")
-    if rows_in != kept + dropped:
-        problems.append(f"{rows_in:,} rows came in, but {kept:,} kept and {dropped:,} dropped are published")
-    for one in record["passes"]:
-        live = one["rows_in"]
-        for label, count in one["steps"].items():
-            if count["rows_in"] != live or count["kept"] + sum(count["dropped"].values()) != live:
-                problems.append(f"step {label}: {count['rows_in']:,} rows came in, expected {live:,}")
-            live = count["kept"]
+    if record.rows_in != kept + dropped:
+        problems.append(f"{record.rows_in:,} rows came in, but {kept:,} kept and {dropped:,} dropped are published")
+    for one in record.passes:
+        live = one.rows_in
+        for label, count in one.steps.items():
+            if count.rows_in != live:
+                problems.append(f"step {label}: {count.rows_in:,} rows came in, expected {live:,}")
+            live = count.kept
+        if one.kept != live:
+            problems.append(f"the last step kept {live:,} rows, the record says {one.kept:,}")
     if storage.exists(storage.join(output, shards.MANIFEST)):
         try:
             shards.verify(output)

@@ -1,8 +1,5 @@
 """What other thresholds would have kept and dropped, from the stored values of an output made with `output.audit`.
 
-    python -m pipeline.whatif out/demo/rule_based --set steps.word_count.min.en=30
-    python -m pipeline.inspection.whatif out/demo/rule_based --rule word_count --curve
-
 Nothing is run again: each document's first rule out of bounds is found under the stored and under the changed thresholds.
 Left out, since they compare documents or change text: what line and fuzzy deduplication would do with documents that come
 back, and steps that cut lines, whose thresholds cannot be changed here.
@@ -10,10 +7,7 @@ back, and steps that cut lines, whose thresholds cannot be changed here.
 
 from __future__ import annotations
 
-import argparse
 import heapq
-import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,11 +16,10 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from pipeline import storage
 from pipeline.config import StageConfig, apply_override, parse
-from pipeline.outputs import RUN, read_documents
+from pipeline.outputs import read_documents, read_record
 from pipeline.steps import Rule
-from pipeline.strict import UserError
+from pipeline.strict import UserError, near, no_such
 
 COLUMNS = ["doc_id", "url", "language", "text", "drop_step", "drop_reason", "rule_values"]
 SNIPPET = 80
@@ -56,11 +49,8 @@ class Outcome:
 
 
 def stored_config(output: str) -> StageConfig:
-    """The config of an output made in audit mode. :raises UserError: if there is none, or it was made without."""
-    path = storage.join(output, RUN)
-    if not storage.exists(path):
-        raise UserError(f"{output!r} is not a finished stage output: it has no {RUN}; run the stage first")
-    config = parse(storage.read_json(path)["config"], origin="stored config")
+    """Read the config of an output made in audit mode. :raises UserError: if there is none, or it was made without."""
+    config = parse(read_record(output).config, origin="stored config")
     if not config.output.audit:
         raise UserError(
             f"{output!r} holds no values of rules: make it with --set output.audit=true, then every threshold can be tried"
@@ -71,8 +61,10 @@ def stored_config(output: str) -> StageConfig:
 def changed_rules(config: StageConfig, overrides: Sequence[str]) -> dict[str, tuple[Rule, Rule]]:
     """Rules as stored and as changed, by label, those that differ.
 
-    :raises UserError: if an override is for something else than a rule's bounds.
+    :raises UserError: if there is no override, or one is for something else than a rule's bounds.
     """
+    if not overrides:
+        raise UserError("say what to change, such as --set steps.word_count.min.en=30 (or --curve word_count)")
     data = config.model_dump(mode="json")
     rules = [label for label, step in zip(config.labels(), config.steps, strict=True) if isinstance(step, Rule)]
     for override in overrides:
@@ -80,7 +72,7 @@ def changed_rules(config: StageConfig, overrides: Sequence[str]) -> dict[str, tu
         if len(parts) < 3 or parts[0] != "steps" or parts[1] not in rules or parts[2] not in ("min", "max"):
             raise UserError(
                 f"--set {override!r}: expected steps.RULE.min or steps.RULE.max, with a language or without; other changes need "
-                f"a run. The rules are: {', '.join(rules)}"
+                f"a run. The rules are: {', '.join(rules)}{near(parts[1] if len(parts) > 1 else override, rules)}"
             )
         apply_override(data, override)
     changed = parse(data, origin="changed config")
@@ -100,8 +92,8 @@ def rows(output: str, config: StageConfig) -> Iterator[tuple[dict[str, Any], dic
     labels = config.labels()
     for table in read_documents(output, columns=COLUMNS):
         for row in table.to_pylist():
-            found = {v["rule"]: v["value"] for v in row["rule_values"] or ()}
-            values = {label: found[label] for label in labels if label in found}
+            stored = {v["rule"]: v["value"] for v in row["rule_values"] or ()}
+            values = {label: stored[label] for label in labels if label in stored}
             if values:
                 yield row, values
 
@@ -163,8 +155,14 @@ NOTE = (
 )
 
 
+def outcome_data(result: Outcome) -> dict[str, Any]:
+    """The counts of an outcome as plain data."""
+    changes = {c.rule: {"newly_kept": c.newly_kept, "newly_dropped": c.newly_dropped} for c in result.changes.values()}
+    return {"kept_before": result.kept_before, "kept_after": result.kept_after, "changes": changes, "note": NOTE}
+
+
 def outcome_lines(config: StageConfig, overrides: Sequence[str], result: Outcome) -> list[str]:
-    """The outcome for people."""
+    """An outcome for people."""
     lines = [
         f"{'language':<10} {'documents':>12} {'kept before':>14} {'kept after':>14} {'characters before':>18} {'after':>14}"
     ]
@@ -180,8 +178,8 @@ def outcome_lines(config: StageConfig, overrides: Sequence[str], result: Outcome
         ]
         lines += ["", f"{label} ({old.unit}): {'; '.join(bounds)}"]
         for kind, counts in (("newly kept", change.newly_kept), ("newly dropped", change.newly_dropped)):
-            told = ", ".join(f"{n:,} {k}" for k, n in sorted(counts.items())) or "none"
-            lines.append(f"  {kind}: {told}")
+            languages = ", ".join(f"{n:,} {k}" for k, n in sorted(counts.items())) or "none"
+            lines.append(f"  {kind}: {languages}")
             for _, url, shown in sorted(change.examples.get(kind, []), reverse=True):
                 lines += [f"    {shown}", f"      {url}"]
     return [*lines, "", NOTE]
@@ -192,15 +190,15 @@ def curve(output: str, label: str, points: int = 11) -> list[str]:
     config = stored_config(output)
     rules = {name: s for name, s in zip(config.labels(), config.steps, strict=True) if isinstance(s, Rule)}
     if label not in rules:
-        raise UserError(f"no rule {label!r} in this output; there are: {', '.join(rules)}")
+        raise no_such("rule, in this output", label, rules)
     values: dict[str, list[float]] = {}
     for row, measured in rows(output, config):
         if measured.get(label) is not None:
             values.setdefault(row["language"] or "unknown", []).append(measured[label] or 0.0)
     rule = rules[label]
     lines = [f"{label} ({rule.unit}); stored: min {rule.min}, max {rule.max}; all documents, each rule by itself"]
-    for language, found in sorted(values.items()):
-        ordered = np.sort(np.array(found))
+    for language, measured_values in sorted(values.items()):
+        ordered = np.sort(np.array(measured_values))
         grid = np.unique(np.quantile(ordered, np.linspace(0, 1, points)))
         lines.append(f"  {language}: {len(ordered):,} documents")
         lines.append(f"    {'threshold':>12} {'below it':>10} {'above it':>10}")
@@ -209,59 +207,3 @@ def curve(output: str, label: str, points: int = 11) -> list[str]:
             above = 1 - np.searchsorted(ordered, threshold, "right") / len(ordered)
             lines.append(f"    {threshold:>12.6g} {below:>10.1%} {above:>10.1%}")
     return lines
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.inspection.whatif",
-        description=(__doc__ or "").split("\n\n")[0],
-        epilog="\n\n".join((__doc__ or "").split("\n\n")[1:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", help="a stage's output folder, made with output.audit=true")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="steps.RULE.min[.LANGUAGE]=VALUE",
-        help="repeatable",
-    )
-    parser.add_argument("--examples", type=int, default=3, help="examples of each kind (default 3)")
-    parser.add_argument("--rule", help="with --curve: the rule")
-    parser.add_argument("--curve", action="store_true", help="shares of documents at a grid of thresholds")
-    parser.add_argument("--json", action="store_true", help="counts as JSON")
-    arguments = parser.parse_args(argv)
-    try:
-        if arguments.curve:
-            if arguments.rule is None:
-                raise UserError("--curve needs --rule, such as --rule word_count")
-            print("\n".join(curve(arguments.output, arguments.rule)))
-            return 0
-        if arguments.rule is not None:
-            raise UserError("--rule goes with --curve")
-        if not arguments.overrides:
-            raise UserError("say what to change, such as --set steps.word_count.min.en=30 (or --rule NAME --curve)")
-        config = stored_config(arguments.output)
-        result = outcome(arguments.output, arguments.overrides, arguments.examples)
-        if arguments.json:
-            data = {
-                "kept_before": result.kept_before,
-                "kept_after": result.kept_after,
-                "changes": {
-                    c.rule: {"newly_kept": c.newly_kept, "newly_dropped": c.newly_dropped}
-                    for c in result.changes.values()
-                },
-                "note": NOTE,
-            }
-            print(json.dumps(data, indent=1, ensure_ascii=False))
-        else:
-            print("\n".join(outcome_lines(config, arguments.overrides, result)))
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

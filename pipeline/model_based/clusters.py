@@ -23,33 +23,33 @@ def fit(vectors: Vectors, k: int) -> Vectors:
     centres = vectors[np.sort(first)[:k]]
     before = None
     for _ in range(ROUNDS):
-        own = nearest(vectors, centres, 1)[:, 0]
-        if before is not None and np.array_equal(own, before):
+        cluster = nearest(vectors, centres, 1)[:, 0]
+        if before is not None and np.array_equal(cluster, before):
             break
-        before = own
-        order = np.argsort(own, kind="stable")
-        starts = np.flatnonzero(np.diff(own[order], prepend=-1))
+        before = cluster
+        order = np.argsort(cluster, kind="stable")
+        starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
         # Each vector counts with its length of one: 2^20 steps of it, in whole numbers.
         unit = np.rint(vectors * ((1 << 20) / _lengths(vectors))[:, None]).astype(np.int64)
         sums = np.add.reduceat(unit[order], starts, axis=0)
         moved = centres.copy()  # a centre that has no vector left stays where it is
-        moved[own[order][starts]] = quantised(sums.astype(np.float32))
+        moved[cluster[order][starts]] = quantised(sums.astype(np.float32))
         centres = moved
     return centres
 
 
 def fit_split(vectors: Vectors, k: int, most: int) -> Vectors:
-    """As `fit`; clusters with more than `most` of the vectors are split, again and again, as far as they can be."""
+    """Centres as of `fit`; clusters with more than `most` of the vectors are split, again and again, as far as they can be."""
     done: list[Vectors] = []
     todo = [(vectors, fit(vectors, k))]
     while todo:
         members, centres = todo.pop()
-        own = nearest(members, centres, 1)[:, 0]
-        sizes = np.bincount(own, minlength=len(centres))
+        cluster = nearest(members, centres, 1)[:, 0]
+        sizes = np.bincount(cluster, minlength=len(centres))
         fine = sizes <= most if len(centres) > 1 or len(members) <= most else np.zeros(1, np.bool_)
         done.append(centres[fine])
         for c in np.flatnonzero(~fine).tolist():
-            inside = members[own == c]
+            inside = members[cluster == c]
             parts = fit(inside, 2 * -(-len(inside) // most))
             if len(parts) < 2 or len(inside) == len(members):
                 done.append(parts)
@@ -82,7 +82,7 @@ def parents(vectors: Vectors, threshold: float, new: int = 0) -> tuple[Ids, Ids,
     """
     wide, lengths = vectors.astype(np.float32), _lengths(vectors)
     loose = (lengths * (threshold * (1 - 1e-5))).astype(np.float32)
-    found: list[tuple[Ids, Ids, npt.NDArray[np.float64]]] = []
+    pairs: list[tuple[Ids, Ids, npt.NDArray[np.float64]]] = []
     for start in range(new, len(vectors), BLOCK):
         open_ = np.arange(start, min(start + BLOCK, len(vectors)))
         for other in range(0, start + BLOCK, BLOCK):
@@ -98,19 +98,19 @@ def parents(vectors: Vectors, threshold: float, new: int = 0) -> tuple[Ids, Ids,
             rows, columns, cosines = rows[sure], columns[sure], cosines[sure]
             rows, first = np.unique(rows, return_index=True)  # of each row the first column
             if len(rows):
-                found.append((open_[rows], other + columns[first], cosines[first]))
+                pairs.append((open_[rows], other + columns[first], cosines[first]))
                 open_ = np.delete(open_, rows)
             if not len(open_):
                 break
-    if not found:
+    if not pairs:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64)
-    children, theirs, cosines = (np.concatenate(column) for column in zip(*found, strict=True))
+    children, theirs, cosines = (np.concatenate(column) for column in zip(*pairs, strict=True))
     order = np.argsort(children)
     return children[order], theirs[order], cosines[order]
 
 
 def _lengths(vectors: Vectors) -> npt.NDArray[np.float64]:
-    """Exact but for the root's last bit, and that is the same everywhere (IEEE 754)."""
+    """Lengths of vectors, exact but for the root's last bit, and that is the same everywhere (IEEE 754)."""
     wide = vectors.astype(np.float32)
     squares: Floats = np.einsum("nd,nd->n", wide, wide)
     return np.sqrt(squares.astype(np.float64))

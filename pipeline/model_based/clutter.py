@@ -18,12 +18,10 @@ from pipeline.steps import DocumentStep, Limits, bound
 class Clutter(DocumentStep):
     """Cut lines whose score is below `min_score`; drop documents of which too little is left.
 
-    Scores that extraction made (`extract_text` with the engine `lines`) are taken as they are: that model saw the
-    page. Other texts
-    are scored by the form `text` of the model, which knows the words of the lines alone; its scores are stored in
-    `line_scores`. Cut
-    lines are kept in `removed_lines`, with their scores. Drops: `clutter_share` (share of the text's characters that is left),
-    `clutter_length` (characters that are left).
+    Scores that extraction made (`extract_text` with the engine `lines`) are taken as they are: that model saw the page. Other
+    texts are scored by the form `text` of the model, which knows the words of the lines alone; its scores are stored in
+    `line_scores`. Cut lines are kept in `removed_lines`, with their scores. Drops: `clutter_share` (share of the text's
+    characters that is left), `clutter_length` (characters that are left).
     """
 
     step: Literal["clutter"] = "clutter"

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.base import digest
-from classifiers.huggingface import device
+from classifiers.checkpoint import MAX_TOKENS, device, padded
 from extraction.kernels import FNV_PRIME, FNV_START, compiled, fnv1a, is_unspaced, utf8_point, utf8_size
 from extraction.lines import tags as t
 
@@ -83,10 +83,11 @@ class CorpusEmbedder:
 def document_frequencies(texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """Hashed words of the texts, ascending, and how many texts have each."""
     data, ends = _joined(texts)
-    counts, touched, found = np.zeros(FEATURES, np.int32), np.zeros(FEATURES, np.int32), np.zeros(FEATURES, np.int64)
-    _count(data, ends, t.CLASSES, counts, touched, found)
-    words = np.flatnonzero(found)
-    return words.astype(np.int32), found[words]
+    counts, touched = np.zeros(FEATURES, np.int32), np.zeros(FEATURES, np.int32)
+    frequencies = np.zeros(FEATURES, np.int64)
+    _count(data, ends, t.CLASSES, counts, touched, frequencies)
+    words = np.flatnonzero(frequencies)
+    return words.astype(np.int32), frequencies[words]
 
 
 def weights_of(words: npt.NDArray[np.int32], documents: npt.NDArray[np.int64], n: int) -> Floats:
@@ -106,9 +107,6 @@ PASSAGES = 4
 """Passages of a document that a model reads, at most, spread evenly; their mean is the document's vector."""
 
 CHARACTERS_A_TOKEN = 4
-ROWS, LENGTHS = 16, (32, 64, 128, 256, 512)
-"""Passages go through the model so many at a time, always, padded to one of these lengths: a row's arithmetic must not depend
-on what is beside it."""
 
 
 class SentenceEmbedder:
@@ -131,7 +129,7 @@ class SentenceEmbedder:
         return SentenceTransformer(self.path, device=device()).eval()
 
     def sha256(self) -> str:
-        """Of the weights if they lie in a folder; of name and configuration if they come from a hub."""
+        """SHA-256 of the weights if they lie in a folder; of name and configuration if they come from a hub."""
         files = sorted(Path(self.path).rglob("*.safetensors"))
         if files:
             return digest("".join(digest(file.read_bytes()) for file in files).encode())
@@ -142,32 +140,22 @@ class SentenceEmbedder:
         import torch
 
         torch.set_num_threads(1)  # one a worker; and what is added up in which order shall not depend on the machine
-        limit = min(int(self._model.max_seq_length or LENGTHS[-1]), LENGTHS[-1])
+        limit = min(int(self._model.max_seq_length or MAX_TOKENS), MAX_TOKENS)
         cut = [passages(text, limit * CHARACTERS_A_TOKEN) for text in texts]
-        flat = [passage for own in cut for passage in own]
+        flat = [passage for pieces in cut for passage in pieces]
         tokenizer = self._model.tokenizer
         ids = tokenizer(flat, truncation=True, max_length=limit)["input_ids"] if flat else []
-        sizes = [min(limit, next(n for n in LENGTHS if len(row) <= n)) for row in ids]
-        found = np.zeros((len(flat), self.dimensions), np.float32)
-        for size in sorted(set(sizes)):
-            rows = [i for i, n in enumerate(sizes) if n == size]
-            for start in range(0, len(rows), ROWS):
-                own = rows[start : start + ROWS]
-                tokens = np.full((ROWS, size), tokenizer.pad_token_id or 0, np.int64)
-                mask = np.zeros((ROWS, size), np.int64)
-                mask[:, 0] = 1
-                for place, i in enumerate(own):
-                    tokens[place, : len(ids[i])] = ids[i]
-                    mask[place, : len(ids[i])] = 1
-                given = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
-                with torch.no_grad():
-                    out = self._model({name: value.to(self._model.device) for name, value in given.items()})
-                found[own] = out["sentence_embedding"][: len(own)].float().cpu().numpy()
+        embedded = np.zeros((len(flat), self.dimensions), np.float32)
+        for rows, tokens, mask in padded(ids, limit, tokenizer.pad_token_id or 0):
+            inputs = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
+            with torch.no_grad():
+                out = self._model({name: value.to(self._model.device) for name, value in inputs.items()})
+            embedded[rows] = out["sentence_embedding"][: len(rows)].float().cpu().numpy()
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         place = 0
-        for i, own_passages in enumerate(cut):
-            for _ in own_passages:
-                vectors[i] += found[place] / max(float(np.linalg.norm(found[place])), 1e-12)
+        for i, pieces in enumerate(cut):
+            for _ in pieces:
+                vectors[i] += embedded[place] / max(float(np.linalg.norm(embedded[place])), 1e-12)
                 place += 1
         return quantised(vectors)
 

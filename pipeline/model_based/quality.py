@@ -14,7 +14,6 @@ class Quality(Scored):
     """Drop documents whose probability to be good (`classifiers/quality/GUIDE.md`) is below a bound."""
 
     step: Literal["quality"] = "quality"
-    classifier: ClassVar[str] = "quality"
     unit: ClassVar[str] = "probability to be good"
     source: ClassVar[str] = "dots.llm1 C.3 (quality model); bound measured (classifiers/quality/CARD.md)"
     below: ClassVar[str] = "low_quality"

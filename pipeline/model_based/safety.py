@@ -18,7 +18,7 @@ from pipeline.schema import Document, Drop
 from pipeline.steps import CrossDocumentStep, Limits
 
 SOURCE = "dots.llm1 4.1 (domains that a safety classifier flags); bounds measured (classifiers/safety/CARD.md)"
-CLASSIFIER = "safety"
+CLASSIFIER: Literal["safety"] = "safety"
 SAFE = "safe"
 
 
@@ -26,8 +26,7 @@ class Safety(Scored):
     """Score pages for adult, gambling and spam content. Drops nothing unless `max` is set: `unsafe_sites` counts pages by site,
     and must see the worst too."""
 
-    step: Literal["safety"] = "safety"
-    classifier: ClassVar[str] = CLASSIFIER
+    step: Literal["safety"] = CLASSIFIER
     unit: ClassVar[str] = "probability to be unsafe"
     source: ClassVar[str] = SOURCE
     above: ClassVar[str] = "unsafe"
@@ -54,9 +53,8 @@ class UnsafeSites(CrossDocumentStep):
 
     A page is flagged if its probability to be unsafe, which the step `safety` has stored, is at least `page_score`. A site
     (registered domain) with `min_pages` pages or more is unsafe if the lower bound of the share of its flagged pages
-    (Wilson's, of
-    `confidence`) is over `max_share`. A document is judged by its site up to and with its own generation: later files revoke
-    nothing. `python -m pipeline.inspection.unsafe_sites OUTPUT` shows the table of sites.
+    (Wilson's, of `confidence`) is over `max_share`. A document is judged by its site up to and with its own generation: later
+    files revoke nothing. `corpusmill unsafe-sites OUTPUT` shows the table of sites.
     """
 
     step: Literal["unsafe_sites"] = "unsafe_sites"
@@ -84,7 +82,7 @@ class UnsafeSites(CrossDocumentStep):
             raise ValueError(f"unsafe_sites: in both allow and block: {', '.join(sorted(both)[:5])}")
 
     def flags(self, rows: pa.Table) -> pa.Array:
-        """Whether each row (n) is flagged. Rows without scores are not."""
+        """Flag rows, bool (n,). Rows without scores are not flagged."""
         column = rows["scores"]
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         flat = pc.list_flatten(column)
@@ -133,7 +131,7 @@ class UnsafeSites(CrossDocumentStep):
 @functools.lru_cache(maxsize=16)
 def sites_of(paths: tuple[str, ...]) -> frozenset[str]:
     """Registered domains of list files: one a line, `#` begins a comment. :raises ValueError: for a line that is no domain."""
-    found = set()
+    sites = set()
     for path in paths:
         with fsspec.open(path, "rt", encoding="utf-8") as f:
             for number, line in enumerate(f, 1):
@@ -145,5 +143,5 @@ def sites_of(paths: tuple[str, ...]) -> frozenset[str]:
                     raise ValueError(
                         f"{path}, line {number}: {name!r} is not a site; expected a domain such as example.com"
                     )
-                found.add(domain)
-    return frozenset(found)
+                sites.add(domain)
+    return frozenset(sites)

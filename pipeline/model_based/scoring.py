@@ -16,13 +16,12 @@ from pipeline.steps import DocumentStep, Rule
 
 
 class Asking(DocumentStep):
-    """A step that asks a page classifier.
+    """A step that asks the page classifier of its name.
 
     Probabilities are stored in `scores`: another bound needs no second look at the text. A document that comes with scores of
     this classifier keeps them, unless `rescore` is set.
     """
 
-    classifier: ClassVar[str]
     keep_labels: ClassVar[int | None] = None
     """How many labels of a document are stored, the likeliest ones; None: all."""
 
@@ -31,6 +30,11 @@ class Asking(DocumentStep):
         description="folder or hub name of another model: a trained one, or a Hugging Face checkpoint; default: the shipped",
     )
     rescore: bool = Field(False, description="ask the model again for documents that come with scores of it")
+
+    @property
+    def classifier(self) -> str:
+        """Name of the classifier."""
+        return self.step
 
     def _loaded(self) -> Classifier:
         return load(self.classifier, self.model)
@@ -45,7 +49,7 @@ class Asking(DocumentStep):
         return super().fingerprint() | {"resources": {self.classifier: self._loaded().sha256()}}
 
     def scored(self, docs: list[Document]) -> list[Document]:
-        """The documents with scores, the likeliest label first where not all are stored."""
+        """Documents with their scores, the likeliest label first where not all are stored."""
         todo = [i for i, doc in enumerate(docs) if self.rescore or not of_classifier(doc, self.classifier)]
         if not todo:
             return docs
@@ -59,12 +63,27 @@ class Asking(DocumentStep):
         out = list(docs)
         for i, labels, row in zip(todo, chosen.tolist(), stored, strict=True):
             others = [s for s in docs[i].scores or () if s["classifier"] != self.classifier]
-            own = [
+            scored = [
                 {"classifier": self.classifier, "label": model.labels[label], "score": score}
                 for label, score in zip(labels, row, strict=True)
             ]
-            out[i] = docs[i].evolve(scores=others + own)
+            out[i] = docs[i].evolve(scores=others + scored)
         return out
+
+    def verdict(self, doc: Document, scores: dict[str, float]) -> Document | Drop:
+        """Verdict on a document that has its scores, from the probability of each label."""
+        raise TypeError(f"{type(self).__name__} must define verdict")
+
+    def process(self, docs: list[Document]) -> list[Document | Drop]:
+        out: list[Document | Drop] = list(docs)
+        asked = [i for i, doc in enumerate(docs) if (doc.text or "").strip()]
+        for i, doc in zip(asked, self.scored([docs[i] for i in asked]), strict=True):
+            out[i] = self.verdict(doc, of_classifier(doc, self.classifier))
+        return out
+
+    def __call__(self, doc: Document) -> Document | Drop:
+        (verdict,) = self.process([doc])
+        return verdict
 
 
 class Scored(Asking, Rule):
@@ -86,19 +105,10 @@ class Scored(Asking, Rule):
         (doc,) = self.scored([doc])
         return self.number(of_classifier(doc, self.classifier))
 
-    def process(self, docs: list[Document]) -> list[Document | Drop]:
-        out: list[Document | Drop] = list(docs)
-        asked = [i for i, doc in enumerate(docs) if (doc.text or "").strip()]
-        for i, doc in zip(asked, self.scored([docs[i] for i in asked]), strict=True):
-            scores = of_classifier(doc, self.classifier)
-            value = self.number(scores)
-            reason = self.judge(value, doc.language)
-            out[i] = doc if reason is None else Drop(self.reason(scores, reason), value=value, document=doc)
-        return out
-
-    def __call__(self, doc: Document) -> Document | Drop:
-        (verdict,) = self.process([doc])
-        return verdict
+    def verdict(self, doc: Document, scores: dict[str, float]) -> Document | Drop:
+        value = self.number(scores)
+        reason = self.judge(value, doc.language)
+        return doc if reason is None else Drop(self.reason(scores, reason), value=value, document=doc)
 
 
 def of_classifier(doc: Document, classifier: str) -> dict[str, float]:

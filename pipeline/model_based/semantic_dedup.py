@@ -13,7 +13,7 @@ from pipeline.model_based.embedding import CORPUS, SentenceEmbedder, sentence_em
 from pipeline.steps import Cost, NearDuplicateStep
 
 CPU_SECONDS_A_CHARACTER = 25e-9
-"""Of the embedder that needs no model; a checkpoint takes a thousand times that on a CPU."""
+"""CPU time of the embedder that needs no model; a checkpoint takes a thousand times that on a CPU."""
 
 MULTIPLICATIONS_A_CPU_SECOND = 25e9
 
@@ -72,7 +72,7 @@ class SemanticDedup(NearDuplicateStep):
         return max(1, min(documents // self.cluster_documents, self.sample // 20))
 
     def cost(self, documents: int, characters: int) -> Cost:
-        """From benchmarks/semantic_dedup.py: a vector of a byte a number for each cluster that a document is in."""
+        """Estimate from benchmarks/semantic_dedup.py: a vector of a byte a number for each cluster that a document is in."""
         vectors = documents * (self.dimensions + 12) * self.nearest
         members = documents * self.nearest / self.clusters(documents)
         pairs = documents * self.nearest * members / 2 + documents * self.clusters(documents)

@@ -17,7 +17,6 @@ class WebType(Scored):
     likeliest of these types."""
 
     step: Literal["web_type"] = "web_type"
-    classifier: ClassVar[str] = "web_type"
     unit: ClassVar[str] = "probability of the kept types"
     source: ClassVar[str] = "dots.llm1 C.3 (web-type classifier); bound measured (classifiers/web_type/CARD.md)"
     below: ClassVar[str] = "web_type"

@@ -9,7 +9,7 @@ probe. A page has about three probes (one for each label of its host), so 2.3e9 
 
 Compiled form: an `.npy` file (version 1.0, no pickle) of one sorted array, whose only field is named after the kind
 of key and the hash (`KINDS`); the lower 8 bits are zero. 5 million entries load in 0.1 s of CPU, as text in 4 s
-(benchmarks/url_filter.py). `python -m pipeline.preparation.lists compile` makes it; list files of text are accepted
+(benchmarks/url_filter.py). `corpusmill lists compile` makes it; list files of text are accepted
 in its place.
 """
 
@@ -112,13 +112,13 @@ def read_hashes(path: str, kind: Kind) -> Iterator[Hashes]:
 def _chunks(file: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
     """Number of the first line and lines, some megabytes at a time."""
     number = 1
-    rest = b""
+    unfinished = b""
     while block := file.read(_CHUNK_BYTES):
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
+        lines = (unfinished + block).split(b"\n")
+        unfinished = lines.pop()
         yield number, lines
         number += len(lines)
-    yield number, [rest]
+    yield number, [unfinished]
 
 
 def _hash_lines(lines: list[bytes], first: int, path: str, kind: Kind) -> Hashes:
@@ -135,7 +135,7 @@ def _hash_lines(lines: list[bytes], first: int, path: str, kind: Kind) -> Hashes
 
 
 def _most_entries(path: str) -> int:
-    """How many entries a list file may hold: its lines, comments and all."""
+    """Most entries that a list file may hold: its lines, comments and all."""
     with fsspec.open(path, "rb", compression=None if path.endswith(".npy") else "infer") as file:
         if path.endswith(".npy"):
             return _header(file, path)[0]
@@ -180,7 +180,7 @@ def write_compiled(hashes: Hashes, file: IO[bytes], kind: Kind) -> int:
 
 
 def _without_repeats(keys: Hashes) -> Hashes:
-    """Of sorted keys with the same hash the first. Compared in blocks: a whole masked copy would double the memory."""
+    """First of the sorted keys with the same hash. Compared in blocks: a whole masked copy would double the memory."""
     first = np.ones(len(keys), np.bool_)
     for start in range(1, len(keys), 1 << 18):
         block = keys[start - 1 : start + (1 << 18)] & _HASH_MASK
@@ -231,9 +231,9 @@ class KeySet:
         wanted = np.fromiter(map(_hash, keys), np.uint64, len(keys)) & _HASH_MASK
         place = self.keys.searchsorted(wanted)
         place[place == len(self.keys)] = 0
-        found = self.keys[place]
-        hit = (found & _HASH_MASK) == wanted
-        out[hit] = (found[hit] & ~_HASH_MASK).astype(np.int16)
+        nearest = self.keys[place]
+        hit = (nearest & _HASH_MASK) == wanted
+        out[hit] = (nearest[hit] & ~_HASH_MASK).astype(np.int16)
         return out
 
     def find_domains(self, hosts: Sequence[str | None]) -> dict[int, tuple[str, str]]:
@@ -256,7 +256,7 @@ class KeySet:
                     break
                 name = name[dot + 1 :]
         numbers = self.find(probes)
-        found: dict[int, tuple[str, str]] = {}
+        hits: dict[int, tuple[str, str]] = {}
         for j in np.flatnonzero(numbers >= 0).tolist():  # the first probe of a host is the most specific
-            found.setdefault(owners[j], (self.categories[numbers[j]], probes[j].decode("utf-8")))
-        return found
+            hits.setdefault(owners[j], (self.categories[numbers[j]], probes[j].decode("utf-8")))
+        return hits

@@ -38,7 +38,7 @@ class RawDedup(DuplicateStep):
 
 
 class CaptureDedup(DuplicateStep):
-    """Of several captures of one URL keep the newest (within a generation: what is published is not revoked).
+    """Keep the newest of several captures of one URL (within a generation: what is published is not revoked).
 
     URLs are compared by `pipeline.removal.url_key`.
     """

@@ -11,7 +11,9 @@ from extraction.sandbox import Sandbox
 from extraction.text import clean, lines
 from extraction.work import Job, Outcome, extract_bytes
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep
+from pipeline.steps import DocumentStep, Example, Examples
+
+_SENTENCE = "A page with enough English text to be taken for the content of the page by every engine. "
 
 
 class ExtractText(DocumentStep):
@@ -39,6 +41,15 @@ class ExtractText(DocumentStep):
     isolate: bool | None = Field(
         None,
         description="extract in a child process, under deadline and memory limit; null: unless the engine is bounded by itself",
+    )
+    drops: ClassVar[Examples] = (
+        Example(html=b"<html><body></body></html>", reason="no_text"),
+        Example(" \n", reason="no_text"),
+    )
+    keeps: ClassVar[Examples] = (Example("Text that came as text."),)
+    changes: ClassVar[Examples] = (
+        Example(html=f"<article><p>{_SENTENCE * 4}</p></article>".encode(), left=(_SENTENCE * 4).strip()),
+        Example("\ufeff第一段\r\n\r\n\r\n  code\u200b line\x00 \n", "zh", left="第一段\n\n  code line"),
     )
 
     _sandbox: Sandbox | None = PrivateAttr(None)
@@ -100,21 +111,21 @@ class ExtractText(DocumentStep):
         return self._sandbox
 
     def _verdict(self, doc: Document, outcome: Outcome) -> Document | Drop:
-        found = outcome.extraction
-        if found is None:
+        page = outcome.extraction
+        if page is None:
             return Drop(outcome.reason or "step_error", value=outcome.value)
-        if len(found.text) < self.min_chars:
-            return Drop("no_text", value=len(found.text))
+        if len(page.text) < self.min_chars:
+            return Drop("no_text", value=len(page.text))
         return doc.evolve(
             html=None,
             charset=outcome.charset,
-            text=found.text,
-            line_tags=found.line_tags,
-            line_link_share=found.line_link_share,
-            line_scores=found.line_scores,
-            removed_lines=[{"step": self.step, **cut} for cut in found.cut_lines] if found.cut_lines else None,
-            title=found.title or doc.title,
-            page_signals=dict(found.page_signals),
+            text=page.text,
+            line_tags=page.line_tags,
+            line_link_share=page.line_link_share,
+            line_scores=page.line_scores,
+            removed_lines=[{"step": self.step, **cut} for cut in page.cut_lines] if page.cut_lines else None,
+            title=page.title or doc.title,
+            page_signals=dict(page.page_signals),
         )
 
     def _from_text(self, doc: Document) -> Document | Drop:

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep
+from pipeline.steps import DocumentStep, Example, Examples
 
 UNDETERMINED = "und"
 """Language of a text without a letter (ISO 639-2); its score is 0."""
@@ -55,6 +55,18 @@ class Language(DocumentStep):
     )
     head: int = Field(400, gt=0, description="characters shown to the model")
     second_look: int = Field(5000, gt=0, description="characters shown to it where the score stays below `min_score`")
+    drops: ClassVar[Examples] = (
+        Example("吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。", None, "language"),
+        Example("2024-01-01 12:00 100%", None, "language"),
+        Example("ok", None, "low_language_score"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(
+            "The river rises in the hills and flows for ninety miles to the sea, past seven towns and a mill.", None
+        ),
+        Example("維基百科是一個內容自由、公開編輯且多語言的網路百科全書協作計畫，任何人都可以編輯其中的條目。", None),
+        Example("吴语维基百科是个自由个百科全书，阿拉侬侪好来改个。", None),  # Wu counts as Chinese
+    )
 
     def fingerprint(self) -> dict[str, Any]:
         weights = importlib.resources.files("pipeline.preparation") / "weights" / "lid.176.ftz"
@@ -64,9 +76,9 @@ class Language(DocumentStep):
         _model()
 
     def process(self, docs: list[Document]) -> list[Document | Drop]:
-        found = self.identify([prose(doc, self.second_look) for doc in docs])
+        identified = self.identify([prose(doc, self.second_look) for doc in docs])
         out: list[Document | Drop] = []
-        for doc, (language, score) in zip(docs, found, strict=True):
+        for doc, (language, score) in zip(docs, identified, strict=True):
             value = f"{language} {score:.2f}"
             doc = doc.evolve(language=language, language_score=score)
             if language not in self.languages:
@@ -79,12 +91,12 @@ class Language(DocumentStep):
 
     def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
         """Language and score (0..1) of each text; ties go to the code that sorts last."""
-        found = self._predict([t[: self.head] for t in texts])
-        unsure = [i for i, (_, s) in enumerate(found) if s < self.min_score and len(texts[i]) > self.head]
+        identified = self._predict([t[: self.head] for t in texts])
+        unsure = [i for i, (_, s) in enumerate(identified) if s < self.min_score and len(texts[i]) > self.head]
         again = self._predict([texts[i][: self.second_look] for i in unsure])
         for i, result in zip(unsure, again, strict=True):
-            found[i] = result
-        return found
+            identified[i] = result
+        return identified
 
     def _predict(self, texts: Sequence[str]) -> list[tuple[str, float]]:
         shown = [visible(t) for t in texts]
@@ -113,7 +125,7 @@ def prose(doc: Document, characters: int) -> str:
 
 
 def visible(text: str) -> str:
-    """What the model is shown: one line; without ASCII where CJK characters (kana and hangul too) outnumber words."""
+    """Text as the model is shown it: one line; without ASCII where CJK characters (kana and hangul too) outnumber words."""
     text = _UNFIT.sub(" ", text)
     if not text.isascii() and len(_CJK.findall(text)) > len(_LATIN_WORD.findall(text)):
         text = _ASCII_RUN.sub(" ", text)

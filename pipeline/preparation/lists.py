@@ -1,10 +1,4 @@
-"""Make list files for the URL filter out of the lists that others publish.
-
-    python -m pipeline.preparation.lists convert --from ut1 blacklists/ --to lists/ --categories adult gambling
-    python -m pipeline.preparation.lists convert --from hosts hosts.txt --to lists/malware.domains.txt
-    python -m pipeline.preparation.lists compile lists/adult.domains.txt lists/adult.domains.npy
-
-Formats read:
+"""Make list files for the URL filter out of the lists that others publish. Formats read:
 
     ut1      folders of the blacklists of the University Toulouse Capitole: <category>/domains and <category>/urls
     hosts    hosts files: `0.0.0.0 example.com`, several names a line
@@ -14,19 +8,17 @@ Formats read:
 
 `convert` writes text, one entry a line, compressed where the name ends in .gz, .xz or .zst. Entries are in their
 comparison form and sorted; repeated ones, sub-domains of listed domains, and URLs under them are left out, since the
-filter finds them anyway. `compile` writes the form that loads 40 times faster.
+filter finds them anyway. `compile_lists` writes the form that loads 40 times faster.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import fsspec
 import numpy as np
@@ -59,13 +51,14 @@ class Report:
             seen.append(line[:80])
 
     def lines(self) -> Iterator[str]:
+        """Say what was counted and left out, with examples, a line each."""
         for name, count in self.counts.items():
             shown = ", ".join(map(repr, self.examples.get(name, ())))
             yield f"{count:>10,} {name}" + (f", such as {shown}" if shown else "")
 
 
 def domains_of_hosts(lines: Iterable[str], report: Report) -> Iterator[str]:
-    """Names that a hosts file sends nowhere; those of the machine itself are left out."""
+    """Read the names that a hosts file sends nowhere; those of the machine itself are left out."""
     for line in lines:
         address, *hosts = line.split()
         if not hosts or not _ADDRESS.fullmatch(address):
@@ -79,7 +72,7 @@ def domains_of_hosts(lines: Iterable[str], report: Report) -> Iterator[str]:
 
 
 def domains_of_adblock(lines: Iterable[str], report: Report) -> Iterator[str]:
-    """Domains that a filter list blocks whole."""
+    """Read the domains that a filter list blocks whole."""
     for line in lines:
         if line.startswith(("!", "[")):
             continue
@@ -91,8 +84,8 @@ def domains_of_adblock(lines: Iterable[str], report: Report) -> Iterator[str]:
 
 
 def minimal_domains(lines: Iterable[str], report: Report) -> list[str]:
-    """Sorted domains in comparison form, without those below another one."""
-    found: set[str] = set()
+    """Sort domains in comparison form, without those below another one."""
+    domains: set[str] = set()
     for line in lines:
         report.counts["domains read"] += 1
         try:
@@ -103,10 +96,10 @@ def minimal_domains(lines: Iterable[str], report: Report) -> list[str]:
         if domain is None or b"." not in domain:  # a whole top-level domain is too easily a slip
             report.skip("lines that are no domain", line)
         else:
-            found.add(domain.decode("ascii"))
-    top = [d for d in found if not any(parent in found for parent in _parents(d))]
-    report.counts["different domains"] += len(found)
-    report.counts["of them below a listed domain"] += len(found) - len(top)
+            domains.add(domain.decode("ascii"))
+    top = [d for d in domains if not any(parent in domains for parent in _parents(d))]
+    report.counts["different domains"] += len(domains)
+    report.counts["of them below a listed domain"] += len(domains) - len(top)
     return sorted(top)
 
 
@@ -117,9 +110,9 @@ def _parents(domain: str) -> Iterator[str]:
 
 
 def minimal_urls(lines: Iterable[str], domains: set[str], report: Report) -> list[str]:
-    """Sorted URLs in comparison form, without those under one of `domains`. An address without a path is a domain's
+    """Sort URLs in comparison form, without those under one of `domains`. An address without a path is a domain's
     matter."""
-    found: set[str] = set()
+    urls: set[str] = set()
     for line in lines:
         report.counts["URLs read"] += 1
         try:
@@ -128,25 +121,25 @@ def minimal_urls(lines: Iterable[str], domains: set[str], report: Report) -> lis
             report.skip("lines that are no URL", line)
             continue
         if key is not None:
-            found.add(key.decode("utf-8"))
-    kept = [u for u in found if domains.isdisjoint(suffixes(re.split("[:/]", u, maxsplit=1)[0]))]
-    report.counts["different URLs"] += len(found)
-    report.counts["of them under a listed domain"] += len(found) - len(kept)
+            urls.add(key.decode("utf-8"))
+    kept = [u for u in urls if domains.isdisjoint(suffixes(re.split("[:/]", u, maxsplit=1)[0]))]
+    report.counts["different URLs"] += len(urls)
+    report.counts["of them under a listed domain"] += len(urls) - len(kept)
     return sorted(kept)
 
 
 def containing(domains: Iterable[str], word_files: Sequence[str], report: Report) -> list[str]:
-    """Domains that contain, for each file, at least one of its strings (in the format of sub-words)."""
+    """Choose the domains that contain, for each file, at least one of its strings (in the format of sub-words)."""
     kept = list(domains)
     for path in word_files:
-        found = SubWords({"evidence": [path]}).find(kept)
-        report.counts[f"domains without a word of {path}"] += len(kept) - len(found)
-        kept = [kept[i] for i in sorted(found)]
+        matches = SubWords({"evidence": [path]}).find(kept)
+        report.counts[f"domains without a word of {path}"] += len(kept) - len(matches)
+        kept = [kept[i] for i in sorted(matches)]
     return kept
 
 
 def uncaught(domains: Sequence[str], report: Report) -> list[str]:
-    """Domains that the shipped words alone do not drop already."""
+    """Choose the domains that the shipped words alone do not drop already."""
     rules = dataclasses.replace(UrlFilter().rules(), domains=KeySet.load({}, "domain"))
     kept = []
     for start in range(0, len(domains), 10_000):
@@ -157,108 +150,84 @@ def uncaught(domains: Sequence[str], report: Report) -> list[str]:
     return kept
 
 
-def write_list(path: str, found: Sequence[str], kind: Kind) -> None:
-    """Write entries as text, one a line."""
+def write_list(path: str, items: Sequence[str], kind: Kind) -> str:
+    """Write entries as text, one a line. :returns: a line that says so."""
     with fsspec.open(path, "wb", compression="infer") as file:
-        file.writelines(e.encode("utf-8") + b"\n" for e in found)
-    print(f"{len(found):>10,} {kind}s written to {path}")
+        file.writelines(e.encode("utf-8") + b"\n" for e in items)
+    return f"{len(items):>10,} {kind}s written to {path}"
 
 
-def convert(args: argparse.Namespace) -> None:
-    if args.format == "ut1":
-        _convert_ut1(args)
-        return
+@dataclass(frozen=True)
+class Conversion:
+    """What `convert` shall make of published lists.
+
+    :param format: of the inputs.
+    :param categories: of a `ut1` folder; empty: all that it has.
+    :param containing: files of sub-words; only domains that contain a string of each are kept.
+    :param uncaught: leave out domains that the shipped words drop already.
+    """
+
+    format: Format
+    categories: Sequence[str] = ()
+    containing: Sequence[str] = ()
+    uncaught: bool = False
+
+    def selected(self, domains: list[str], report: Report) -> list[str]:
+        """Choose the domains that fit."""
+        if self.containing:
+            domains = containing(domains, self.containing, report)
+        return uncaught(domains, report) if self.uncaught else domains
+
+
+def convert(conversion: Conversion, inputs: Sequence[str], target: str) -> list[str]:
+    """Convert published lists to a list file; `ut1` folders to files of each category, in folder `target`.
+
+    :param inputs: files (for `ut1` folders): paths or fsspec URLs.
+    :returns: lines that say what was read, left out and written.
+    :raises ValueError: if a folder holds no category, or a line is not UTF-8.
+    :raises OSError: if a file cannot be read or written.
+    """
+    if conversion.format == "ut1":
+        return [line for folder in inputs for line in _convert_ut1(conversion, folder, target)]
     report = Report()
-    lines: Iterable[str] = (line for path in args.input for _, line in entries(path))
-    if args.format == "urls":
-        found = minimal_urls(lines, set(), report)
-    else:
-        if args.format == "hosts":
-            lines = domains_of_hosts(lines, report)
-        elif args.format == "adblock":
-            lines = domains_of_adblock(lines, report)
-        found = _selected(minimal_domains(lines, report), args, report)
-    print(*report.lines(), sep="\n")
-    write_list(args.to, found, "url" if args.format == "urls" else "domain")
+    lines: Iterable[str] = (line for path in inputs for _, line in entries(path))
+    if conversion.format == "urls":
+        urls = minimal_urls(lines, set(), report)
+        return [*report.lines(), write_list(target, urls, "url")]
+    if conversion.format == "hosts":
+        lines = domains_of_hosts(lines, report)
+    elif conversion.format == "adblock":
+        lines = domains_of_adblock(lines, report)
+    domains = conversion.selected(minimal_domains(lines, report), report)
+    return [*report.lines(), write_list(target, domains, "domain")]
 
 
-def _convert_ut1(args: argparse.Namespace) -> None:
-    """Every category of every folder becomes `<category>.domains.txt` and `<category>.urls.txt` in folder `args.to`."""
-    for folder in args.input:
-        categories = args.categories or [n for n in names(folder) if exists(join(folder, n, "domains"))]
-        if not categories:
-            raise ValueError(
-                f"{folder}: expected folders such as adult/ with a file `domains`, found {names(folder)[:10]}"
-            )
-        for category in categories:
-            report = Report()
-            domains = minimal_domains((line for _, line in entries(join(folder, category, "domains"))), report)
-            domains = _selected(domains, args, report)
-            urls_file = join(folder, category, "urls")
-            lines = (line for _, line in entries(urls_file)) if exists(urls_file) else ()
-            urls = minimal_urls(lines, set(domains), report)
-            print(category, *report.lines(), sep="\n")
-            write_list(join(args.to, f"{category}.domains.txt"), domains, "domain")
-            if urls:
-                write_list(join(args.to, f"{category}.urls.txt"), urls, "url")
+def _convert_ut1(conversion: Conversion, folder: str, target: str) -> Iterator[str]:
+    """Convert every category of a folder to `<category>.domains.txt` and `<category>.urls.txt` in folder `target`."""
+    categories = conversion.categories or [n for n in names(folder) if exists(join(folder, n, "domains"))]
+    if not categories:
+        raise ValueError(f"{folder}: expected folders such as adult/ with a file `domains`, found {names(folder)[:10]}")
+    for category in categories:
+        report = Report()
+        domains = minimal_domains((line for _, line in entries(join(folder, category, "domains"))), report)
+        domains = conversion.selected(domains, report)
+        urls_file = join(folder, category, "urls")
+        lines = (line for _, line in entries(urls_file)) if exists(urls_file) else ()
+        urls = minimal_urls(lines, set(domains), report)
+        yield from (category, *report.lines())
+        yield write_list(join(target, f"{category}.domains.txt"), domains, "domain")
+        if urls:
+            yield write_list(join(target, f"{category}.urls.txt"), urls, "url")
 
 
-def _selected(domains: list[str], args: argparse.Namespace, report: Report) -> list[str]:
-    if args.containing:
-        domains = containing(domains, args.containing, report)
-    return uncaught(domains, report) if args.uncaught else domains
+def compile_lists(inputs: Sequence[str], target: str, kind: Kind = "domain") -> str:
+    """Compile list files of text, or compiled ones, to one file. :returns: a line that says so.
 
-
-def compile_lists(args: argparse.Namespace) -> None:
-    if not args.to.endswith(".npy"):
-        raise ValueError(f"expected an output name that ends in .npy, found {args.to}")
-    hashes = [h for path in args.input for h in read_hashes(path, args.kind)]
-    with fsspec.open(args.to, "wb") as file:
-        n = write_compiled(np.concatenate(hashes), file, args.kind)
-    print(f"{n:>10,} {args.kind}s compiled to {args.to}")
-
-
-def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(
-        prog="python -m pipeline.preparation.lists",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = out.add_subparsers(required=True, metavar="COMMAND")
-    c = commands.add_parser("convert", help="turn a published list into a list file, and say what was left out")
-    c.add_argument("--from", dest="format", required=True, choices=list(get_args(Format)), help="format of the input")
-    c.add_argument("input", nargs="+", help="files (or, for ut1, folders): paths or fsspec URLs")
-    c.add_argument(
-        "--to", required=True, help="file to write; for ut1 the folder for <category>.domains.txt and .urls.txt"
-    )
-    c.add_argument(
-        "--categories", nargs="+", metavar="NAME", help="ut1: only these categories (default: all there are)"
-    )
-    c.add_argument(
-        "--containing",
-        action="append",
-        metavar="FILE",
-        help="keep only domains that contain one of the strings in FILE, a list of sub-words; given again, one of each",
-    )
-    c.add_argument("--uncaught", action="store_true", help="leave out domains that the shipped words drop already")
-    c.set_defaults(run=convert)
-    c = commands.add_parser("compile", help="turn list files of text into one compiled file")
-    c.add_argument("input", nargs="+", help="text files with one entry a line, or compiled ones: paths or fsspec URLs")
-    c.add_argument("to", help="file to write; its name must end in .npy")
-    c.add_argument("--kind", choices=["domain", "url"], default="domain", help="what the entries are (default: domain)")
-    c.set_defaults(run=compile_lists)
-    return out
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(arguments)
-    try:
-        args.run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    :raises ValueError: if `target` does not end in .npy, or an input is compiled of another kind.
+    """
+    if not target.endswith(".npy"):
+        raise ValueError(f"expected an output name that ends in .npy, found {target}")
+    hashes = [h for path in inputs for h in read_hashes(path, kind)]
+    with fsspec.open(target, "wb") as file:
+        n = write_compiled(np.concatenate(hashes), file, kind)
+    return f"{n:>10,} {kind}s compiled to {target}"

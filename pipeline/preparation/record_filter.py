@@ -1,4 +1,4 @@
-"""What is an HTML page at all: status, size, media type, first bytes. Before anything that costs time."""
+"""Filter of records that are no HTML page: by status, size, media type and first bytes, before anything that costs time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep
+from pipeline.steps import DocumentStep, Example, Examples
 
 # First bytes of files that are not text, longest first where one starts another. What is common on the web; anything
 # else shows by its share of control characters.
@@ -69,7 +69,7 @@ _GENERIC |= {"text/plain", "text"}
 
 
 def magic_type(body: bytes) -> str | None:
-    """What the first bytes say a body is, if it is no text: a name such as `pdf`, or `control_bytes`; None for text."""
+    """Kind of a body that is no text, by its first bytes: a name such as `pdf`, or `control_bytes`; None for text."""
     head = body[:_SNIFF_BYTES]
     start = head.lstrip(b" \t\r\n")
     for magic, name in _MAGIC:
@@ -91,6 +91,9 @@ def looks_like_html(body: bytes) -> bool:
     return _HTML_START.search(head) is not None
 
 
+_PAGE = "<!DOCTYPE html><html><body><p>hello 你好</p></body></html>".encode()
+
+
 class RecordFilter(DocumentStep):
     """Keep HTML pages that were really delivered, and rows that carry text already.
 
@@ -110,6 +113,18 @@ class RecordFilter(DocumentStep):
         description="media types kept, lower case",
     )
     max_bytes: int = Field(5_000_000, gt=0, description="largest body, in bytes; real pages: 99 % under 1.0 MB")
+    drops: ClassVar[Examples] = (
+        Example(html=_PAGE, http_status=404, content_type="text/html", reason="status"),
+        Example(html=b" \r\n\t", http_status=200, content_type="text/html", reason="empty_body"),
+        Example(html=b"%PDF-1.7 ...", http_status=200, content_type="text/html", reason="binary"),
+        Example(html=b"{}", http_status=200, content_type="application/json", reason="not_html"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(html=_PAGE, http_status=200, content_type="text/html"),
+        Example(html=_PAGE, http_status=200, content_type="text/plain"),  # HTML that a server calls plain text
+        Example(html="<p>中文网页</p>".encode("gbk"), http_status=200, content_type="text/html"),
+        Example("text of a WET record", content_type="text/plain"),
+    )
 
     def __call__(self, doc: Document) -> Document | Drop:
         if doc.http_status is None:

@@ -28,7 +28,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ from extraction.domains import host_of
 from pipeline.preparation.domain_set import MAX_CATEGORIES, KeySet
 from pipeline.removal import RemovalList, entries, url_key
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep, file_sha256
+from pipeline.steps import DocumentStep, Example, Examples, file_sha256
 
 Lists = Mapping[str, Sequence[str]]
 """Category to paths or URLs of its list files."""
@@ -127,10 +127,10 @@ class TokenWords:
         :param text: the URL in `readable` form.
         :param words: its `tokens`.
         """
-        found = self._tokens.intersection(words)
+        words_there = self._tokens.intersection(words)
         if self._inside is not None and not text.isascii():
-            found |= set(self._inside.findall(text))
-        return [Hit(c, w) for w in sorted(found) for c in self._category[w]] if found else []
+            words_there |= set(self._inside.findall(text))
+        return [Hit(c, w) for w in sorted(words_there) for c in self._category[w]] if words_there else []
 
 
 class SubWords:
@@ -163,7 +163,7 @@ class SubWords:
         :param texts: n URLs in `readable` form.
         :returns: index of each URL in which one occurs.
         """
-        found: dict[int, Hit] = {}
+        hits: dict[int, Hit] = {}
         for in_host, screens, exact in self._scopes:
             fields = [_HOST_END.split(t, maxsplit=1)[0] for t in texts] if in_host else texts
             array = pa.array([t.encode("utf-8", "replace") for t in fields], pa.binary()).cast(pa.string())
@@ -172,8 +172,8 @@ class SubWords:
                 for i in pc.indices_nonzero(mask).to_pylist():
                     word = next((m["word"] for m in exact.finditer(fields[i]) if m["word"]), None)
                     if word is not None:
-                        found.setdefault(i, Hit(self._category[in_host, word], word))
-        return found
+                        hits.setdefault(i, Hit(self._category[in_host, word], word))
+        return hits
 
 
 def _screens(words: Sequence[str]) -> list[str]:
@@ -204,7 +204,7 @@ class UrlRules:
     min_soft_words: int
 
     def judge(self, urls: Sequence[str]) -> list[Drop | None]:
-        """What the lists say of each URL; None for those that pass.
+        """Judge URLs by the lists: a drop, or None for one that passes.
 
         :param urls: n URLs that have a host.
         """
@@ -243,18 +243,17 @@ class UrlRules:
         soft = self.soft.find(text, words)
         if len(soft) >= self.min_soft_words:
             for category in sorted({hit.category for hit in soft}):
-                found = [hit.word for hit in soft if hit.category == category]
-                if len(found) >= self.min_soft_words:
-                    return Drop(f"soft_words_{category}", value=" ".join(found))
+                of_category = [hit.word for hit in soft if hit.category == category]
+                if len(of_category) >= self.min_soft_words:
+                    return Drop(f"soft_words_{category}", value=" ".join(of_category))
         return None
 
 
 class UrlFilter(DocumentStep):
     """Drop pages whose address is on a block list or made of listed words (dots.llm1 C.1).
 
-    Lists are files (fsspec paths or URLs) by category, a name that the drop reason ends in. `python -m
-    pipeline.preparation.lists` converts and compiles them; `url_lists/README.md` beside this module describes the
-    shipped ones.
+    Lists are files (fsspec paths or URLs) by category, a name that the drop reason ends in. `corpusmill
+    lists` converts and compiles them; `url_lists/README.md` beside this module describes the shipped ones.
     """
 
     step: Literal["url_filter"] = "url_filter"
@@ -276,6 +275,12 @@ class UrlFilter(DocumentStep):
     min_soft_words: int = Field(2, ge=2, description="different soft words of one category in a URL (two: RefinedWeb)")
     missing_url: Literal["keep", "drop"] = Field("keep", description="what to do with rows without a URL (`no_url`)")
     bad_url: Literal["keep", "drop"] = Field("keep", description="what to do with URLs that have no host (`bad_url`)")
+    drops: ClassVar[Examples] = (Example(url="https://www.pornhub.com/", reason="sub_word_adult"),)
+    keeps: ClassVar[Examples] = (
+        Example(url="https://www.essex.ac.uk/research/sussex-and-middlesex"),
+        Example(url="https://www.expertsexchange.com/questions/1"),
+        Example(),  # a row without a URL
+    )
 
     @field_validator("default_lists")
     @classmethod
@@ -296,11 +301,11 @@ class UrlFilter(DocumentStep):
         return lists
 
     def resources(self) -> Sequence[str]:
-        own = (getattr(self, kind) for kind in KINDS)
-        return sorted({path for lists in own for paths in lists.values() for path in paths} | set(self.allow))
+        by_kind = (getattr(self, kind) for kind in KINDS)
+        return sorted({path for lists in by_kind for paths in lists.values() for path in paths} | set(self.allow))
 
     def fingerprint(self) -> dict[str, Any]:
-        """As for every step, with lists by their full path (many are called `domains`) and the shipped ones by name."""
+        """Fingerprint, with lists by their full path (many are called `domains`) and the shipped ones by name."""
         with ExitStack() as files:
             paths = {f"shipped:{name}": path for name, path in _shipped_files(self.default_lists, files).items()}
             paths |= {path: path for path in self.resources()}

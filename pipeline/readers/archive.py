@@ -200,7 +200,7 @@ def _careful(data: Decoded, options: InputOptions, parse: Callable[[Decoded, byt
     """All records that can be recognised, and a part without a kind for every stretch of bytes that holds none."""
     lost: Part | None = None  # what was damaged last; handed out once it is known where reading goes on
     fresh = True  # a record may begin here: at the start of a line or of a compressed member
-    told = False  # a row says already that the file is cut
+    cut_is_recorded = False  # a row says already that the file is cut
     while True:
         header: _Header | None = None
         offset: int | None = None
@@ -228,12 +228,12 @@ def _careful(data: Decoded, options: InputOptions, parse: Callable[[Decoded, byt
             continue
         if lost is not None:
             yield lost._replace(error=f"{lost.error}; {_resumed(offset) if header else 'nothing after it can be read'}")
-            lost, told = None, True
+            lost, cut_is_recorded = None, True
         if header is None:
-            if data.cut is not None and not told:
+            if data.cut is not None and not cut_is_recorded:
                 yield _cut(data)
             return
-        told = False
+        cut_is_recorded = False
         fresh = True
         is_input = header.kind in INPUT_TYPES
         if header.length is None:
@@ -260,7 +260,7 @@ def _careful(data: Decoded, options: InputOptions, parse: Callable[[Decoded, byt
             continue
         yield Part(header.kind, offset, header.get, header.length, block)
         if passed < header.length:
-            told = True
+            cut_is_recorded = True
             if not is_input:  # an input record has a row that says so
                 yield Part(None, None, _nothing, error=f"the file ends inside a {header.kind} record")
 

@@ -77,10 +77,10 @@ def list_inputs(paths: Sequence[str], list_prefix: str = "") -> list[str]:
     """
     if not paths:
         raise InputError("input.paths is empty; name files, folders, globs, list files or URLs")
-    found: set[str] = set()
+    files: set[str] = set()
     for path in paths:
-        found.update(_expand(path, list_prefix))
-    return sorted(found)
+        files.update(_expand(path, list_prefix))
+    return sorted(files)
 
 
 def _expand(path: str, list_prefix: str) -> list[str]:
@@ -245,8 +245,8 @@ def _numbered(
         kind = _format(head, path, options)
         if kind is None or (not head and kind != "jsonl"):  # a crawl file without a byte is a failed download
             if start_record == 0:
-                found = repr(head[:40]) if head else "an empty file"
-                message = f"unknown format: found {found}, expected {_KNOWN}; or set input.format"
+                beginning = repr(head[:40]) if head else "an empty file"
+                message = f"unknown format: found {beginning}, expected {_KNOWN}; or set input.format"
                 yield unreadable(path, 0, options, message)
             return
         if kind == "parquet":

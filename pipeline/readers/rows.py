@@ -94,8 +94,8 @@ def read_parquet(f: IO[bytes], path: str, options: InputOptions, start_record: i
         names = [n for n in dict.fromkeys(columns.model_dump().values()) if n in file.schema_arrow.names]
         if columns.html not in names and columns.text not in names:
             wanted = " or ".join(repr(n) for n in (columns.html, columns.text) if n)
-            found = ", ".join(file.schema_arrow.names)
-            yield unreadable(path, number, options, f"no column {wanted} (input.columns); found {found}")
+            there = ", ".join(file.schema_arrow.names)
+            yield unreadable(path, number, options, f"no column {wanted} (input.columns); found {there}")
             return
         first = 0
         groups: list[int] = []

@@ -215,9 +215,9 @@ class Decoded:
         seen = b""
         while chunk := self._f.read(_CHUNK):
             seen += chunk
-            found = seen.find(magic)
-            if found >= 0:
-                self._restart(at + found)
+            place = seen.find(magic)
+            if place >= 0:
+                self._restart(at + place)
                 return True
             keep = len(magic) - 1
             at += len(seen) - keep

@@ -13,8 +13,9 @@ from extraction.kernels import compiled
 from pipeline.rule_based.c4 import prose
 from pipeline.rule_based.prompts import share_of_lines
 from pipeline.rule_based.statistics import statistics
+from pipeline.rule_based.stories import EN, PROSE, ZH, story
 from pipeline.schema import Document
-from pipeline.steps import Limits, Rule, bound
+from pipeline.steps import Example, Examples, Limits, Rule, bound
 
 SOURCE = "dots.llm1 C.2 (structural anomalies); values measured"
 CHARACTERS = "share of characters"
@@ -47,6 +48,25 @@ class Mojibake(Rule):
     source: ClassVar[str] = SOURCE
     above: ClassVar[str] = "mojibake"
     max: Limits | None = {"default": 0.005}
+    drops: ClassVar[Examples] = (
+        Example(
+            story("dairy").replace("the", "theâ€™s", 9).replace("mill", "mÃ©ll")
+            + "\n"
+            + story("brewery").replace("and", "â€œandâ€\u009d"),
+            reason="mojibake",
+            url="https://mojibake.made.example/mill",
+            title="The mill",
+        ),
+        Example(ZH.encode().decode("latin-1"), "zh", "mojibake"),
+        Example(ZH.encode("gb18030").decode("latin-1"), "zh", "mojibake"),
+        Example("锟斤拷锟斤拷", "zh", "mojibake"),
+    )
+    keeps: ClassVar[Examples] = (
+        *PROSE,
+        Example("«Où est l’été?» «À côté, à Orléans; ça va, Noël, naïve, cœur, garçon.»"),
+        Example("锛是一种化学元素锑的旧译。", "zh"),  # once is no pattern
+        Example("烫烫的水，屯在村里", "zh"),
+    )
 
     def measure(self, doc: Document) -> float | None:
         text = doc.text or ""
@@ -55,12 +75,12 @@ class Mojibake(Rule):
         if text.isascii() or not _SUSPECT.search(text):
             return 0.0
         as_gbk = _AS_GBK.findall(text)
-        found = _MOJIBAKE.findall(text) + (as_gbk if len(as_gbk) >= _AS_GBK_LEAST else [])
-        return sum(map(len, found)) / len(text)
+        matches = _MOJIBAKE.findall(text) + (as_gbk if len(as_gbk) >= _AS_GBK_LEAST else [])
+        return sum(map(len, matches)) / len(text)
 
     def evidence(self, doc: Document) -> str | None:
-        found = _MOJIBAKE.search(doc.text or "") or _AS_GBK.search(doc.text or "")
-        return found[0] if found else None
+        match = _MOJIBAKE.search(doc.text or "") or _AS_GBK.search(doc.text or "")
+        return match[0] if match else None
 
 
 _SEPARATOR = regex.compile(r"\s*[,，、|｜/;；·•#]\s*|\s{2,}")
@@ -85,10 +105,23 @@ class KeywordStuffing(Rule):
     max: Limits | None = {"default": 0.4}
     items: int = Field(10, gt=1, description="items that make a line of keywords")
     item_length: Limits = Field({"default": 20, "zh": 8}, description="mean characters of an item, at most")
+    drops: ClassVar[Examples] = (
+        Example(
+            "red shoes, blue shoes, cheap shoes, best shoes, men shoes, kids shoes, sale shoes, new shoes, top shoes, "
+            f"buy shoes, winter shoes, leather shoes\n{story('workshop')[:150]}",
+            reason="keyword_stuffing",
+            url="https://keywords.made.example/",
+        ),
+        Example("红鞋、蓝鞋、便宜鞋、好鞋、买鞋、男鞋、童鞋、促销鞋、新鞋、名鞋、女鞋", "zh", "keyword_stuffing"),
+    )
+    keeps: ClassVar[Examples] = (
+        *PROSE,
+        Example("他说：“红、黄、蓝、绿、青、橙、紫、黑、白、灰、粉，都是颜色。”", "zh"),
+    )
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        if not found.text:
+        stats = statistics(doc.text or "", doc.language)
+        if not stats.text:
             return None
         longest = bound(self.item_length, doc.language) or 0
         total = 0
@@ -100,7 +133,7 @@ class KeywordStuffing(Rule):
             items = [i for i in _SEPARATOR.split(line[:20_000]) if i]
             if len(items) >= self.items and sum(map(len, items)) <= longest * len(items):
                 total += len(line)
-        return total / len(found.text)
+        return total / len(stats.text)
 
 
 class LinkShare(Rule):
@@ -112,6 +145,11 @@ class LinkShare(Rule):
     above: ClassVar[str] = "link_list"
     max: Limits | None = {"default": 0.5}
     line: float = Field(0.8, gt=0, le=1, description="share of a line's characters in links from which it is one")
+    drops: ClassVar[Examples] = (Example("first\nother\nthird", "en", "link_list", line_link_share=(0.8, 0.8, 0.0)),)
+    keeps: ClassVar[Examples] = (
+        Example("first\nother\nthird", line_link_share=(1.0, 0.0, 0.0)),
+        Example("first\nother\nthird", line_link_share=(0.7, 0.7, 0.7)),
+    )
 
     def measure(self, doc: Document) -> float | None:
         text, shares = doc.text or "", doc.line_link_share
@@ -136,6 +174,7 @@ def _longest_run(numbers, out):  # type: ignore[no-untyped-def]
 _DAY = frozenset("日号號")
 _EVERY_MONTH = frozenset(f"{n}" for n in range(10, 29))
 _DAYS = frozenset(f"{n}" for n in range(100)) | frozenset(f"{n:02}" for n in range(10))
+_MONTH = " ".join(map(str, range(1, 32)))
 
 
 class Calendar(Rule):
@@ -149,18 +188,32 @@ class Calendar(Rule):
     above: ClassVar[str] = "calendar"
     max: Limits | None = {"default": 27}
     share: float = Field(0.1, ge=0, le=1, description="share of the document's words that the numbers must have")
+    drops: ClassVar[Examples] = (
+        Example(
+            f"Days on which the mill is open to be seen:\n{_MONTH}\n{story('smithy')}\n{story('sawmill')}",
+            reason="calendar",
+            url="https://calendar.made.example/may",
+            title="The mill in May",
+        ),
+        Example("2019年5月\n" + "\n".join(f"{n}日" for n in range(1, 32)), "zh", "calendar"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(f"{_MONTH}\n" + f"{EN}\n" * 40),  # an article beside a calendar
+        Example("\n".join(f"{n} {EN}" for n in range(1, 40))),  # a numbered list
+        Example(" ".join(map(str, range(10, 500, 7)))),
+    )
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        if not found.words:
+        stats = statistics(doc.text or "", doc.language)
+        if not stats.words:
             return None
-        if "19" not in found.text or not found.vocabulary >= _EVERY_MONTH:  # they are in every calendar of a month
+        if "19" not in stats.text or not stats.vocabulary >= _EVERY_MONTH:  # they are in every calendar of a month
             return 0.0
         # Words that are no number of at most two digits get numbers of their own, which continue nothing.
-        numbers = [int(w) if w in _DAYS else -2 * i - 10 for i, w in enumerate(found.words) if w not in _DAY]
+        numbers = [int(w) if w in _DAYS else -2 * i - 10 for i, w in enumerate(stats.words) if w not in _DAY]
         out = np.zeros(1, np.int64)
         _longest_run(np.array(numbers, np.int64), out)
-        return float(out[0]) if out[0] > 1 and out[0] >= self.share * len(found.words) else 0.0
+        return float(out[0]) if out[0] > 1 and out[0] >= self.share * len(stats.words) else 0.0
 
 
 class NumberShare(Rule):
@@ -171,11 +224,25 @@ class NumberShare(Rule):
     source: ClassVar[str] = SOURCE
     above: ClassVar[str] = "number_table"
     max: Limits | None = {"default": 0.4}
+    drops: ClassVar[Examples] = (
+        Example(
+            "The heights of the river, in millimetres, day by day.\n"
+            + "\n".join(" ".join(str(1000 + 37 * i * k % 9000) for k in range(1, 9)) for i in range(1, 30)),
+            reason="number_table",
+            url="https://numbers.made.example/",
+        ),
+        Example("12:05 13:10 14:15\n15:20 16:25 17:30", "en", "number_table"),
+        Example("１２０５ １３１０ 车次", "zh", "number_table"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example("In 1912 the bridge of 1890 was 37 m wide."),
+        Example("2019年5月3日，北京市有2100万人口，其中外来人口超过三分之一。", "zh"),
+    )
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        total = int(found.lengths.sum())
-        return min(1.0, found.counts[0] / total) if total else None
+        stats = statistics(doc.text or "", doc.language)
+        total = int(stats.lengths.sum())
+        return min(1.0, stats.counts[0] / total) if total else None
 
 
 class _Phrases(Rule):
@@ -205,6 +272,23 @@ class Placeholder(_Phrases):
     above: ClassVar[str] = "placeholder"
     max: Limits | None = {"default": 0.15}
     longest: Limits = {"default": 3000, "zh": 1000}
+    drops: ClassVar[Examples] = (
+        Example(
+            "Coming soon: this page is under construction. Check back soon, the mill will be here with all that can be told "
+            "of it.\nThe people of the village are at work on it, and those who want to help them with their hands are "
+            "welcome at the mill.",
+            reason="placeholder",
+            url="https://placeholder.made.example/",
+            title="The mill",
+        ),
+        Example("Acme\nComing soon", "en", "placeholder"),
+        Example("Lorem ipsum dolor sit amet, consectetur", "en", "placeholder"),
+        Example("网站建设中，敬请期待", "zh", "placeholder"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(f"{EN}\n{EN}\nThe second volume is coming soon to a shop near you, they say, and will cost less."),
+        Example(f"{ZH}新版本即将上线。", "zh"),
+    )
 
 
 class ConsentWall(_Phrases):
@@ -215,6 +299,22 @@ class ConsentWall(_Phrases):
     above: ClassVar[str] = "consent_wall"
     max: Limits | None = {"default": 0.25}
     longest: Limits = {"default": 6000, "zh": 2000}
+    drops: ClassVar[Examples] = (
+        Example(
+            "We use cookies to have the pages of the mill shown to you, and our partners process data with your consent or "
+            "with legitimate interest.\n"
+            "You can accept all cookies, reject all of them, or manage cookies to be used and have your consent preferences "
+            "changed at any time.\n"
+            "By continuing to use this site you agree to the use of cookies that is told of in the cookie notice of the mill "
+            f"and of its partners.\n{story('tannery')}",
+            reason="consent_wall",
+            url="https://consent.made.example/mill",
+            title="We value your privacy",
+        ),
+        Example("We use cookies and similar tools.\nAccept all cookies\nManage consent", "en", "consent_wall"),
+        Example("本网站使用Cookie，继续浏览即表示您同意我们使用", "zh", "consent_wall"),
+    )
+    keeps: ClassVar[Examples] = (Example(f"{EN}\n{EN}\n{EN}\nWe use cookies."),)
 
 
 class LoginWall(_Phrases):
@@ -225,6 +325,32 @@ class LoginWall(_Phrases):
     above: ClassVar[str] = "login_wall"
     max: Limits | None = {"default": 0.1}
     longest: Limits = {"default": 2500, "zh": 800}
+    drops: ClassVar[Examples] = (
+        Example(
+            "You must be logged in to see this thread. Please log in, or create your account, it is free of cost.\n"
+            "Forgot your password? Already have an account? Log in to continue.\n"
+            "This is a place where the people of the village talk about the mill that they have rebuilt with their own hands.",
+            reason="login_wall",
+            url="https://login.made.example/thread/17",
+            title="Thread 17: the mill",
+        ),
+        Example(
+            "您需要登录后才能查看本帖内容，没有账号的用户请先注册。\n忘记密码？请联系管理员找回密码，谢谢您的支持与理解。\n"
+            "这里是村民讨论磨坊修复工作的地方，欢迎大家来分享自己的经验和照片，也可以提出问题。",
+            "zh",
+            "login_wall",
+            url="https://login.made.example/thread/18",
+            title="磨坊讨论区",
+        ),
+        Example("Please log in to continue\nForgot your password?", "en", "login_wall"),
+        Example("您需要登录后才可以查看\n还没有账号？立即注册", "zh", "login_wall"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(
+            f"{EN}\nHe wrote that visitors who want to read on must first be let in by the guard, who said: please sign in, sir."
+        ),
+        Example(f"{ZH}今天的访客很多。", "zh"),
+    )
 
 
 class ErrorPage(_Phrases):
@@ -235,6 +361,20 @@ class ErrorPage(_Phrases):
     above: ClassVar[str] = "error_page"
     max: Limits | None = {"default": 0.15}
     longest: Limits = {"default": 2000, "zh": 600}
+    drops: ClassVar[Examples] = (
+        Example(
+            f"404 Not Found\nThe page you requested could not be found.\n{story('museum')[:180]}",
+            reason="error_page",
+            url="https://error.made.example/b",
+        ),
+        Example("Oops!\nThe page you requested could not be found.", "en", "error_page"),
+        Example("抱歉，没有找到相关内容\n返回上一页", "zh", "error_page"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example("The function returns null if the key does not exist."),
+        Example("文件已删除，可以用恢复工具找回来。", "zh"),
+        Example(f"{EN}\n" * 40 + "Page not found"),  # too long for an error page
+    )
 
 
 _MARKUP = re.compile(
@@ -256,6 +396,17 @@ class MarkupGarbage(Rule):
     source: ClassVar[str] = SOURCE
     above: ClassVar[str] = "markup"
     max: Limits | None = {"default": 0.5}
+    drops: ClassVar[Examples] = (
+        Example('<div class="x"><span>a</span></div>', "en", "markup"),
+        Example('{"id": 1, "name": {"first": 2}}', "en", "markup"),
+        Example(".a { color: red; margin: 0 }", "en", "markup"),
+        Example("A1b2" * 40, "en", "markup"),  # base64
+    )
+    keeps: ClassVar[Examples] = (
+        Example("A1b2" * 40, line_tags=("code",)),
+        Example("The <em> tag and the & sign are explained here, as {curly} braces are."),
+        Example("他用 <- 表示赋值，用 {} 表示集合。", "zh"),
+    )
 
     def measure(self, doc: Document) -> float | None:
         text = doc.text or ""

@@ -15,8 +15,9 @@ from pydantic import Field
 from extraction.text import lines
 from pipeline.lines import cut_lines
 from pipeline.rule_based.statistics import statistics, word_list
+from pipeline.rule_based.stories import EN, PROSE, ZH, story
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep, Limits, Rule, bound
+from pipeline.steps import DocumentStep, Example, Examples, Limits, Rule, bound
 
 C4 = "C4 (Raffel et al. 2020), 2.2"
 _END = tuple(".!?\"'”’。！？；」』》…）")
@@ -59,10 +60,19 @@ class C4TerminalPunctuation(LineStep):
     """
 
     step: Literal["c4_terminal_punctuation"] = "c4_terminal_punctuation"
+    drops: ClassVar[Examples] = (Example("a\nb", "en", "no_text_left"),)
+    keeps: ClassVar[Examples] = (
+        Example("It ends in a point.\nDoes it end here?"),
+        Example("她说：“今天天气很好”", "zh"),
+    )
+    changes: ClassVar[Examples] = (
+        Example(f"{EN}\nIt does not end,", left=EN),
+        Example(f"{ZH}\n今天天气很好……", "zh", left=ZH),
+    )
 
     def unwanted(self, doc: Document) -> list[int]:
-        found = enumerate(map(str.strip, lines(doc.text or "")))
-        return [i for i, line in found if line and (not line.endswith(_END) or line.endswith(("...", "…")))]
+        numbered = enumerate(map(str.strip, lines(doc.text or "")))
+        return [i for i, line in numbered if line and (not line.endswith(_END) or line.endswith(("...", "…")))]
 
 
 class C4ShortLines(LineStep):
@@ -73,6 +83,11 @@ class C4ShortLines(LineStep):
 
     step: Literal["c4_short_lines"] = "c4_short_lines"
     min_words: Limits = Field({"default": 5, "zh": 8}, description="words of a line; in Chinese characters")
+    drops: ClassVar[Examples] = (Example("首页\n登录\n注册", "zh", "no_text_left"),)
+    keeps: ClassVar[Examples] = (*PROSE, Example(f"x = 1\n{EN}", line_tags=("code", "p")))
+    changes: ClassVar[Examples] = (
+        Example(f"{EN}\nNot five words, but four.\nFour words are few.", left=f"{EN}\nNot five words, but four."),
+    )
 
     def unwanted(self, doc: Document) -> list[int]:
         chinese = statistics(doc.text or "", doc.language).is_chinese
@@ -105,6 +120,20 @@ class C4Javascript(LineStep):
 
     step: Literal["c4_javascript"] = "c4_javascript"
     longest: int = Field(300, gt=0, description="characters of a line that is looked at")
+    drops: ClassVar[Examples] = (Example("Please enable JavaScript.", "en", "no_text_left"),)
+    keeps: ClassVar[Examples] = (
+        Example(f"{EN}\nJavaScript is a language of the web."),
+        Example(f"{ZH}\nJavaScript 是一种编程语言。", "zh"),
+    )
+    changes: ClassVar[Examples] = (
+        Example(
+            f"Please enable JavaScript to have the pictures of the mill shown.\n{story('chapel')}\n{story('tower')}",
+            left=f"{story('chapel')}\n{story('tower')}",
+            url="https://script.made.example/app",
+            title="The mill",
+        ),
+        Example(f"{ZH}\n您的浏览器不支持JavaScript", "zh", left=ZH),
+    )
 
     def unwanted(self, doc: Document) -> list[int]:
         lower = statistics(doc.text or "", doc.language).lower
@@ -125,6 +154,16 @@ class C4PolicyLines(LineStep):
 
     step: Literal["c4_policy_lines"] = "c4_policy_lines"
     longest: Limits = Field({"default": 120, "zh": 40}, description="characters of a line that is looked at")
+    drops: ClassVar[Examples] = (Example("隐私政策\n\n", "zh", "no_text_left"),)
+    keeps: ClassVar[Examples] = (Example(f"{EN}\nI ate two cookies."), Example(f"{ZH}\n政策很好。", "zh"))
+    changes: ClassVar[Examples] = (
+        Example(
+            f"{story('bridge')}\n{story('barn')}\nTerms of use | Privacy policy",
+            left=f"{story('bridge')}\n{story('barn')}",
+            url="https://policy.made.example/mill",
+            title="Stones of the mill",
+        ),
+    )
 
     def unwanted(self, doc: Document) -> list[int]:
         lower = statistics(doc.text or "", doc.language).lower
@@ -132,10 +171,10 @@ class C4PolicyLines(LineStep):
         if not phrases:
             return []
         longest = bound(self.longest, doc.language) or 0
-        found = ((i, line) for i, line in prose(doc) if len(line) <= longest)
+        short = ((i, line) for i, line in prose(doc) if len(line) <= longest)
         return [
             i
-            for i, line in found
+            for i, line in short
             if any(p in line.lower() for p in phrases)
             and (not line.rstrip().endswith("。") or _TO_READERS.search(line))
         ]
@@ -154,6 +193,15 @@ class C4LoremIpsum(Rule):
     source: ClassVar[str] = C4
     above: ClassVar[str] = "lorem_ipsum"
     max: Limits | None = {"default": 0}
+    drops: ClassVar[Examples] = (
+        Example(
+            f"{story('kiln')}\nLorem ipsum dolor sit amet, consectetur adipiscing elit.\n{story('windmill')}",
+            reason="lorem_ipsum",
+            url="https://lorem.made.example/",
+        ),
+        Example("示例：LOREM IPSUM", "zh", "lorem_ipsum"),
+    )
+    keeps: ClassVar[Examples] = (Example("Lorem and ipsum"), Example("占位文字", "zh"))
 
     def measure(self, doc: Document) -> float:
         return statistics(doc.text or "", doc.language).lower.count("lorem ipsum")
@@ -167,6 +215,8 @@ class C4CurlyBrace(Rule):
     source: ClassVar[str] = C4
     above: ClassVar[str] = "curly_brace"
     max: Limits | None = {"default": 0}
+    drops: ClassVar[Examples] = (Example("int main() {", "en", "curly_brace"), Example("代码 { }", "zh", "curly_brace"))
+    keeps: ClassVar[Examples] = (Example("int main()"), Example("代码", "zh"))
 
     def measure(self, doc: Document) -> float:
         return (doc.text or "").count("{")
@@ -184,13 +234,18 @@ class C4Sentences(Rule):
     source: ClassVar[str] = C4
     below: ClassVar[str] = "too_few_sentences"
     min: Limits | None = {"en": 3, "zh": 2}
+    drops: ClassVar[Examples] = (
+        Example("Home\nShop\nCart", "en", "too_few_sentences"),
+        Example("首页\n商店\n登录", "zh", "too_few_sentences"),
+    )
+    keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float:
-        found = statistics(doc.text or "", doc.language)
-        n = found.counts[1]
-        for line in found.lines:
+        stats = statistics(doc.text or "", doc.language)
+        n = stats.counts[1]
+        for line in stats.lines:
             if line.endswith(_END):
                 n += not line.rstrip(_CLOSING).endswith(_COUNTED)
             else:
-                n += len(line) >= 12 if found.is_chinese else line.count(" ") >= 5
+                n += len(line) >= 12 if stats.is_chinese else line.count(" ") >= 5
         return n

@@ -109,7 +109,7 @@ class Item:
 
 @dataclass
 class Hit:
-    """What of an item a document holds: which of its n-grams, and on which lines how many of them begin or go on."""
+    """Overlap of a document with an item: which of its n-grams, and on which lines how many of them begin or go on."""
 
     item: Item
     positions: set[int] = field(default_factory=set)
@@ -162,11 +162,11 @@ class Index:
             ends = np.cumsum([len(u) for u in item.units])
             of_units = np.empty(len(item.units), np.uint64)
             _hash_units(data, np.concatenate([[0], ends[:-1]]).astype(np.int64), ends.astype(np.int64), of_units)
-            found = np.empty(len(item.units) - n + 1, np.uint64)
-            _ngrams(of_units, n, found)
-            hashes.append(found)
-            numbers.append(np.full(len(found), number, np.int64))
-            positions.append(np.arange(len(found)))
+            of_item = np.empty(len(item.units) - n + 1, np.uint64)
+            _ngrams(of_units, n, of_item)
+            hashes.append(of_item)
+            numbers.append(np.full(len(of_item), number, np.int64))
+            positions.append(np.arange(len(of_item)))
         h, i, p = np.concatenate(hashes), np.concatenate(numbers), np.concatenate(positions)
         order = np.lexsort((p, i, h))
         h, i, p = h[order], i[order], p[order]
@@ -192,7 +192,7 @@ class Index:
 
     def search(self, text: str) -> list[Hit]:
         """Items of which a text holds n-grams, those with most of them first."""
-        found: dict[int, Hit] = {}
+        hits: dict[int, Hit] = {}
         for mode in MODES:
             keys = [key for key in self.tables if key[0] == mode]
             if not keys or (mode == "characters" and not _HAN.search(text)):
@@ -201,10 +201,10 @@ class Index:
             of_units = np.empty(len(begins), np.uint64)
             _hash_units(data, begins, ends, of_units)
             for key in keys:
-                self._search_table(key, data, (begins, ends, unit_lines, of_units), found)
-        return sorted(found.values(), key=lambda h: (-len(h.positions), h.item.name))
+                self._search_table(key, data, (begins, ends, unit_lines, of_units), hits)
+        return sorted(hits.values(), key=lambda h: (-len(h.positions), h.item.name))
 
-    def _search_table(self, key: tuple[Mode, int], data: Any, units: Any, found: dict[int, Hit]) -> None:
+    def _search_table(self, key: tuple[Mode, int], data: Any, units: Any, hits: dict[int, Hit]) -> None:
         table, n = self.tables[key], key[1]
         begins, ends, unit_lines, of_units = units
         if len(of_units) < n or not len(table.hashes):
@@ -222,7 +222,7 @@ class Index:
                 item = self.items[number]
                 if item.units[position : position + n] != here:  # another text with this hash
                     continue
-                hit = found.setdefault(number, Hit(item))
+                hit = hits.setdefault(number, Hit(item))
                 hit.positions.add(position)
                 hit.lines.update({int(line) for line in unit_lines[start : start + n]})
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Literal
 
+from pipeline.rule_based.stories import EN, ZH
 from pipeline.schema import Document
-from pipeline.steps import Limits, Rule
+from pipeline.steps import Example, Examples, Limits, Rule
 
 _OTHER = re.compile(r"[\W_]+")
 COUNTED = 400
@@ -24,8 +25,18 @@ class ContentCharacters(Rule):
     source: ClassVar[str] = "dots.llm1 C.2 (empty content); value measured"
     below: ClassVar[str] = "empty_content"
     min: Limits | None = {"default": 150, "zh": 60}
+    drops: ClassVar[Examples] = (
+        Example(EN, "en", "empty_content"),
+        Example(ZH, "zh", "empty_content"),
+        Example("-" * 5000, "en", "empty_content"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(EN * 3),
+        Example(ZH * 3, "zh"),
+        Example("- " * 300 + EN * 3),  # the beginning alone would say empty
+    )
 
     def measure(self, doc: Document) -> float:
         # The bound is small: the beginning of a long text is mostly enough to be above it.
-        found = len(_OTHER.sub("", (doc.text or "")[:COUNTED]))
-        return found if found >= COUNTED // 2 else len(_OTHER.sub("", doc.text or ""))
+        n = len(_OTHER.sub("", (doc.text or "")[:COUNTED]))
+        return n if n >= COUNTED // 2 else len(_OTHER.sub("", doc.text or ""))

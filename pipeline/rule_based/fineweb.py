@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pipeline.rule_based.statistics import statistics
+from pipeline.rule_based.stories import EN, PROSE, ZH
 from pipeline.schema import Document
-from pipeline.steps import Limits, Rule, bound
+from pipeline.steps import Example, Examples, Limits, Rule, bound
 
 FINEWEB = "FineWeb (Penedo et al. 2024), 3.6"
 TERMINAL = tuple(".!?\"'”’…。！？；」』》）)】")
@@ -27,6 +28,15 @@ class LinePunctuation(Rule):
     source: ClassVar[str] = f"{FINEWEB} (0.12; zh 0.106), tuned"
     below: ClassVar[str] = "too_few_lines_end_a_sentence"
     min: Limits | None = {"en": 0.05, "zh": 0.03}
+    drops: ClassVar[Examples] = (
+        Example("Home\nShop\nCart", "en", "too_few_lines_end_a_sentence"),
+        Example("皮鞋\n运动鞋\n女鞋，", "zh", "too_few_lines_end_a_sentence"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(EN),
+        Example("今天天气很好。\n真的吗？\n她说：“是的。”", "zh"),
+        Example("今天天氣很好！\n「真的嗎？」\n她說：『是的。』", "zh"),
+    )
 
     def measure(self, doc: Document) -> float | None:
         lines = statistics(doc.text or "", doc.language).lines
@@ -46,6 +56,11 @@ class ShortLines(Rule):
     above: ClassVar[str] = "too_many_short_lines"
     max: Limits | None = {"en": 0.8, "zh": 0.75}
     length: Limits = Field({"default": 30, "zh": 10}, description="characters that a short line has at most")
+    drops: ClassVar[Examples] = (
+        Example("Home\nShop\nCart", "en", "too_many_short_lines"),
+        Example("皮鞋\n运动鞋\n女鞋，", "zh", "too_many_short_lines"),
+    )
+    keeps: ClassVar[Examples] = (Example(EN), Example("他在北京学习汉语已经有三年了，每天看书。", "zh"))
 
     def measure(self, doc: Document) -> float | None:
         length = bound(self.length, doc.language)
@@ -65,11 +80,16 @@ class LineDuplicateCharacters(Rule):
     source: ClassVar[str] = f"{FINEWEB} (0.1), tuned"
     above: ClassVar[str] = "line_duplicate_characters"
     max: Limits | None = {"default": 0.2, "zh": 0.22}
+    drops: ClassVar[Examples] = (
+        Example(f"{EN}\n{EN}", "en", "line_duplicate_characters"),
+        Example(f"{ZH}\n{ZH}", "zh", "line_duplicate_characters"),
+    )
+    keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        characters = len(found.text) - found.text.count("\n")
-        return found.duplicate_lines[1] / characters if characters else None
+        stats = statistics(doc.text or "", doc.language)
+        characters = len(stats.text) - stats.text.count("\n")
+        return stats.duplicate_lines[1] / characters if characters else None
 
 
 class LinesPerWord(Rule):
@@ -80,7 +100,9 @@ class LinesPerWord(Rule):
     source: ClassVar[str] = "FineWeb's code in datatrove (0.3), FineWeb2 (zh 0.178), tuned"
     above: ClassVar[str] = "list"
     max: Limits | None = {"en": 0.45, "zh": 0.45}
+    drops: ClassVar[Examples] = (Example("Home\nShop\nCart", "en", "list"), Example("首页\n商店\n登录", "zh", "list"))
+    keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.text.count("\n") / len(found.words) if found.words else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.text.count("\n") / len(stats.words) if stats.words else None

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from pipeline.rule_based.statistics import statistics
+from pipeline.rule_based.stories import EN, PROSE, ZH
 from pipeline.schema import Document
-from pipeline.steps import Limits, Rule
+from pipeline.steps import Example, Examples, Limits, Rule
 
 TABLE = "Gopher (Rae et al. 2021), table A1"
 WITH_CHINESE = f"{TABLE}; zh: FineWeb2"
@@ -30,10 +31,15 @@ class DuplicateLines(Rule):
     source: ClassVar[str] = f"{TABLE} (0.3; FineWeb2 zh 0.287), tuned"
     above: ClassVar[str] = "duplicate_lines"
     max: Limits | None = {"default": 0.45, "zh": 0.35}
+    drops: ClassVar[Examples] = (
+        Example(f"{EN}\n{EN}", "en", "duplicate_lines"),
+        Example(f"{ZH}\n{ZH}", "zh", "duplicate_lines"),
+    )
+    keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.duplicate_lines[0] / len(found.lines) if found.lines else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.duplicate_lines[0] / len(stats.lines) if stats.lines else None
 
 
 class DuplicateLineCharacters(Rule):
@@ -44,10 +50,15 @@ class DuplicateLineCharacters(Rule):
     source: ClassVar[str] = TABLE
     above: ClassVar[str] = "duplicate_line_characters"
     max: Limits | None = {"default": 0.2, "zh": 0.22}
+    drops: ClassVar[Examples] = (
+        Example(f"{EN}\n{EN}", "en", "duplicate_line_characters"),
+        Example(f"{ZH}\n{ZH}", "zh", "duplicate_line_characters"),
+    )
+    keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.duplicate_lines[1] / len(found.text) if found.text else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.duplicate_lines[1] / len(stats.text) if stats.text else None
 
 
 class DuplicateParagraphs(Rule):
@@ -58,10 +69,12 @@ class DuplicateParagraphs(Rule):
     source: ClassVar[str] = f"{TABLE} (0.3), tuned"
     above: ClassVar[str] = "duplicate_paragraphs"
     max: Limits | None = {"default": 0.4}
+    drops: ClassVar[Examples] = (Example(f"{EN}\n\n{EN}", "en", "duplicate_paragraphs"),)
+    keeps: ClassVar[Examples] = (*PROSE, Example("\n".join(["the same"] * 20)))  # lines of one paragraph
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.duplicate_paragraphs[0] / len(found.paragraphs) if found.paragraphs else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.duplicate_paragraphs[0] / len(stats.paragraphs) if stats.paragraphs else None
 
 
 class DuplicateParagraphCharacters(Rule):
@@ -72,20 +85,31 @@ class DuplicateParagraphCharacters(Rule):
     source: ClassVar[str] = TABLE
     above: ClassVar[str] = "duplicate_paragraph_characters"
     max: Limits | None = {"default": 0.2}
+    drops: ClassVar[Examples] = (Example(f"{EN}\n\n{EN}", "en", "duplicate_paragraph_characters"),)
+    keeps: ClassVar[Examples] = (*PROSE, Example("\n".join(["the same"] * 20)))  # lines of one paragraph
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return found.duplicate_paragraphs[1] / len(found.text) if found.text else None
+        stats = statistics(doc.text or "", doc.language)
+        return stats.duplicate_paragraphs[1] / len(stats.text) if stats.text else None
 
 
 class _Ngrams(Rule):
     n: ClassVar[int]
     unit: ClassVar[str] = "share of characters"
     source: ClassVar[str] = WITH_CHINESE
+    keeps: ClassVar[Examples] = (*PROSE, Example("le même mot " * 50, "fr"))  # a language without a bound
 
     def measure(self, doc: Document) -> float | None:
-        found = statistics(doc.text or "", doc.language)
-        return float(found.repeated_ngrams[self.n - 2]) if found.words else None
+        stats = statistics(doc.text or "", doc.language)
+        return float(stats.repeated_ngrams[self.n - 2]) if stats.words else None
+
+
+def _repeated(reason: str) -> Examples:
+    return (
+        Example("Click here to see more of our cheap shoes in the shop online. " * 30, "en", reason),
+        Example("点击这里查看本店更多的便宜皮鞋，欢迎光临我们的网上商店。" * 30, "zh", reason),
+        Example("點擊這裡查看本店更多的便宜皮鞋，歡迎光臨我們的網上商店。" * 30, "zh", reason),
+    )
 
 
 class Top2Gram(_Ngrams):
@@ -95,6 +119,15 @@ class Top2Gram(_Ngrams):
     n: ClassVar[int] = 2
     above: ClassVar[str] = "top_2_gram"
     max: Limits | None = {"en": 0.2, "zh": 0.256}
+    drops: ClassVar[Examples] = (
+        Example(
+            " ".join(f"the mill {w}" for w in ["wheel", "stone", "gate", "sack", "flour"] * 14),
+            reason="top_2_gram",
+            url="https://one-word.made.example/mill",
+            title="mill " * 9,
+        ),
+        Example("欢迎光临！" * 30, "zh", "top_2_gram"),
+    )
 
 
 class Top3Gram(_Ngrams):
@@ -104,6 +137,7 @@ class Top3Gram(_Ngrams):
     n: ClassVar[int] = 3
     above: ClassVar[str] = "top_3_gram"
     max: Limits | None = {"en": 0.18, "zh": 0.201}
+    drops: ClassVar[Examples] = (Example("Cheap shoes online! " * 30, "en", "top_3_gram"),)
 
 
 class Top4Gram(_Ngrams):
@@ -113,6 +147,7 @@ class Top4Gram(_Ngrams):
     n: ClassVar[int] = 4
     above: ClassVar[str] = "top_4_gram"
     max: Limits | None = {"en": 0.16, "zh": 0.171}
+    drops: ClassVar[Examples] = (Example("Cheap shoes online! " * 30, "en", "top_4_gram"),)
 
 
 class Duplicate5Grams(_Ngrams):
@@ -123,6 +158,7 @@ class Duplicate5Grams(_Ngrams):
     n: ClassVar[int] = 5
     above: ClassVar[str] = "duplicate_5_grams"
     max: Limits | None = {"en": 0.2, "zh": 0.198}
+    drops: ClassVar[Examples] = _repeated("duplicate_5_grams")
 
 
 class Duplicate6Grams(_Ngrams):
@@ -133,6 +169,7 @@ class Duplicate6Grams(_Ngrams):
     n: ClassVar[int] = 6
     above: ClassVar[str] = "duplicate_6_grams"
     max: Limits | None = {"en": 0.19, "zh": 0.182}
+    drops: ClassVar[Examples] = _repeated("duplicate_6_grams")
 
 
 class Duplicate7Grams(_Ngrams):
@@ -143,6 +180,7 @@ class Duplicate7Grams(_Ngrams):
     n: ClassVar[int] = 7
     above: ClassVar[str] = "duplicate_7_grams"
     max: Limits | None = {"en": 0.18, "zh": 0.167}
+    drops: ClassVar[Examples] = _repeated("duplicate_7_grams")
 
 
 class Duplicate8Grams(_Ngrams):
@@ -153,6 +191,7 @@ class Duplicate8Grams(_Ngrams):
     n: ClassVar[int] = 8
     above: ClassVar[str] = "duplicate_8_grams"
     max: Limits | None = {"en": 0.17, "zh": 0.154}
+    drops: ClassVar[Examples] = _repeated("duplicate_8_grams")
 
 
 class Duplicate9Grams(_Ngrams):
@@ -163,6 +202,7 @@ class Duplicate9Grams(_Ngrams):
     n: ClassVar[int] = 9
     above: ClassVar[str] = "duplicate_9_grams"
     max: Limits | None = {"en": 0.16, "zh": 0.14}
+    drops: ClassVar[Examples] = _repeated("duplicate_9_grams")
 
 
 class Duplicate10Grams(_Ngrams):
@@ -173,3 +213,4 @@ class Duplicate10Grams(_Ngrams):
     n: ClassVar[int] = 10
     above: ClassVar[str] = "duplicate_10_grams"
     max: Limits | None = {"en": 0.15, "zh": 0.127}
+    drops: ClassVar[Examples] = _repeated("duplicate_10_grams")

@@ -44,7 +44,7 @@ class LineDedup(CrossDocumentStep):
         return Cost(rows * 8.4e-6, rows * 70, rows * 100)
 
     def occurrences(self, rows: pa.Table) -> tuple[list[int], list[int], list[bytes]]:
-        """What is counted of rows with a `text`: three parallel lists of row index, line number and 128-bit key.
+        """Lines to count in rows with a `text`: three parallel lists of row index, line number and 128-bit key.
 
         128 bits, since of the 3e10 lines of a large crawl some 24 pairs would share a key of 64.
         """
@@ -64,17 +64,17 @@ class LineDedup(CrossDocumentStep):
         head = _first(all_lines, range(len(all_lines)), self.head)
         after = head[-1] + 1 if head else 0
         # Fewer than `head` lines hold content: there are no others.
-        rest = range(len(all_lines) - 1, after - 1, -1) if len(head) == self.head else range(0)
-        tail = _first(all_lines, rest, self.tail)
+        from_the_end = range(len(all_lines) - 1, after - 1, -1) if len(head) == self.head else range(0)
+        tail = _first(all_lines, from_the_end, self.tail)
         return [(i, identity_form(all_lines[i])) for i in [*head, *reversed(tail)]]
 
 
 def _first(all_lines: list[str], order: range, n: int) -> list[int]:
     """The first `n` line numbers in an order whose line is neither blank nor of symbols alone."""
-    found: list[int] = []
+    with_content: list[int] = []
     for i in order:
-        if len(found) == n:
+        if len(with_content) == n:
             break
         if _CONTENT.search(all_lines[i]):
-            found.append(i)
-    return found
+            with_content.append(i)
+    return with_content

@@ -31,7 +31,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class MinHashParams:
-    """What a signature depends on.
+    """Parameters that a signature depends on.
 
     :raises ValueError: if a number is out of its range.
     """
@@ -147,7 +147,7 @@ class MinHasher:
 
 
 def _checked(name: str, values: npt.NDArray[Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """As the kernels take it: of `dtype`, contiguous."""
+    """Array as the kernels take it: of `dtype`, contiguous."""
     if values.dtype != dtype:
         raise ValueError(f"{name} has type {values.dtype}, expected {np.dtype(dtype)}")
     return np.ascontiguousarray(values)

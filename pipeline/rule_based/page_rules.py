@@ -8,8 +8,9 @@ import regex
 from pydantic import Field
 
 from pipeline.rule_based.prompts import share_of_lines
+from pipeline.rule_based.stories import EN, ZH, story
 from pipeline.schema import Document
-from pipeline.steps import Limits, Rule
+from pipeline.steps import Example, Examples, Limits, Rule
 
 SOURCE = "dots.llm1 C.2 (domain, URL and title rules)"
 
@@ -68,9 +69,9 @@ class _Pattern(Rule):
     def evidence(self, doc: Document) -> str | None:
         value = self._value(doc)[:2000]
         for pattern in (self.pattern, *(regex.compile(p, regex.IGNORECASE) for p in self.extra)):
-            found = pattern.search(value)
-            if found:
-                return str(found[0])
+            match = pattern.search(value)
+            if match:
+                return str(match[0])
         return None
 
 
@@ -80,6 +81,21 @@ class UrlPattern(_Pattern):
     step: Literal["url_pattern"] = "url_pattern"
     above: ClassVar[str] = "url_pattern"
     pattern: ClassVar[Any] = _URL
+    drops: ClassVar[Examples] = (
+        Example(
+            f"{story('vineyard')}\n{story('orchard')}",
+            reason="url_pattern",
+            url="https://forum.made.example/member.php?u=4",
+            title="A visitor of the mill",
+        ),
+        Example(EN, "en", "url_pattern", url="https://example.com/login"),
+        Example(ZH, "zh", "url_pattern", url="https://bbs.example.com/member.php?mod=logging"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(EN),
+        Example(EN, url="https://example.com/blog/how-to-login"),
+        Example(EN, url="https://example.com/docs/api/register"),
+    )
 
     def _value(self, doc: Document) -> str:
         return doc.url or ""
@@ -91,6 +107,21 @@ class TitlePattern(_Pattern):
     step: Literal["title_pattern"] = "title_pattern"
     above: ClassVar[str] = "title_pattern"
     pattern: ClassVar[Any] = _TITLE
+    drops: ClassVar[Examples] = (
+        Example(
+            f"{story('pottery')}\n{story('quarry')}",
+            reason="title_pattern",
+            url="https://error.made.example/a",
+            title="404 Not Found",
+        ),
+        Example(EN, "en", "title_pattern", title="Example | Page not found"),
+        Example(ZH, "zh", "title_pattern", title="河流的搜索结果 - 示例"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(EN),
+        Example(EN, title="404: the story of an error page"),
+        Example(ZH, "zh", title="登录注册功能的实现"),
+    )
 
     def _value(self, doc: Document) -> str:
         return (doc.title or "").strip()
@@ -105,6 +136,25 @@ class ParkedDomain(Rule):
     above: ClassVar[str] = "parked_domain"
     max: Limits | None = {"default": 0.1}
     longest: int = Field(3000, gt=0, description="characters of a document that is looked at")
+    drops: ClassVar[Examples] = (
+        Example(
+            "This domain is for sale! Interested in this domain? Make an offer on this domain and it can be yours today.\n"
+            "The domain may be for sale by its owner. Buy this domain and have the name that people will remember with ease.\n"
+            "Related searches\n"
+            "Mills, bread, rivers, flour, stones, wheels, visits to the country.",
+            reason="parked_domain",
+            url="https://parked.made.example/",
+            title="parked.made.example",
+        ),
+        Example("This domain is for sale.\nMake an offer on this domain today", None, "parked_domain"),
+        Example("此域名出售\n联系我们购买此域名", None, "parked_domain"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(f"{EN}\n" * 40 + "This domain is for sale.", None),
+        Example(
+            "He noticed that the island, its harbour and even its domain is for sale these days, and sighed.", None
+        ),
+    )
 
     def measure(self, doc: Document) -> float | None:
         if len(doc.text or "") > self.longest:

@@ -27,8 +27,8 @@ def _phrases() -> tuple[Any, list[str], list[str]]:
     text = resources.files("pipeline.rule_based").joinpath("phrases", "phrases.yaml").read_text(encoding="utf-8")
     kinds, phrases = [], []
     for kind, by_language in yaml.safe_load(text).items():
-        for found in by_language.values():
-            for phrase in dict.fromkeys(map(str, found)):
+        for of_language in by_language.values():
+            for phrase in dict.fromkeys(map(str, of_language)):
                 kinds.append(kind)
                 phrases.append(phrase.lower())
     return ahocorasick_rs.AhoCorasick(phrases, matchkind=ahocorasick_rs.MatchKind.Standard), kinds, phrases
@@ -53,10 +53,10 @@ def phrases_of(text: str) -> dict[str, list[Found]]:
     for line in lines(text):
         starts.append(starts[-1] + len(line) + 1)
     out: dict[str, list[Found]] = {}
-    for kind, found in spans.items():
+    for kind, of_kind in spans.items():
         by_line: dict[int, list[tuple[int, int, int]]] = {}
         number = 0
-        for span in sorted(found):
+        for span in sorted(of_kind):
             while starts[number + 1] <= span[0]:
                 number += 1
             by_line.setdefault(number, []).append(span)

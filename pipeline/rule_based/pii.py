@@ -20,7 +20,7 @@ from pydantic import Field
 
 from extraction.kernels import compiled
 from pipeline.schema import Document
-from pipeline.steps import CrossDocumentStep, DocumentStep, Limits, Rule
+from pipeline.steps import CrossDocumentStep, DocumentStep, Example, Examples, Limits, Rule
 
 Action = Literal["off", "count", "mask"]
 SOURCE = "dots.llm1 4.1; forms by their standards"
@@ -109,20 +109,20 @@ _REGIONS = frozenset((
 
 
 def _email(text: str, start: int, end: int) -> bool:
-    found = text[start:end]
-    return ".." not in found and not _RESERVED_MAIL.search(found) and not _FILE_END.search(found)
+    address = text[start:end]
+    return ".." not in address and not _RESERVED_MAIL.search(address) and not _FILE_END.search(address)
 
 
 def _resident_id(text: str, start: int, end: int) -> bool:
     """GB 11643: region, date of birth, and the check digit of ISO 7064 MOD 11-2."""
-    found = text[start:end]
+    number = text[start:end]
     try:
-        born = datetime.date(int(found[6:10]), int(found[10:12]), int(found[12:14]))
+        born = datetime.date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:
         return False
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-    check = "10X98765432"[sum(w * int(c) for w, c in zip(weights, found, strict=False)) % 11]
-    return check == found[17].upper() and found[:2] in _REGIONS and 1870 <= born.year <= 2030
+    check = "10X98765432"[sum(w * int(c) for w, c in zip(weights, number, strict=False)) % 11]
+    return check == number[17].upper() and number[:2] in _REGIONS and 1870 <= born.year <= 2030
 
 
 def _card(text: str, start: int, end: int) -> bool:
@@ -143,24 +143,24 @@ def _card(text: str, start: int, end: int) -> bool:
 
 
 def _phone(text: str, start: int, end: int) -> bool:
-    found = text[start:end]
-    digits = [c for c in found if c.isdigit()]
-    return 7 <= len(digits) <= 15 and len(set(digits)) > 2 and not _FICTION.search(found)
+    number = text[start:end]
+    digits = [c for c in number if c.isdigit()]
+    return 7 <= len(digits) <= 15 and len(set(digits)) > 2 and not _FICTION.search(number)
 
 
 def _ip(text: str, start: int, end: int) -> bool:
     """An address that is routed on the Internet, and no version number."""
-    found = text[start:end]
+    written = text[start:end]
     try:
-        address = ipaddress.ip_address(found)
+        address = ipaddress.ip_address(written)
     except ValueError:
         return False
-    if _VERSION.search(text[max(0, start - 16) : start]) or found in ("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.2.3.4"):
+    if _VERSION.search(text[max(0, start - 16) : start]) or written in ("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.2.3.4"):
         return False
     if isinstance(address, ipaddress.IPv4Address):
-        first = [int(p) for p in found.split(".")]
+        first = [int(p) for p in written.split(".")]
         return address.is_global and first[0] > 0 and not (first[0] < 20 and first[3] == 0) and max(first) > 31
-    return address.is_global and found.count(":") >= 3
+    return address.is_global and written.count(":") >= 3
 
 
 Check = Callable[[str, int, int], bool]
@@ -195,7 +195,7 @@ def find(text: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[tuple[int, in
     if "ip_address" in kinds:
         places_of_ip = [*_DOTTED.finditer(seen), *_COLONS.finditer(seen)]
         windows["ip_address"] = sorted((max(0, m.start() - 20), m.end() + 40) for m in places_of_ip)
-    found: list[tuple[int, int, str]] = []
+    spans: list[tuple[int, int, str]] = []
     taken: set[int] = set()
     for kind in KINDS:
         for pattern, check in KINDS[kind] if kind in windows else ():
@@ -208,10 +208,10 @@ def find(text: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[tuple[int, in
                         continue
                     if "\n" in match[0] or not check(seen, start, end) or not taken.isdisjoint(range(start, end)):
                         continue
-                    found.append((start, end, kind))
+                    spans.append((start, end, kind))
                     taken.update(range(start, end))
                     reached = end
-    return sorted(found)
+    return sorted(spans)
 
 
 class Pii(DocumentStep):
@@ -239,17 +239,30 @@ class Pii(DocumentStep):
         },
         description="what stands for masked data, by kind",
     )
+    keeps: ClassVar[Examples] = (
+        Example("a@example.com and b@test.example are reserved"),
+        Example("127.0.0.1 and 192.168.1.1 and 10.0.0.1"),
+        Example("订单号：20231108123456789012", "zh"),
+    )
+    changes: ClassVar[Examples] = (
+        Example("ring (415) 862-0594, from 116.234.127.77", left="ring [PHONE], from [IP]"),
+        Example(
+            "电话13800138000\n邮箱a@b.org.cn，备用c@d.org\n正文",
+            "zh",
+            left="电话[PHONE]\n邮箱[EMAIL]，备用[EMAIL]\n正文",
+        ),
+    )
 
     def __call__(self, doc: Document) -> Document:
         text = doc.text
         kinds = tuple(kind for kind in KINDS if getattr(self, kind) != "off")
-        found = find(text, kinds) if text else []
-        if not text or not found:
+        spans = find(text, kinds) if text else []
+        if not text or not spans:
             return doc
-        counts = {kind: sum(k == kind for _, _, k in found) for kind in dict.fromkeys(k for _, _, k in found)}
+        counts = {kind: sum(k == kind for _, _, k in spans) for kind in dict.fromkeys(k for _, _, k in spans)}
         findings = [{"step": self.step, "name": k, "line": None, "count": n} for k, n in sorted(counts.items())]
         pieces, reached = [], 0
-        for start, end, kind in found:
+        for start, end, kind in spans:
             if getattr(self, kind) == "mask":
                 pieces += [text[reached:start], self.placeholders.get(kind, f"[{kind.upper()}]")]
                 reached = end
@@ -258,7 +271,7 @@ class Pii(DocumentStep):
 
 
 def count(findings: list[dict[str, Any]] | None) -> int:
-    """How much personal data was found in a document."""
+    """Number of pieces of personal data that were found in a document."""
     return sum(f["count"] for f in findings or () if f["step"] == STEP)
 
 
@@ -271,6 +284,15 @@ class PiiDensity(Rule):
     above: ClassVar[str] = "personal_data"
     max: Limits | None = {"default": 10}
     min_findings: int = Field(5, gt=0, description="with fewer the value is 0")
+    drops: ClassVar[Examples] = (
+        Example(
+            "x" * 999, "en", "personal_data", findings=({"step": STEP, "name": "email", "line": None, "count": 10},)
+        ),
+    )
+    keeps: ClassVar[Examples] = (
+        Example("x" * 1000, findings=({"step": STEP, "name": "email", "line": None, "count": 10},)),
+        Example("x", findings=({"step": STEP, "name": "email", "line": None, "count": 1},)),
+    )
 
     def measure(self, doc: Document) -> float | None:
         n = count(doc.findings)

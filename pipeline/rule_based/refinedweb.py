@@ -14,8 +14,9 @@ from pydantic import Field
 
 from extraction.text import lines
 from pipeline.rule_based.c4 import LineStep
+from pipeline.rule_based.stories import EN, PROSE, ZH, story
 from pipeline.schema import Document
-from pipeline.steps import Limits, Rule
+from pipeline.steps import Example, Examples, Limits, Rule
 
 REFINEDWEB = "RefinedWeb (Penedo et al. 2023), G.2"
 _DIGIT = re.compile(r"\d")
@@ -61,7 +62,7 @@ _KEPT_TAGS = frozenset(("code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6")
 @functools.lru_cache(maxsize=512)
 def _unwanted(text: str, tags: tuple[str, ...] | None) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
     """Numbers of the unwanted lines but those of one word, numbers of those, characters of both, and those of all lines."""
-    found: list[int] = []
+    of_more_words: list[int] = []
     one_word: list[int] = []
     characters = total = 0
     for i, raw in enumerate(lines(text)):
@@ -74,13 +75,13 @@ def _unwanted(text: str, tags: tuple[str, ...] | None) -> tuple[tuple[int, ...],
         if len(line) > _SHORT and not line.isupper():  # most lines
             continue
         if _is_unwanted(line):
-            found.append(i)
+            of_more_words.append(i)
         elif len(line) <= _SHORT and line.isascii() and line.isalpha():
             one_word.append(i)
         else:
             continue
         characters += len(line)
-    return tuple(found), tuple(one_word), characters, total
+    return tuple(of_more_words), tuple(one_word), characters, total
 
 
 def _is_unwanted(line: str) -> bool:
@@ -112,6 +113,11 @@ class UnwantedLines(Rule):
     source: ClassVar[str] = f"{REFINEDWEB} (0.05 of words), tuned"
     above: ClassVar[str] = "too_many_unwanted_lines"
     max: Limits | None = {"default": 0.3}
+    drops: ClassVar[Examples] = (
+        Example("WE SELL THE BEST SHOES\n128\n3 likes", "en", "too_many_unwanted_lines"),
+        Example("阅读 128\n下一篇", "zh", "too_many_unwanted_lines"),
+    )
+    keeps: ClassVar[Examples] = (*PROSE, Example(f"READ MORE\n{EN}", line_tags=("h2", "p")))
 
     def measure(self, doc: Document) -> float | None:
         *_, unwanted, total = _of(doc)
@@ -128,7 +134,24 @@ class CutUnwantedLines(LineStep):
     step: Literal["cut_unwanted_lines"] = "cut_unwanted_lines"
     source: ClassVar[str] = REFINEDWEB
     one_word: bool = Field(False, description="cut lines of one (Latin) word too, as RefinedWeb does")
+    drops: ClassVar[Examples] = (
+        Example("READ MORE\n128", "en", "no_text_left"),
+        Example("上一篇\n下一篇\n\n", "zh", "no_text_left"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(f"{EN}\nI have 12 comments"),
+        Example(f"{ZH}\n阅读 128 页以后我睡着了。", "zh"),
+    )
+    changes: ClassVar[Examples] = (
+        Example(
+            f"THE MILL IS OPEN TO ALL VISITORS ON SUNDAYS\n{story('library')}\n{story('theatre')}\nRead more\n12 comments",
+            left=f"{story('library')}\n{story('theatre')}",
+            url="https://upper.made.example/mill",
+            title="The mill",
+        ),
+        Example(f"{ZH}\n阅读 128", "zh", left=ZH),
+    )
 
     def unwanted(self, doc: Document) -> list[int]:
-        found, one_word, *_ = _of(doc)
-        return sorted([*found, *one_word]) if self.one_word else list(found)
+        numbers, one_word, *_ = _of(doc)
+        return sorted([*numbers, *one_word]) if self.one_word else list(numbers)

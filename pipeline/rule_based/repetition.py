@@ -13,8 +13,9 @@ from pydantic import Field
 
 from extraction.kernels import compiled
 from pipeline.rule_based.c4 import prose
+from pipeline.rule_based.stories import EN, PROSE, ZH, story, story_zh
 from pipeline.schema import Document
-from pipeline.steps import Limits, Rule, bound
+from pipeline.steps import Example, Examples, Limits, Rule, bound
 
 SOURCE = "dots.llm1 C.2 (repeated content); values measured"
 LONGEST = 1_000_000
@@ -75,6 +76,22 @@ class RepeatedCharacters(Rule):
     above: ClassVar[str] = "repeated_content"
     max: Limits | None = {"default": 0.45, "zh": 0.5}
     stretch: Limits = Field({"default": 40, "zh": 15}, description="characters that make a stretch")
+    drops: ClassVar[Examples] = (
+        Example(
+            "\n".join([story("school")] * 4),
+            reason="repeated_content",
+            url="https://again.made.example/mill",
+            title="The mill again",
+        ),
+        Example(
+            "\n".join([story_zh("染坊")] * 4),
+            "zh",
+            "repeated_content",
+            url="https://again.made.example/mofang",
+            title="又见磨坊",
+        ),
+    )
+    keeps: ClassVar[Examples] = (*PROSE, Example(EN), Example(ZH, "zh"))
 
     def measure(self, doc: Document) -> float | None:
         text = (doc.text or "")[:LONGEST]
@@ -117,6 +134,21 @@ class CharacterRuns(Rule):
     source: ClassVar[str] = SOURCE
     above: ClassVar[str] = "character_runs"
     max: Limits | None = {"default": 0.1}
+    drops: ClassVar[Examples] = (
+        Example(
+            f"{story('harbour')}\n{'~' * 240}\n{story('market')}\n{'哈' * 60}\n{story('garden')}",
+            reason="character_runs",
+            url="https://runs.made.example/mill",
+            title="The mill, drawn",
+        ),
+        Example("=" * 30 + EN, "en", "character_runs"),
+        Example("哈" * 20 + ZH, "zh", "character_runs"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example("Chapter one" + "." * 60 + "7"),  # leaders of a table of contents
+        Example("Name: " + "_" * 40),  # a form
+        Example("#" * 60 + " begin", line_tags=("code",)),
+    )
 
     def measure(self, doc: Document) -> float | None:
         text = (doc.text or "")[:LONGEST]

@@ -31,8 +31,9 @@ from extraction.domains import host_of
 from extraction.text import lines
 from pipeline.lines import cut_lines
 from pipeline.removal import suffixes
+from pipeline.rule_based.stories import EN, ZH
 from pipeline.schema import Document, Drop
-from pipeline.steps import DocumentStep
+from pipeline.steps import DocumentStep, Example, Examples
 from pipeline.strict import Strict
 
 HEAD_LINES = 30
@@ -101,21 +102,21 @@ class _Compiled:
             if first is not None:
                 gone.update(range(first, len(stripped)))
         for pattern in self.before:
-            found = [i for i, line in short if i < HEAD_LINES and pattern.search(line, timeout=SECONDS)]
-            if found:
-                gone.update(range(found[-1] + 1))
+            heads = [i for i, line in short if i < HEAD_LINES and pattern.search(line, timeout=SECONDS)]
+            if heads:
+                gone.update(range(heads[-1] + 1))
         return gone
 
 
 def _where(where: Where | None) -> list[tuple[str, Any]]:
     if where is None:
         return []
-    found = [(name, getattr(where, name)) for name in Where.model_fields]
-    return [(name, regex.compile(pattern)) for name, pattern in found if pattern is not None]
+    patterns = [(name, getattr(where, name)) for name in Where.model_fields]
+    return [(name, regex.compile(pattern)) for name, pattern in patterns if pattern is not None]
 
 
 def _matching(where: list[tuple[str, Any]], doc: Document) -> str | None:
-    """What of a page matches: `url: /tag/`. URLs are tried as they are and without percent-escapes."""
+    """Part of a page that matches: `url: /tag/`. URLs are tried as they are and without percent-escapes."""
     for name, pattern in where:
         if name == "url":
             url = (doc.url or "")[: 4 * LONGEST]
@@ -123,9 +124,9 @@ def _matching(where: list[tuple[str, Any]], doc: Document) -> str | None:
         else:
             values = [(lines(doc.text or "")[0] if name == "first_line" else doc.title or "")[:LONGEST]]
         for value in values:
-            found = pattern.search(value, timeout=SECONDS)
-            if found:
-                return f"{name}: {found[0]}"
+            match = pattern.search(value, timeout=SECONDS)
+            if match:
+                return f"{name}: {match[0]}"
     return None
 
 
@@ -140,20 +141,20 @@ def parse_rules(text: str, origin: str) -> dict[str, SiteRules]:
         raise ValueError(f"{origin} is not YAML: {' '.join(str(e).split())}") from e
     if not isinstance(data, dict):
         raise ValueError(f"{origin}: expected a mapping of domains to rules, found {type(data).__name__}")
-    found = {}
+    by_host = {}
     for site, rules in data.items():
         host = host_of(str(site))
         if host is None or host != str(site) or "." not in host:
             raise ValueError(f"{origin}: {site!r} is no domain in lower case (punycode for others than ASCII)")
         try:
-            found[host] = SiteRules.model_validate(rules)
+            by_host[host] = SiteRules.model_validate(rules)
         except ValidationError as e:
             # Of a union the branch that fits best: a mapping is meant as one.
             first = max(e.errors(), key=lambda x: len(x["loc"]) - 10 * ("literal[True]" in x["loc"]))
             where = ".".join(str(p) for p in first["loc"])
             message = str(first["msg"]).removeprefix("Value error, ")
             raise ValueError(f"{origin}: {site}{'.' + where if where else ''}: {message}") from e
-    return found
+    return by_host
 
 
 class _Unique(yaml.SafeLoader):
@@ -189,6 +190,15 @@ class SiteRulesStep(DocumentStep):
         default_factory=list, description="files of further rules; they replace a site's shipped ones"
     )
     audited: ClassVar[bool] = True
+    drops: ClassVar[Examples] = (
+        Example(EN, "en", "site_page_dropped", url="https://en.wikipedia.org/wiki/Special:Search"),
+        Example(ZH, "zh", "site_dropped", url="https://item.taobao.com/item.htm?id=1"),
+        Example(ZH, "zh", "site_page_not_wanted", url="https://www.bilibili.com/video/BV1"),
+    )
+    keeps: ClassVar[Examples] = (
+        Example(EN, url="https://en.wikipedia.org/wiki/River"),
+        Example(ZH, "zh", url="https://zh.wikipedia.org/wiki/%E6%B2%B3%E6%B5%81"),
+    )
 
     def resources(self) -> list[str]:
         return list(self.files)
@@ -209,29 +219,29 @@ class SiteRulesStep(DocumentStep):
     def __call__(self, doc: Document) -> Document | Drop:
         rules = _rules(self.shipped, tuple(self.files))
         host = host_of(doc.url) if doc.url else None
-        found = next((rules[s] for s in suffixes(host) if s in rules), None) if host else None
-        if found is None:
+        site = next((rules[s] for s in suffixes(host) if s in rules), None) if host else None
+        if site is None:
             return doc
-        if found.drop_all:
+        if site.drop_all:
             return Drop("site_dropped", value=host)
-        matching = _matching(found.drop, doc)
+        matching = _matching(site.drop, doc)
         if matching is not None:
             return Drop("site_page_dropped", value=matching)
-        if found.keep_only and _matching(found.keep_only, doc) is None:
+        if site.keep_only and _matching(site.keep_only, doc) is None:
             return Drop("site_page_not_wanted", value=doc.url)
-        cut = cut_lines(doc, self.step, found.cut(doc.text or ""))
+        cut = cut_lines(doc, self.step, site.cut(doc.text or ""))
         return cut if (cut.text or "").strip() or not (doc.text or "").strip() else Drop("no_text_left")
 
 
 @functools.lru_cache(maxsize=4)
 def _rules(shipped: bool, files: tuple[str, ...]) -> dict[str, _Compiled]:
     """The worker process's one copy of the rules of these files."""
-    found = shipped_rules() if shipped else {}
+    by_host = shipped_rules() if shipped else {}
     for path in files:
         with fsspec.open(path, "rb", compression="infer") as f:
             try:
                 text = f.read().decode("utf-8")
             except UnicodeDecodeError as e:
                 raise ValueError(f"{path}: expected UTF-8: {e}") from e
-            found |= parse_rules(text, path)
-    return {site: _Compiled(rules) for site, rules in found.items()}
+            by_host |= parse_rules(text, path)
+    return {site: _Compiled(rules) for site, rules in by_host.items()}

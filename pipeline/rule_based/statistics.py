@@ -41,13 +41,13 @@ _recent_size = 0
 def statistics(text: str, language: str | None) -> TextStatistics:
     """The statistics of a text. A batch of documents goes through all rules, so what one rule counted the next one finds."""
     global _recent_size
-    found = _recent.get((text, language))
-    if found is None:
+    stats = _recent.get((text, language))
+    if stats is None:
         if _recent_size > REMEMBERED:
             forget()
-        found = _recent[text, language] = TextStatistics(text, language)
+        stats = _recent[text, language] = TextStatistics(text, language)
         _recent_size += len(text)
-    return found
+    return stats
 
 
 def forget() -> None:
@@ -128,9 +128,9 @@ class TextStatistics:
         5- to 10-grams that occurred before, overlaps counted once."""
         # Hashes of strings differ from process to process; only their equality is used.
         ids = np.fromiter(map(hash, self.words), np.int64, len(self.words))
-        found = np.zeros(9)
-        _repeated(ids.view(np.uint64), self.lengths, found)
-        return np.minimum(found / max(1, len(self.text)), 1.0)
+        shares = np.zeros(9)
+        _repeated(ids.view(np.uint64), self.lengths, shares)
+        return np.minimum(shares / max(1, len(self.text)), 1.0)
 
 
 def _duplicates(pieces: Sequence[str]) -> tuple[int, int]:
@@ -224,5 +224,5 @@ def _repeated(ids, lengths, out):  # type: ignore[no-untyped-def]
 def word_list(name: str) -> dict[str, list[str]]:
     """A list of `word_lists/` by language."""
     text = resources.files("pipeline.rule_based").joinpath("word_lists", f"{name}.yaml").read_text(encoding="utf-8")
-    found: dict[str, list[str]] = {k: [str(w) for w in v] for k, v in yaml.safe_load(text).items()}
-    return found
+    words: dict[str, list[str]] = {k: [str(w) for w in v] for k, v in yaml.safe_load(text).items()}
+    return words

@@ -119,11 +119,11 @@ def first_rank(known: DataFrame | None) -> int:
     return 0 if known is None else 1 + int(known.agg(F.max("rank").alias("rank")).collect()[0].rank)
 
 
-def marks_of(found: DataFrame, reason: str) -> DataFrame:
+def marks_of(decisions: DataFrame, reason: str) -> DataFrame:
     """Marks of what `named` returns; the value is the similarity to the parent, and the parent if it was dropped itself."""
     similar = F.format_string("%.3f", F.col("similarity"))
     through = F.concat(similar, F.lit(" to "), F.col("parent_id"))
-    return found.select(
+    return decisions.select(
         "file_no",
         "row_no",
         F.lit(reason).alias("reason"),
@@ -160,10 +160,10 @@ def known_documents(context: CrossContext) -> DataFrame | None:
 
     def work(incoming: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in incoming:
-            found = unpack(batch.column("data").to_pylist(), ID_RECORD)
+            records = unpack(batch.column("data").to_pylist(), ID_RECORD)
             arrays = [
-                pa.array(found["rank"].astype(np.int64)),
-                *(pa.array(found[n].tolist(), pa.binary()).cast(pa.string()) for n in ("doc_id", "survivor")),
+                pa.array(records["rank"].astype(np.int64)),
+                *(pa.array(records[n].tolist(), pa.binary()).cast(pa.string()) for n in ("doc_id", "survivor")),
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=KNOWN)
 
@@ -191,7 +191,7 @@ def named(trees: DataFrame, ranked: DataFrame, known: DataFrame | None) -> DataF
     return trees.join(places, "rank").join(roots, "root").join(parents, "parent").select(columns)
 
 
-def state_ids(ranked: DataFrame, found: DataFrame) -> DataFrame:
+def state_ids(ranked: DataFrame, decisions: DataFrame) -> DataFrame:
     """Documents of this pass and their survivors, packed."""
 
     def work(incoming: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -205,20 +205,20 @@ def state_ids(ranked: DataFrame, found: DataFrame) -> DataFrame:
 
         yield from batches(rows())
 
-    survivors = ranked.select("rank", "doc_id").join(found.select("rank", "duplicate_of"), "rank", "left")
+    survivors = ranked.select("rank", "doc_id").join(decisions.select("rank", "duplicate_of"), "rank", "left")
     named = survivors.select("rank", "doc_id", F.coalesce("duplicate_of", "doc_id").alias("survivor"))
     return named.mapInArrow(work, from_arrow_schema(PACKED))
 
 
-def report(step: NearDuplicateStep, found: DataFrame, ranked: DataFrame, n: int) -> dict[str, Any]:
+def report(step: NearDuplicateStep, decisions: DataFrame, ranked: DataFrame, n: int) -> dict[str, Any]:
     """What people should know of a pass: sizes, the largest clusters, domains that lost much, and alarms."""
-    clusters = found.groupBy("duplicate_of").agg(
+    clusters = decisions.groupBy("duplicate_of").agg(
         (F.count("*") + 1).alias("documents"), F.count_distinct("domain").alias("domains")
     )
     largest = clusters.orderBy(F.desc("documents"), "duplicate_of").limit(TOLD).collect()
     giant = clusters.where(F.col("documents") > step.alarm_cluster).count()
     of_domain = ranked.groupBy("domain").agg(F.count("*").alias("documents"))
-    lost = found.groupBy("domain").agg(F.count("*").alias("dropped"))
+    lost = decisions.groupBy("domain").agg(F.count("*").alias("dropped"))
     enough = of_domain.where(F.col("documents") >= step.alarm_domain_documents).join(lost, "domain")
     share = F.col("dropped") / F.col("documents")
     vanishing = enough.where(share > step.alarm_domain_share).withColumn("share", share)
@@ -232,7 +232,7 @@ def report(step: NearDuplicateStep, found: DataFrame, ranked: DataFrame, n: int)
     alarms += [f"domain {r.domain} loses {r.dropped:,} of {r.documents:,} documents ({r.share:.0%})" for r in domains]
     return {
         "documents": n,
-        "dropped": found.count(),
+        "dropped": decisions.count(),
         "clusters": clusters.count(),
         "largest_clusters": [r.asDict() for r in largest],
         "alarms": alarms,

@@ -74,15 +74,17 @@ def near_duplicates(step: FuzzyDedup, context: CrossContext) -> tuple[DataFrame 
         everything = packed.unionByName(_split_again(old, parts, _dtype(step)))
     pairs = _pairs(step, context, everything, parts, base)
     edges = _verified(step, context, pairs, everything, parts)
-    found = forest.named(forest.decided(step, context, edges), ranked, known)
-    found.persist(StorageLevel.DISK_ONLY)
-    context.persisted.append(found)
+    decisions = forest.named(forest.decided(step, context, edges), ranked, known)
+    decisions.persist(StorageLevel.DISK_ONLY)
+    context.persisted.append(decisions)
     size = F.sum(F.length("data")).alias("bytes")
     compared = pairs.where(F.col("kind") == PAIR).agg(size).collect()[0].bytes or 0
-    context.record.update({"pairs_compared": compared // PAIR_RECORD.itemsize} | forest.report(step, found, ranked, n))
+    context.record.update(
+        {"pairs_compared": compared // PAIR_RECORD.itemsize} | forest.report(step, decisions, ranked, n)
+    )
     state = context.write(packed, storage.join(context.work, "state", context.label))
-    state += context.write(forest.state_ids(ranked, found), storage.join(context.work, "state", context.label))
-    return forest.marks_of(found, "near_duplicate"), state
+    state += context.write(forest.state_ids(ranked, decisions), storage.join(context.work, "state", context.label))
+    return forest.marks_of(decisions, "near_duplicate"), state
 
 
 def _packed(step: FuzzyDedup, context: CrossContext, ranks: str, parts: int) -> DataFrame:
@@ -153,15 +155,15 @@ def _pairs(step: FuzzyDedup, context: CrossContext, packed: DataFrame, parts: in
     """Each document's candidates, once, at the document's part; and the requests for what comparing them needs."""
 
     def buckets(part: int, blobs: Blobs) -> Iterator[tuple[int, int, bytes]]:
-        entries = unpack([b for found in blobs.values() for b in found], ENTRY_RECORD)
-        found = bucket_pairs(entries, step.candidates, base)
-        yield from pack(PAIR, found["rank"] % parts, found)
+        entries = unpack([b for of_kind in blobs.values() for b in of_kind], ENTRY_RECORD)
+        pairs = bucket_pairs(entries, step.candidates, base)
+        yield from pack(PAIR, pairs["rank"] % parts, pairs)
 
     def collect(part: int, blobs: Blobs) -> Iterator[tuple[int, int, bytes]]:
-        found = np.unique(unpack(blobs[PAIR], PAIR_RECORD))
-        yield PAIR, part, found.tobytes()
+        pairs = np.unique(unpack(blobs[PAIR], PAIR_RECORD))
+        yield PAIR, part, pairs.tobytes()
         if step.verify != "none":
-            needed = np.unique(np.concatenate([found["rank"], found["candidate"]]))
+            needed = np.unique(np.concatenate([pairs["rank"], pairs["candidate"]]))
             asked = np.empty(len(needed), REQUEST_RECORD)
             asked["rank"], asked["part"] = needed, part
             yield from pack(REQUEST, needed % parts, asked)
@@ -194,15 +196,15 @@ def bucket_pairs(entries: Array, candidates: int, base: int) -> Array:
     sizes = np.diff(np.append(starts, len(key)))
     first = np.repeat(starts, sizes)
     place = np.arange(len(key)) - first
-    found = []
+    pieces = []
     for n in range(candidates):
         later = np.flatnonzero((place > n) & (rank >= base))
         if not len(later):
             break
         one = np.empty(len(later), PAIR_RECORD)
         one["rank"], one["candidate"] = rank[later], rank[first[later] + n]
-        found.append(one)
-    return np.unique(np.concatenate(found)) if found else np.empty(0, PAIR_RECORD)
+        pieces.append(one)
+    return np.unique(np.concatenate(pieces)) if pieces else np.empty(0, PAIR_RECORD)
 
 
 def _verified(step: FuzzyDedup, context: CrossContext, pairs: DataFrame, packed: DataFrame, parts: int) -> DataFrame:
@@ -222,23 +224,23 @@ def _verified(step: FuzzyDedup, context: CrossContext, pairs: DataFrame, packed:
         yield from pack_payloads(REPLY, asked["part"], asked["rank"], flat, offsets[at], offsets[at + 1])
 
     def compare(part: int, blobs: Blobs) -> Iterator[pa.RecordBatch]:
-        found = unpack(blobs[PAIR], PAIR_RECORD)
+        pairs = unpack(blobs[PAIR], PAIR_RECORD)
         similarity: Array | None = None
         if step.verify != "none":
             ranks, flat, offsets = unpack_payloads(blobs[REPLY], dtype)
             order = np.argsort(ranks)
-            left = order[np.searchsorted(ranks, found["rank"], sorter=order)]
-            right = order[np.searchsorted(ranks, found["candidate"], sorter=order)]
+            left = order[np.searchsorted(ranks, pairs["rank"], sorter=order)]
+            right = order[np.searchsorted(ranks, pairs["candidate"], sorter=order)]
             similarity = _similarity(step, flat, offsets, left, right)
             alike = similarity >= step.threshold
-            found, similarity = found[alike], similarity[alike]
+            pairs, similarity = pairs[alike], similarity[alike]
         if step.keep != "component":  # pairs are sorted: the first of a document is its first candidate
-            _, firsts = np.unique(found["rank"], return_index=True)
-            found, similarity = found[firsts], None if similarity is None else similarity[firsts]
+            _, firsts = np.unique(pairs["rank"], return_index=True)
+            pairs, similarity = pairs[firsts], None if similarity is None else similarity[firsts]
         arrays = [
-            pa.array(found["rank"].astype(np.int64)),
-            pa.array(found["candidate"].astype(np.int64)),
-            pa.nulls(len(found), pa.float64()) if similarity is None else pa.array(similarity),
+            pa.array(pairs["rank"].astype(np.int64)),
+            pa.array(pairs["candidate"].astype(np.int64)),
+            pa.nulls(len(pairs), pa.float64()) if similarity is None else pa.array(similarity),
         ]
         yield pa.RecordBatch.from_arrays(arrays, schema=forest.VERIFIED)
 
@@ -256,11 +258,11 @@ def _similarity(step: FuzzyDedup, flat: Array, offsets: Parts, left: Parts, righ
     if step.verify == "exact":
         return jaccard(flat, offsets, left, right)
     sketches = flat.reshape(len(offsets) - 1, -1)
-    found = np.empty(len(left), np.float64)
+    similarities = np.empty(len(left), np.float64)
     for start in range(0, len(left), 50_000):  # 50 MB of sketches on either side
         some = slice(start, start + 50_000)
-        found[some] = sketch_similarity(sketches[left[some]], sketches[right[some]])
-    return found
+        similarities[some] = sketch_similarity(sketches[left[some]], sketches[right[some]])
+    return similarities
 
 
 __all__ = ["near_duplicates"]

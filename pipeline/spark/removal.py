@@ -9,10 +9,8 @@ there and before the old ones go; killed anywhere, the same command ends the wor
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,14 +23,14 @@ from pipeline import storage
 from pipeline.config import SparkConfig
 from pipeline.executor import REMOVAL, VERDICTS, documents_writer, removal_list
 from pipeline.inspection.report.page import REPORT, write_report
-from pipeline.outputs import MANIFEST, RUN, Lease, PublishedFile, require_manifest
+from pipeline.outputs import Lease, PublishedFile, read_record, require_manifest
+from pipeline.passes import commit, load_removal_lists
 from pipeline.schema import DOCUMENT
 from pipeline.spark.run import map_each
 from pipeline.spark.session import get_session
-from pipeline.spark.stages import load_removal_lists
 from pipeline.steps import file_sha256
-from pipeline.strict import UserError
-from pipeline.tokenization import shards
+from pipeline.tokenization import shard_files, shards
+from pipeline.tokenization.shard_rows import SHARD
 
 TEXT_COLUMNS = ("title", "text", "line_tags", "line_link_share", "line_scores", "page_signals", "removed_lines")
 
@@ -61,14 +59,15 @@ def remove_from_output(
             removed[old.verdict] += result["removed"]
         if storage.exists(storage.join(output, shards.MANIFEST)):
             removed["shards"] = _remove_from_shards(spark, output, tuple(lists), tag, lease)
-        lease.check()
         if any(removed.values()):
+            lease.check()
             for page in reports(output):  # they quote pages
                 storage.remove(page)
-            storage.write_json(storage.join(output, MANIFEST), dataclasses.replace(manifest, files=files).to_json())
-            record = storage.read_json(storage.join(output, RUN))
+            record = read_record(output)
             entry = {"lists": {p: file_sha256(p) for p in lists}, "removed": removed}
-            storage.write_json(storage.join(output, RUN), {**record, "removals": [*record.get("removals", []), entry]})
+            if entry not in record.removals[-1:]:  # there already: of a run that was killed before the manifest
+                record = dataclasses.replace(record, removals=[*record.removals, entry])
+            commit(output, lease, record, dataclasses.replace(manifest, files=files))
         folders = [f"documents/verdict={v}" for v in VERDICTS]
         _sweep(output, folders, {f.path for f in files})
     return removed
@@ -94,20 +93,22 @@ class _Rewrite:
         path = storage.join(self.output, self.file.path)
         with storage.open_read(path) as f:
             keys = pq.read_table(f, columns=["doc_id", "url", "text", "drop_step"])
-        found = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
+        matches = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
         if self.file.verdict == "dropped":  # what was removed before stays as it is
             done = pc.and_(pc.equal(keys["drop_step"], REMOVAL), pc.is_null(keys["text"])).to_pylist()
-            found = [None if d else m for m, d in zip(found, done, strict=True)]
-        hits = pa.array([m is not None for m in found], pa.bool_())
+            matches = [None if d else m for m, d in zip(matches, done, strict=True)]
+        hits = pa.array([m is not None for m in matches], pa.bool_())
         n = pc.sum(hits).as_py()
         if not n:
             return None
         with storage.open_read(path) as f:
             table = pq.read_table(f)
-        gone = _removed_rows(table.filter(hits), [m for m in found if m is not None])
-        rest = table.filter(pc.invert(hits))
+        gone = _removed_rows(table.filter(hits), [m for m in matches if m is not None])
+        remaining = table.filter(pc.invert(hits))
         files = [
-            self._write(self.file.verdict, rest if self.file.verdict == "kept" else pa.concat_tables([rest, gone]))
+            self._write(
+                self.file.verdict, remaining if self.file.verdict == "kept" else pa.concat_tables([remaining, gone])
+            )
         ]
         if self.file.verdict == "kept":
             files.append(self._write("dropped", gone))
@@ -142,14 +143,14 @@ def _remove_from_shards(spark: SparkSession, output: str, lists: tuple[str, ...]
     manifest = shards.read_manifest(output)
     results = map_each(spark, [_RewriteShard(output, lists, tag, s) for s in manifest.shards], _RewriteShard.run, None)
     infos = [
-        old if result is None else shards.ShardInfo(**result)
+        old if result is None else shard_files.ShardInfo(**result)
         for old, result in zip(manifest.shards, results, strict=True)
     ]
     lease.check()
     if tuple(infos) != manifest.shards:
         changed = dataclasses.replace(manifest, shards=tuple(infos))
         shards.write_manifest(output, changed, shards.shard_tokenizer(output, manifest))
-    _sweep(output, shards.SPLITS, {i.path for i in infos})
+    _sweep(output, shard_files.SPLITS, {i.path for i in infos})
     return sum(old.rows - new.rows for old, new in zip(manifest.shards, infos, strict=True))
 
 
@@ -160,20 +161,20 @@ class _RewriteShard:
     output: str
     lists: tuple[str, ...]
     tag: str
-    shard: shards.ShardInfo
+    shard: shard_files.ShardInfo
 
     def run(self) -> dict[str, Any] | None:
         """Write the shard again without what the lists name. :returns: its new entry, or None if nothing matched."""
         path = storage.join(self.output, self.shard.path)
         with storage.open_read(path) as f:
             keys = pq.read_table(f, columns=["doc_id", "url"])
-        found = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
-        if not any(found):
+        matches = removal_list(self.lists).match(keys["doc_id"].to_pylist(), keys["url"].to_pylist())
+        if not any(matches):
             return None
-        rest = pa.array([m is None for m in found], pa.bool_())
+        remaining = pa.array([m is None for m in matches], pa.bool_())
         new_path = f"{self.shard.path.removesuffix('.parquet')}-removed-{self.tag}.parquet"
         with storage.open_read(path) as source, pq.ParquetFile(source) as parquet:
-            header = shards.read_header(parquet)
+            header = shard_files.read_header(parquet)
             # The size of a row group is a setting of the run that made the shard: the largest one found tells it.
             sizes = [
                 pc.sum(parquet.read_row_group(i, columns=["n_tokens"])["n_tokens"]).as_py()
@@ -181,12 +182,12 @@ class _RewriteShard:
             ]
             with (
                 storage.open_atomic(storage.join(self.output, new_path)) as sink,
-                shards.ShardWriter(sink, header, max(sizes)) as writer,
+                shard_files.ShardWriter(sink, header, max(sizes)) as writer,
             ):
                 start = 0
                 for i in range(parquet.num_row_groups):
                     table = parquet.read_row_group(i)
-                    writer.write(table.filter(rest.slice(start, table.num_rows)).cast(shards.SHARD))
+                    writer.write(table.filter(remaining.slice(start, table.num_rows)).cast(SHARD))
                     start += table.num_rows
         return dataclasses.asdict(dataclasses.replace(writer.info, path=new_path))
 
@@ -199,28 +200,19 @@ def _sweep(output: str, folders: Sequence[str], named: set[str]) -> None:
                 storage.remove(storage.join(output, folder, name))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of jobs/remove.py. :returns: exit code 0 or 2."""
-    parser = argparse.ArgumentParser(
-        prog="spark-submit jobs/remove.py",
-        description="Remove documents that lists of URLs, domains or document ids name from finished outputs and shards.",
-        epilog="A list has one entry a line: url:..., domain:..., doc_id:..., or the same without prefix; # is a comment.",
-    )
-    parser.add_argument("--list", action="append", required=True, dest="lists", metavar="FILE", help="repeatable")
-    parser.add_argument("outputs", nargs="+", help="output folders of stages")
-    arguments = parser.parse_args(argv)
-    try:
-        load_removal_lists(arguments.lists)
-        for output in arguments.outputs:
-            require_manifest(output)
-        spark = get_session("remove", SparkConfig())
-        pages = list(dict.fromkeys(page for output in arguments.outputs for page in reports(output)))
-        for output in arguments.outputs:
-            removed = remove_from_output(spark, output, arguments.lists)
-            print(f"{output}: removed {', '.join(f'{n} of {k}' for k, n in removed.items())}")
-        for page in pages:  # written again without what was removed
-            print(f"report: {write_report(page.removesuffix(REPORT).rstrip('/') or '.')}")
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    return 0
+def remove_from_outputs(outputs: Sequence[str], lists: Sequence[str]) -> list[str]:
+    """Apply removal lists to finished outputs, and write their reports again without what was removed.
+
+    :returns: what was done, a line each.
+    :raises UserError: if a folder holds no finished output, or a list is not readable; nothing is removed then.
+    """
+    load_removal_lists(lists)
+    for output in outputs:
+        require_manifest(output)
+    spark = get_session("remove", SparkConfig())
+    pages = list(dict.fromkeys(page for output in outputs for page in reports(output)))
+    lines = []
+    for output in outputs:
+        removed = remove_from_output(spark, output, lists)
+        lines.append(f"{output}: removed {', '.join(f'{n} of {k}' for k, n in removed.items())}")
+    return lines + [f"report: {write_report(page.removesuffix(REPORT).rstrip('/') or '.')}" for page in pages]

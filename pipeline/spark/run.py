@@ -26,19 +26,18 @@ from pyspark.sql.types import LongType, StructField, StructType
 from classifiers.base import DEVICE
 from pipeline import storage
 from pipeline.executor import (
-    MARKS,
+    MARK_ROWS,
     Group,
     Receipt,
     Task,
     Unit,
+    bucket_of,
     committed_receipts,
-    marks_bucket,
+    live_rows,
     publish_group,
-    read_marks,
     run_unit,
 )
 from pipeline.progress import Progress
-from pipeline.schema import Drop
 from pipeline.steps import CrossDocumentStep
 
 Work = TypeVar("Work", Unit, Group)
@@ -62,8 +61,8 @@ def map_each(
                 yield pa.RecordBatch.from_pydict({"id": [i], "result": [json.dumps(call(items[i]))]})
 
     numbers = spark.range(0, len(items), 1, min(partitions or len(items), len(items)))
-    found = {r.id: json.loads(r.result) for r in numbers.mapInArrow(work, "id long, result string").collect()}
-    return [found[i] for i in range(len(items))]
+    results = {r.id: json.loads(r.result) for r in numbers.mapInArrow(work, "id long, result string").collect()}
+    return [results[i] for i in range(len(items))]
 
 
 def assign_gpu() -> None:
@@ -125,7 +124,7 @@ class CrossContext:
     work: str
     units: list[Unit]
     """Units of the round just done, each with its chunk."""
-    earlier_marks: dict[str, str]
+    earlier_mark_folders: dict[str, str]
     """Marks of cross-document steps of the same round that come before this one."""
     state: list[str]
     """This step's state files of earlier generations, full paths."""
@@ -136,7 +135,7 @@ class CrossContext:
 
     def rows(self, columns: Sequence[str], project: Callable[[pa.Table], pa.Table], schema: pa.Schema) -> DataFrame:
         """Live rows of the round as a DataFrame of `schema`, made by `project` from chunk columns inside the tasks."""
-        units, work, marks = self.units, self.work, self.earlier_marks
+        units, work, marks = self.units, self.work, self.earlier_mark_folders
         names = list(dict.fromkeys([*columns, "file_no", "row_no"]))
 
         def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -196,28 +195,11 @@ class CrossContext:
         return sorted(r.path for r in frame.mapInArrow(save, from_arrow_schema(schema)).collect())
 
 
-def live_rows(work: str, unit: Unit, columns: list[str], marks: dict[str, str]) -> Iterator[pa.Table]:
-    """Columns of a chunk's rows that no step has dropped so far, a row group at a time."""
-    assert unit.chunk is not None
-    marked: set[int] = set()
-    for folder in marks.values():
-        marks_here = read_marks(folder, unit.file.file_no, unit.start, unit.stop)
-        marked |= {row for row, mark in marks_here.items() if isinstance(mark, Drop)}
-    with storage.open_read(storage.join(work, unit.chunk)) as f:
-        for batch in pq.ParquetFile(f).iter_batches(batch_size=4096, columns=[*columns, "drop_step"]):
-            table = pa.Table.from_batches([batch])
-            table = table.filter(pa.compute.is_null(table["drop_step"])).drop_columns(["drop_step"])
-            if marked:
-                table = table.filter(pa.array([r not in marked for r in table["row_no"].to_pylist()], pa.bool_()))
-            if table.num_rows:
-                yield table
-
-
 @functools.singledispatch
 def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataFrame | None, list[str]]:
     """Decide which rows a cross-document step drops.
 
-    :returns: a DataFrame of schema `MARKS` (None if the step decides by its record alone), and the state files that this
+    :returns: a DataFrame of schema `MARK_ROWS` (None if the step decides by its record alone), and the state files that this
         pass adds.
     """
     raise TypeError(f"step {step.step!r} has no Spark part: register one with pipeline.spark.run.compute_marks")
@@ -225,9 +207,9 @@ def compute_marks(step: CrossDocumentStep, context: CrossContext) -> tuple[DataF
 
 def write_marks(frame: DataFrame, folder: str, partitions: int | None) -> int:
     """Write marks by row key; columns that the frame lacks are null. :returns: rows written."""
-    missing = [f for f in MARKS if f.name not in frame.columns]
+    missing = [f for f in MARK_ROWS if f.name not in frame.columns]
     nulls = (F.lit(None).cast(from_arrow_type(f.type)).alias(f.name) for f in missing)
-    return write_rows(frame.select("*", *nulls), MARKS, folder, partitions)
+    return write_rows(frame.select("*", *nulls), MARK_ROWS, folder, partitions)
 
 
 def write_rows(frame: DataFrame, schema: pa.Schema, folder: str, partitions: int | None) -> int:
@@ -271,7 +253,7 @@ def write_rows(frame: DataFrame, schema: pa.Schema, folder: str, partitions: int
 def _files_per_bucket() -> int:
     """The smallest file number of bucket 1."""
     n = 1
-    while marks_bucket(n) == 0:
+    while bucket_of(n) == 0:
         n *= 2
     return n
 
@@ -302,4 +284,4 @@ def local_cpu_seconds(spark: SparkSession) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-__all__ = ["CrossContext", "compute_marks", "live_rows", "map_each", "run_units", "write_marks"]
+__all__ = ["CrossContext", "compute_marks", "map_each", "run_units", "write_marks"]

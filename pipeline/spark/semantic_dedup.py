@@ -63,24 +63,24 @@ def semantic_duplicates(step: SemanticDedup, context: CrossContext) -> tuple[Dat
     context.persisted.append(edges)
     # One parent each, the first: two would join their trees, and the later of them would fall for a document after it.
     first = edges.groupBy("rank").agg(F.min(F.struct("parent", "similarity")).alias("first"))
-    found = forest.named(forest.decided(step, context, first.select("rank", "first.*")), ranked, known)
-    found.persist(StorageLevel.DISK_ONLY)
-    context.persisted.append(found)
+    decisions = forest.named(forest.decided(step, context, first.select("rank", "first.*")), ranked, known)
+    decisions.persist(StorageLevel.DISK_ONLY)
+    context.persisted.append(decisions)
     sizes = [
         int(r.size) // member_dtype(embedder.dimensions).itemsize
         for r in packed.groupBy("part").agg(F.sum(F.length("data")).alias("size")).orderBy(F.desc("size")).collect()
     ]
     context.record.update(
         {"clusters_of_vectors": len(centres), "largest_cluster_of_vectors": max(sizes, default=0)}
-        | forest.report(step, found, ranked, n)
+        | forest.report(step, decisions, ranked, n)
     )
     if sizes and sizes[0] > 4 * step.max_cluster:
         context.record["alarms"].append(
             f"a cluster of vectors has {sizes[0]:,} members; comparing takes the square of that: raise sample, or split the run"
         )
     state = learned_files + context.write(packed, state_folder)
-    state += context.write(forest.state_ids(ranked, found), state_folder)
-    return forest.marks_of(found, "semantic_duplicate"), state
+    state += context.write(forest.state_ids(ranked, decisions), state_folder)
+    return forest.marks_of(decisions, "semantic_duplicate"), state
 
 
 def member_dtype(dimensions: int) -> np.dtype[Any]:
@@ -113,30 +113,30 @@ def _learned(
     if embedder is None:
         embedder = _corpus_embedder(step, context, generation, limit)
         rows.append((WEIGHTS, 0, embedder.weights.tobytes()))
-    own, folder = embedder, _vectors_folder(context)
+    chosen_embedder, folder = embedder, _vectors_folder(context)
 
     def sampled(table: pa.Table) -> pa.Table:
         taken = np.flatnonzero(_chosen(step, table, generation, limit))
-        vectors = _vectors(step, folder, own, table)[taken]
+        vectors = _vectors(step, folder, chosen_embedder, table)[taken]
         keys = _hashes(table)[taken]
         some = vectors.any(1)
-        records = np.empty(int(some.sum()), member_dtype(own.dimensions))
+        records = np.empty(int(some.sum()), member_dtype(chosen_embedder.dimensions))
         records["rank"], records["vector"] = keys[some], vectors[some]
         blobs = [(SAMPLE, 0, records.tobytes())] if len(records) else []
         return pa.Table.from_batches(list(batches(iter(blobs))), PACKED)
 
-    found = context.rows(_COLUMNS, sampled, PACKED).toArrow()["data"].to_pylist()
-    sample = unpack(found, member_dtype(own.dimensions))
+    blobs = context.rows(_COLUMNS, sampled, PACKED).toArrow()["data"].to_pylist()
+    sample = unpack(blobs, member_dtype(chosen_embedder.dimensions))
     sample = sample[np.lexsort((*sample["vector"].T[::-1], sample["rank"]))]
     members = max(n, len(sample))
     most = max(50, step.max_cluster * len(sample) // max(1, members * step.nearest))
-    centres = np.ones((1, own.dimensions), np.int8)  # nothing to learn from: all in one cluster
+    centres = np.ones((1, chosen_embedder.dimensions), np.int8)  # nothing to learn from: all in one cluster
     if len(sample):
         centres = fit_split(np.ascontiguousarray(sample["vector"]), step.clusters(members), most)
     rows.append((CENTRES, 0, centres.tobytes()))
     table = pa.Table.from_batches(list(batches(iter(rows))), PACKED)
     files = context.write(context.spark.createDataFrame(table), state_folder)
-    return files, own, centres
+    return files, chosen_embedder, centres
 
 
 _COLUMNS = ["text", "doc_id", "generation"]
@@ -208,10 +208,10 @@ def _members(step: SemanticDedup, context: CrossContext, ranks: str, embedder: E
         of_rows = forest.ranks_of(ranks, rows)
         vectors = _vectors(step, folder, embedder, rows)
         used = np.flatnonzero(vectors.any(1))
-        own = nearest(vectors[used], centres, step.nearest)
-        records = np.empty(own.shape, member_dtype(vectors.shape[1]))
+        clusters = nearest(vectors[used], centres, step.nearest)
+        records = np.empty(clusters.shape, member_dtype(vectors.shape[1]))
         records["rank"], records["vector"] = of_rows[used, None], vectors[used, None]
-        return pa.Table.from_batches(list(batches(pack(MEMBER, own.ravel(), records.ravel()))), PACKED)
+        return pa.Table.from_batches(list(batches(pack(MEMBER, clusters.ravel(), records.ravel()))), PACKED)
 
     # What was learned in this pass was learned after all vectors had been written: no text is read again.
     return context.rows(["text"] if context.state else [], project, PACKED)

@@ -21,13 +21,15 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline import storage
 from pipeline.config import StageConfig
-from pipeline.executor import Unit
+from pipeline.executor import Unit, live_rows
 from pipeline.schema import DOCUMENT
-from pipeline.spark.run import CrossContext, compute_marks, live_rows
-from pipeline.tokenization import shards as shard_files
+from pipeline.spark.run import CrossContext, compute_marks
 from pipeline.tokenization.document_steps import Shards, Tokenize
-from pipeline.tokenization.mixture import Cell, Count, cells_of, copy_hash, solve
-from pipeline.tokenization.shards import SHARD, SPLITS, ShardHeader, ShardInfo, Split
+from pipeline.tokenization.plan import Cell, Count, cells_of, copy_hash
+from pipeline.tokenization.shard_files import SPLITS, ShardHeader, ShardInfo, Split, write_shard
+from pipeline.tokenization.shard_rows import SHARD, is_validation, shard_number, shard_rows, shuffle_key
+from pipeline.tokenization.shards import MANIFEST, Manifest, read_manifest, write_manifest
+from pipeline.tokenization.solver import solve
 
 ROWS = SHARD.append(pa.field("shard_index", pa.int32(), nullable=False)).append(
     pa.field("shuffle", pa.int64(), nullable=False)
@@ -55,7 +57,7 @@ def plan_mixture(step: Shards, context: CrossContext) -> tuple[DataFrame | None,
 
     def project(rows: pa.Table) -> pa.Table:
         domains, ids = rows["domain"].to_pylist(), rows["doc_id"].to_pylist()
-        validation = shard_files.is_validation(step.seed, domains, ids, step.validation_share)
+        validation = is_validation(step.seed, domains, ids, step.validation_share)
         values = step.mixture.table(rows)
         hashes = _signed(copy_hash(ids, step.seed))
         columns = [pa.array(validation), rows["generation"], *values.columns, rows["n_tokens"], pa.array(hashes)]
@@ -104,8 +106,8 @@ def _last_hashes(
         for batch in batches:
             table = pa.Table.from_batches([batch])
             table = table.filter(pa.compute.invert(table["validation"]))
-            found = zip(table["generation"].to_pylist(), cells_of(table.select(axes)), strict=True)
-            ids = pa.array([numbers.get(key) for key in found], pa.int32())
+            keys = zip(table["generation"].to_pylist(), cells_of(table.select(axes)), strict=True)
+            ids = pa.array([numbers.get(key) for key in keys], pa.int32())
             yield from pa.table({"cell": ids, "hash": table["hash"]}).filter(ids.is_valid()).to_batches()
 
     hashes = rows.mapInArrow(number, "cell int, hash long").withColumn("bucket", F.shiftright("hash", 48))
@@ -147,15 +149,15 @@ def write_shards(
     for i, header in enumerate(headers):
         receipt = storage.join(folder, f"{i:06d}.json")
         if not storage.exists(receipt):  # no row came to this shard
-            info = shard_files.write_shard(output, header, [], step.row_group_tokens)
+            info = write_shard(output, header, [], step.row_group_tokens)
             storage.create(receipt, json.dumps(dataclasses.asdict(info)).encode())
         infos.append(ShardInfo(**storage.read_json(receipt)))
     old: tuple[ShardInfo, ...] = ()
-    if storage.exists(storage.join(output, shard_files.MANIFEST)):
+    if storage.exists(storage.join(output, MANIFEST)):
         mine = {i.path for i in infos}
-        old = tuple(s for s in shard_files.read_manifest(output).shards if s.path not in mine)
-    manifest = shard_files.Manifest(tokenizer.as_dict(), config_sha256(config), step.seed, (*old, *infos))
-    shard_files.write_manifest(output, manifest, tokenizer)
+        old = tuple(s for s in read_manifest(output).shards if s.path not in mine)
+    manifest = Manifest(tokenizer.as_dict(), config_sha256(config), step.seed, (*old, *infos))
+    write_manifest(output, manifest, tokenizer)
     return manifest.totals()
 
 
@@ -215,10 +217,10 @@ def _rows(
                 here = chosen & (generations == generation)
                 if not here.any() or (split, generation) not in first:
                     continue
-                rows = shard_files.shard_rows(documents.filter(pa.array(here)), copies[here], step, cut_scores)
-                keys = shard_files.shuffle_key(step.seed, rows)
+                rows = shard_rows(documents.filter(pa.array(here)), copies[here], step, cut_scores)
+                keys = shuffle_key(step.seed, rows)
                 start, n = first[split, generation]
-                index = (start + shard_files.shard_number(keys, n)).astype(np.int32)
+                index = (start + shard_number(keys, n)).astype(np.int32)
                 signed = _signed(keys)
                 table = rows.append_column(ROWS.field("shard_index"), pa.array(index))
                 pieces.append(table.append_column(ROWS.field("shuffle"), pa.array(signed)))
@@ -243,7 +245,7 @@ def _write(
         # Whole shards, sorted: rows of one come together, a batch may hold the end of one and the beginning of the next.
         pending = _by_shard(batches)
         for index, tables in pending:
-            info = shard_files.write_shard(output, headers[index], tables, step.row_group_tokens)
+            info = write_shard(output, headers[index], tables, step.row_group_tokens)
             storage.create(storage.join(folder, f"{index:06d}.json"), json.dumps(dataclasses.asdict(info)).encode())
             yield pa.RecordBatch.from_pydict({"id": pa.array([index], pa.int64())})
 

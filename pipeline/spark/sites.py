@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +16,6 @@ from pipeline.config import SparkConfig
 from pipeline.inspection import sites
 from pipeline.outputs import published_files
 from pipeline.spark.session import get_session
-from pipeline.strict import UserError
 
 
 def _count(path: str) -> sites.Counts:
@@ -29,8 +26,8 @@ def _count(path: str) -> sites.Counts:
 def _rows(domains: list[str], path: str) -> Iterator[tuple[str, str, str, int, str]]:
     """What one file tells of the chosen sites, as rows: domain, kind, key, number, text."""
     with storage.open_read(path) as f:
-        found = sites.look(pq.read_table(f, columns=sites.LOOK_COLUMNS), domains)
-    for domain, site in found.items():
+        by_domain = sites.look(pq.read_table(f, columns=sites.LOOK_COLUMNS), domains)
+    for domain, site in by_domain.items():
         yield from ((domain, "line", line, n, "") for line, n in site["lines"].items())
         yield from ((domain, "reason", reason, n, "") for reason, n in site["reasons"].items())
         # A sample's hash, halved: Spark's integers have a sign.
@@ -52,9 +49,9 @@ def largest_sites(
     def counting(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for i in batch.column(0).to_pylist():
-                found = _count(paths[i])
-                if found:
-                    columns: list[list[Any]] = [list(found), *map(list, zip(*found.values(), strict=True))]
+                by_domain = _count(paths[i])
+                if by_domain:
+                    columns: list[list[Any]] = [list(by_domain), *map(list, zip(*by_domain.values(), strict=True))]
                     yield pa.RecordBatch.from_pydict(dict(zip(names, columns, strict=True)))
 
     counted = numbers.mapInArrow(counting, "domain string, " + ", ".join(f"{n} long" for n in names[1:]))
@@ -88,20 +85,11 @@ def largest_sites(
     return counts, looks
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of jobs/sites.py."""
-    parser = argparse.ArgumentParser(
-        prog="spark-submit jobs/sites.py",
-        description="Report the largest sites of an output: documents, characters, kept share, commonest lines, samples.",
-        epilog="example: spark-submit jobs/sites.py --output out/rule_based --top 1000 --report sites.json",
-    )
-    parser.add_argument("--output", required=True, help="a stage's output folder")
-    sites.add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    try:
-        spark = get_session("sites", SparkConfig())
-        sites.finish(*largest_sites(spark, arguments.output, arguments.top, arguments.lines), arguments)
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    return 0
+def report(output: str, top: int, common: int, share: float) -> list[dict[str, Any]]:
+    """Report the largest sites of an output over Spark, as `pipeline.inspection.sites.sites` does on one machine.
+
+    :raises UserError: if there is no finished output.
+    """
+    published_files(output)
+    counts, looks = largest_sites(get_session("sites", SparkConfig()), output, top, common)
+    return sites.report(counts, looks, top, common, share)

@@ -1,63 +1,22 @@
-"""The body of every stage: plan, rounds of documents -> keys -> marks, publish, check, record.
+"""Runs stages on Spark: the engine of a pass.
 
-    plan      which input files are new: they become the next generation
-    round     document steps, fused, one task a unit of work -> chunk + receipt; then the marks of the cross-document steps
-    publish   chunks and marks -> documents/verdict=kept|dropped, once
-    check     rows in = kept + dropped, per step and for the stage
-    record    _manifest.json, _run.json, and last of all _SUCCESS
-
-Jobs and other front ends only call `main` or `run_stage`. Whatever is killed at any point, the same call resumes it.
+The console and the jobs only call `run_stage`. Whatever is killed at any point, the same call resumes it.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import hashlib
-import json
 import os
-import platform
-import subprocess
-import sys
-import time
-import traceback
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
-import yaml
 from pyspark.sql import SparkSession
 
-import pipeline
-from pipeline import storage
-from pipeline.config import Round, StageConfig, dump, load, shown
-from pipeline.executor import ERRORS, READ, REMOVAL, Group, Receipt, Task, Unit
+from pipeline.config import StageConfig
+from pipeline.executor import Group, Receipt, Task, Unit
 from pipeline.inspection.estimate import estimate_lines
-from pipeline.inspection.funnel import print_funnel
-from pipeline.inspection.report.page import write_report
 from pipeline.inspection.validate import step_problems
-from pipeline.outputs import (
-    MANIFEST,
-    RUN,
-    SUCCESS,
-    InputFile,
-    Lease,
-    LeaseLost,
-    Manifest,
-    StepCount,
-    as_first_named,
-    difference,
-    gone_inputs,
-    read_manifest,
-    require_manifest,
-)
+from pipeline.outputs import Lease, RunRecord, read_record
+from pipeline.passes import Comparison, Marked, Pass, find_inputs, load_removal_lists, plan_pass
 from pipeline.progress import Progress
-from pipeline.readers.inputs import fingerprint as input_fingerprint
-from pipeline.readers.inputs import list_inputs
-from pipeline.removal import RemovalList
 from pipeline.spark import (  # noqa: F401 (they register Spark parts)
     exact_dedup,
     fuzzy_dedup,
@@ -76,45 +35,15 @@ from pipeline.spark.run import (
 )
 from pipeline.spark.session import get_session
 from pipeline.spark.shards import write_shards
-from pipeline.steps import file_sha256
 from pipeline.strict import UserError
-
-
-class StageFailed(Exception):
-    """The stage ran and may not be published: too many errors, or rows that do not add up."""
-
-
-@dataclasses.dataclass
-class Plan:
-    """The pass under way: its files, and whether an old output must still be cleared away first."""
-
-    fingerprint: dict[str, Any]
-    files: list[InputFile]
-    discard: bool = False
-    started: str = ""
-
-    @property
-    def pass_id(self) -> str:
-        """Names the pass by what it makes of what. A worker that outlives a killed run writes under its own pass's names
-        alone, so it cannot slip a receipt or a file into a pass with another configuration."""
-        what = json.dumps([self.fingerprint, [dataclasses.asdict(f) for f in self.files]], sort_keys=True)
-        return hashlib.sha256(what.encode()).hexdigest()[:8]
-
-    def save(self, path: str) -> None:
-        storage.write_json(path, dataclasses.asdict(self))
-
-    @classmethod
-    def read(cls, path: str) -> Plan:
-        data = storage.read_json(path)
-        return cls(**{**data, "files": [InputFile(**f) for f in data["files"]]})
 
 
 def run_stage(
     config: StageConfig, spark: SparkSession | None = None, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> RunRecord | None:
     """Run a stage to its end, or resume it, or add what is new.
 
-    :returns: the run record, as stored in `_run.json`; empty if `run.estimate_only` is set.
+    :returns: the run record, as stored in `_run.json`; None if `run.estimate_only` is set.
     :raises UserError: if the output was made by another config, is held by another run, or the input is not there.
     :raises StageFailed: if more than `max_error_fraction` of the rows failed, or rows in != kept + dropped.
     """
@@ -123,461 +52,53 @@ def run_stage(
     problems = step_problems(config)
     if problems:
         raise UserError("; ".join(problems))
-    found = _find_inputs(config, progress)
+    inputs = find_inputs(config, progress)
     if config.run.estimate_only:
         for line in estimate_lines(config, os.cpu_count() or 1):
             progress.say(line)
-        return {}
-    output = config.output.path
-    with Lease(output, config.run.lease_seconds) as lease:
-        plan = _plan(config, found, progress)
+        return None
+    with Lease(config.output.path, config.run.lease_seconds) as lease:
+        plan = plan_pass(config, inputs, progress)
         if plan is None:
             progress.say("nothing new: every input file is in the output already")
-            record: dict[str, Any] = storage.read_json(storage.join(output, RUN))
-            return record
-        return _Pass(config, plan, spark or get_session(config.stage, config.spark), progress, lease).run()
+            return read_record(config.output.path)
+        engine = SparkEngine(config, spark or get_session(config.stage, config.spark), progress)
+        return Pass(config, plan, engine, progress, lease).run()
 
 
-def load_removal_lists(paths: Sequence[str]) -> RemovalList:
-    """:raises UserError: if a list cannot be read, or a line of it is no entry."""
-    try:
-        return RemovalList.load(paths)
-    except (ValueError, OSError) as e:
-        raise UserError(f"removal list: {e}") from e
+class SparkEngine:
+    """The engine of a pass on Spark: `pipeline.passes.Engine`."""
 
+    def __init__(self, config: StageConfig, spark: SparkSession, progress: Progress) -> None:
+        self.config, self.spark, self.progress = config, spark, progress
+        if spark.sparkContext.uiWebUrl:
+            progress.say(f"Spark UI while it runs: {spark.sparkContext.uiWebUrl}")
 
-def _find_inputs(config: StageConfig, progress: Progress) -> dict[str, dict[str, Any]]:
-    """Input files and their fingerprints. An input that is not of the stage before is taken, and said."""
-    if config.kind.reads_crawl:
-        paths = list_inputs(config.input.paths, config.input.list_prefix)
-        with ThreadPoolExecutor(16) as pool:  # on an object store this is waiting, not work
-            return dict(zip(paths, pool.map(input_fingerprint, paths), strict=True))
-    found = {}
-    for path in config.input.paths:
-        manifest = require_manifest(path)
-        if manifest.stage != config.kind.before:
-            progress.say(f"note: input {path!r} is of the stage {manifest.stage}, not of {config.kind.before}")
-        for f in manifest.files:
-            if f.verdict == "kept":
-                found[storage.join(path, f.path)] = {"sha256": f.sha256, "rows": f.rows}
-    return found
+    def run_units(self, task: Task, units: list[Unit]) -> dict[str, Receipt]:
+        return run_units(self.spark, task, units, self.progress, self.config)
 
+    def publish(self, task: Task, groups: list[Group], output: str) -> dict[str, Receipt]:
+        return publish_groups(self.spark, task, groups, output, self.progress, self.config)
 
-def _plan(config: StageConfig, found: dict[str, dict[str, Any]], progress: Progress) -> Plan | None:
-    """The pass to run: an unfinished one goes on; else new files make the next generation; None if there are none."""
-    output = config.output.path
-    path = storage.join(output, "_work", "plan.json")
-    fingerprint = json.loads(json.dumps(config.fingerprint()))
-    manifest = read_manifest(output)
-    unfinished = Plan.read(path) if storage.exists(path) else None
-    if unfinished is not None and manifest is not None and not unfinished.discard:
-        published = {(f.path, f.generation) for f in manifest.inputs}
-        if all((f.path, f.generation) in published for f in unfinished.files):  # killed between manifest and _SUCCESS
-            _finish(output, manifest)
-            unfinished = None
-    if unfinished is not None and unfinished.fingerprint == fingerprint:
-        _check_unchanged(unfinished.files, found)
-        progress.say(f"resuming a pass over {len(unfinished.files)} files that began {unfinished.started}")
-        if unfinished.discard:
-            _discard(output)
-            unfinished.discard = False
-            unfinished.save(path)
-        return unfinished
-    old = unfinished.fingerprint if unfinished else manifest.fingerprint if manifest else None
-    changes = difference(old, fingerprint) if old is not None else []
-    if changes and not config.run.overwrite:
-        raise UserError(
-            f"{output!r} was made by another configuration: {'; '.join(changes)}. To make it again: "
-            "--set run.overwrite=true; to keep it: choose another output.path"
+    def compare(self, comparison: Comparison) -> Marked:
+        cpu = local_cpu_seconds(self.spark)
+        partitions = self.config.spark.partitions
+        context = CrossContext(
+            spark=self.spark,
+            label=comparison.label,
+            work=comparison.work,
+            units=comparison.units,
+            earlier_mark_folders=comparison.earlier_mark_folders,
+            state=comparison.state,
+            partitions=partitions,
         )
-    discard = bool(manifest) and (bool(changes) or config.run.overwrite)
-    # A generation once given is kept when an output is made again, so that the result is the same as file by file.
-    before = {f.path: f for f in (manifest.inputs if manifest else unfinished.files if unfinished else [])}
-    if manifest is not None and not discard:
-        _check_unchanged(manifest.inputs, found, only_known=True)
-        gone = gone_inputs(manifest, config.input.paths) if not config.kind.reads_crawl else []
-        if gone:
-            raise UserError(
-                f"{output!r} was made of {len(gone)} files that its input does not publish any more, such as {gone[0]!r}: "
-                "the stage before was made again. Make this output again too (--set run.overwrite=true), or choose another "
-                "output.path"
-            )
-        taken = {as_first_named(p) for p in before}  # a file that a take-down rewrote is not a new one
-        new = sorted(p for p in found if as_first_named(p) not in taken)
-        generation, file_no = manifest.generations, 1 + max((f.file_no for f in manifest.inputs), default=-1)
-        files = [InputFile(p, found[p], generation, file_no + i) for i, p in enumerate(new)]
-    else:
-        last = 1 + max((f.generation for f in before.values()), default=-1)
-        order = sorted((before[p].generation if p in before else last, p) for p in found)
-        files = [InputFile(p, found[p], g, i) for i, (g, p) in enumerate(order)]
-    if not files and manifest is not None:
-        return None
-    storage.remove(storage.join(output, "_work"))
-    plan = Plan(fingerprint, files, discard, _now())
-    plan.save(path)
-    if discard:
-        _discard(output)
-        plan.discard = False
-        plan.save(path)
-    generations = sorted({f.generation for f in files})
-    progress.say(f"{len(files)} input files, generation {', '.join(map(str, generations)) or 0}")
-    return plan
+        # About two million keys (100-200 MB) a task, and at least one task a core.
+        enough = max(self.spark.sparkContext.defaultParallelism, -(-comparison.rows_in // 2_000_000))
+        self.spark.conf.set("spark.sql.shuffle.partitions", partitions or enough)
+        frame, state = compute_marks(comparison.step, context)
+        rows = write_marks(frame, comparison.folder, partitions) if frame is not None else None
+        context.close()
+        return Marked(rows, state, local_cpu_seconds(self.spark) - cpu, context.record)
 
-
-def _check_unchanged(files: list[InputFile], found: dict[str, dict[str, Any]], only_known: bool = False) -> None:
-    for f in files:
-        now = found.get(f.path)
-        if now is None and not only_known:
-            raise UserError(f"input {f.path!r} belongs to the pass that is being resumed and is not there any more")
-        if now is not None and now != f.fingerprint:
-            raise UserError(
-                f"input {f.path!r} has changed since generation {f.generation} was made of it: "
-                f"{'; '.join(difference(f.fingerprint, now))}. Give new data new file names, or make the output again "
-                "(--set run.overwrite=true)"
-            )
-
-
-def _finish(output: str, manifest: Manifest, keep_work: bool = False) -> None:
-    """The last word on a committed pass."""
-    counts = {"generations": manifest.generations, "kept": manifest.rows("kept"), "dropped": manifest.rows("dropped")}
-    storage.write_json(storage.join(output, SUCCESS), counts)
-    if not keep_work:
-        storage.remove(storage.join(output, "_work"))
-
-
-def _discard(output: str) -> None:
-    for name in (SUCCESS, MANIFEST, RUN):
-        storage.remove(storage.join(output, name))
-    for name in storage.names(output):
-        if not name.startswith("_"):
-            storage.remove(storage.join(output, name))
-    storage.remove(storage.join(output, "_state"))
-
-
-class _Pass:
-    """One pass of a stage over the files of its plan."""
-
-    def __init__(self, config: StageConfig, plan: Plan, spark: SparkSession, progress: Progress, lease: Lease) -> None:
-        self.config, self.plan, self.spark, self.progress, self.lease = config, plan, spark, progress, lease
-        self.output = config.output.path
-        self.work = storage.join(self.output, "_work", plan.pass_id)
-        self.manifest = read_manifest(self.output) or Manifest(config.stage, plan.fingerprint)
-        self.counts: dict[str, StepCount] = {}
-        self.skipped: Counter[str] = Counter()
-        self.state: dict[str, list[str]] = {}
-        self.notes: dict[str, Any] = {}
-        self.rows_in = 0
-
-    def run(self) -> dict[str, Any]:
-        rounds = self.config.rounds()
-        phases = sum(1 + len(r.cross) for r in rounds) + 1 + self.config.kind.writes_shards
-        if self.spark.sparkContext.uiWebUrl:
-            self.progress.say(f"Spark UI while it runs: {self.spark.sparkContext.uiWebUrl}")
-        with self.progress.whole(phases):
-            return self._run(rounds)
-
-    def _run(self, rounds: Sequence[Round]) -> dict[str, Any]:
-        clock = time.monotonic()
-        units = [Unit(f"{f.file_no:06d}", f) for f in self.plan.files]
-        marks: dict[str, str] = {}
-        for n, round_ in enumerate(rounds):
-            task = Task(dump(self.config), self.work, n, marks)
-            names = [label for label, _ in round_.steps] or ([READ] if n == 0 else [])
-            with self.progress.phase(_short(names)):
-                receipts = run_units(self.spark, task, units, self.progress, self.config)
-            self._count(receipts)
-            if n == 0:
-                self.rows_in = sum(r.rows for r in receipts.values())
-            self._check_errors(receipts)
-            done = [dataclasses.replace(u, chunk=receipts[u.unit_id].chunk) for u in units]
-            marks = self._marks(n, round_.cross, done)
-            units = _split(done, receipts) if n == 0 and len(rounds) > 1 else done
-        characters = [receipts[u.unit_id].characters for u in units]
-        groups = _groups(units, characters, self.config.output.file_characters, self.plan.pass_id)
-        publish = Task(dump(self.config), self.work, len(rounds), marks)
-        self.lease.check()
-        storage.remove(storage.join(self.output, SUCCESS))  # from here on the folder holds more than the manifest says
-        with self.progress.phase("publish"):
-            receipts = publish_groups(self.spark, publish, groups, self.output, self.progress, self.config)
-        self._count(receipts)
-        self._check_rows(receipts)
-        if self.config.kind.writes_shards:
-            begun = time.monotonic()
-            with self.progress.phase("shards"):
-                self.notes["shards"]["totals"] = write_shards(
-                    self.spark, self.config, self.work, units, self.notes["shards"]
-                )
-            self.progress.say(f"shards: written, {time.monotonic() - begun:.1f} s")
-        return self._commit(receipts, time.monotonic() - clock)
-
-    def _marks(self, n: int, cross: list[Any], units: list[Unit]) -> dict[str, str]:
-        """Marks of a round's cross-document steps, each finished once and for all. :returns: label -> folder."""
-        marks: dict[str, str] = {}
-        for label, step in cross:
-            folder = storage.join(self.work, f"round-{n}", "marks", label)
-            done = storage.join(folder, "done.json")
-            if storage.exists(done):
-                with self.progress.phase(label):
-                    self.progress.say(f"{label}: found finished")
-            else:
-                self.lease.check()
-                clock, cpu = time.monotonic(), local_cpu_seconds(self.spark)
-                context = CrossContext(
-                    spark=self.spark,
-                    label=label,
-                    work=self.work,
-                    units=units,
-                    earlier_marks=dict(marks),
-                    state=[storage.join(self.output, p) for p in self.manifest.state.get(label, [])],
-                    partitions=self.config.spark.partitions,
-                )
-                self.spark.conf.set("spark.sql.shuffle.partitions", self._shuffle_partitions())
-                with self.progress.phase(label):
-                    frame, state = compute_marks(step, context)
-                    rows = write_marks(frame, folder, self.config.spark.partitions) if frame is not None else 0
-                    context.close()
-                result = {
-                    "rows": rows,
-                    "state": [p.removeprefix(self.output + "/") for p in state],
-                    "cpu_seconds": local_cpu_seconds(self.spark) - cpu,
-                    "record": context.record,
-                }
-                storage.write_json(done, result)
-                told = f"{rows} rows marked" if frame is not None else "decided"
-                self.progress.say(f"{label}: {told}, {time.monotonic() - clock:.1f} s")
-                for alarm in context.record.get("alarms", ()):
-                    self.progress.say(f"{label}: ALARM: {alarm}")
-            result = storage.read_json(done)
-            self.counts.setdefault(label, StepCount()).cpu_seconds += result["cpu_seconds"]
-            self.state[label] = result["state"]
-            if result["record"]:
-                self.notes[label] = result["record"]
-            marks[label] = folder
-        return marks
-
-    def _shuffle_partitions(self) -> int:
-        """About two million keys (100-200 MB) a task, and at least one task a core."""
-        enough = max(self.spark.sparkContext.defaultParallelism, -(-self.rows_in // 2_000_000))
-        return self.config.spark.partitions or enough
-
-    def _count(self, receipts: dict[str, Receipt]) -> None:
-        for receipt in receipts.values():
-            for label, count in receipt.steps.items():
-                self.counts.setdefault(label, StepCount()).add(count)
-            self.skipped.update(receipt.skipped)
-
-    def _check_errors(self, receipts: dict[str, Receipt]) -> None:
-        errors = sum(c.dropped.get(reason, 0) for c in self.counts.values() for reason in ERRORS)
-        allowed = self.config.run.max_error_fraction
-        if self.rows_in and errors / self.rows_in > allowed:
-            examples = [e for r in receipts.values() for e in r.errors][:3]
-            told = "; ".join(f"{e['step']} on {e['url']}: {e['error']}" for e in examples)
-            raise StageFailed(
-                f"{errors} of {self.rows_in} rows failed in a step ({errors / self.rows_in:.2%}, allowed "
-                f"run.max_error_fraction={allowed:.2%}); for example {told}"
-            )
-
-    def _check_rows(self, receipts: dict[str, Receipt]) -> None:
-        """Conservation: what came in is in the published files, and each step's rows add up."""
-        published = sum(f.rows for r in receipts.values() for f in r.files)
-        if published != self.rows_in:
-            raise StageFailed(f"{self.rows_in} rows came in, but {published} were published; nothing is committed")
-        live = self.rows_in
-        for label in self._labels():
-            count = self.counts.get(label, StepCount())
-            if count.rows_in != live:
-                raise StageFailed(f"step {label}: {count.rows_in} rows came in, expected {live}; nothing is committed")
-            live = count.kept
-        kept = sum(f.rows for r in receipts.values() for f in r.files if f.verdict == "kept")
-        if kept != live:
-            raise StageFailed(f"{live} rows passed the last step, but {kept} were published; nothing is committed")
-
-    def _labels(self) -> list[str]:
-        first = [READ] if self.config.kind.reads_crawl else []
-        return [*first, *([REMOVAL] if self.config.removal_lists else []), *self.config.labels()]
-
-    def _commit(self, receipts: dict[str, Receipt], seconds: float) -> dict[str, Any]:
-        files = [f for r in receipts.values() for f in r.files]
-        state: dict[str, list[str]] = {k: list(v) for k, v in self.manifest.state.items()}
-        for label, paths in self.state.items():
-            for path in paths:  # kept under a name of its own: _work/ goes away
-                kept = f"_state/{label}/{path.rsplit('/', 1)[-1]}"
-                storage.write_bytes(
-                    storage.join(self.output, kept), storage.read_bytes(storage.join(self.output, path))
-                )
-                state.setdefault(label, []).append(kept)
-        manifest = Manifest(
-            stage=self.config.stage,
-            fingerprint=self.plan.fingerprint,
-            inputs=[*self.manifest.inputs, *self.plan.files],
-            files=[*self.manifest.files, *files],
-            state=state,
-        )
-        record = self._record(manifest, files, seconds)
-        self.lease.check()
-        storage.write_json(storage.join(self.output, RUN), record)
-        storage.write_json(storage.join(self.output, MANIFEST), manifest.to_json())
-        _finish(self.output, manifest, keep_work=self.config.run.keep_work)
-        return record
-
-    def _record(self, manifest: Manifest, files: list[Any], seconds: float) -> dict[str, Any]:
-        path = storage.join(self.output, RUN)
-        earlier = storage.read_json(path)["passes"] if storage.exists(path) and self.manifest.inputs else []
-        generations = sorted({f.generation for f in self.plan.files})
-        earlier = [p for p in earlier if p["generations"] != generations]  # this pass's own, killed before the manifest
-        steps = {label: self.counts.get(label, StepCount()).to_json() for label in self._labels()}
-        one = {
-            "generations": generations,
-            "started": self.plan.started,
-            "finished": _now(),
-            "wall_seconds_of_last_run": round(seconds, 3),
-            "rows_in": self.rows_in,
-            "kept": sum(f.rows for f in files if f.verdict == "kept"),
-            "dropped": sum(f.rows for f in files if f.verdict == "dropped"),
-            "steps": steps,
-            "other_records": dict(sorted(self.skipped.items())),
-            "inputs": [dataclasses.asdict(f) for f in self.plan.files],
-            "removal_lists": {p: file_sha256(p) for p in self.config.removal_lists},
-            "machine": machine(),
-            "versions": versions(),
-            **({"notes": self.notes} if self.notes else {}),
-        }
-        return {
-            "stage": self.config.stage,
-            "config": dump(self.config),
-            "fingerprint": self.plan.fingerprint,
-            "schema_version": manifest.schema_version,
-            "passes": [*earlier, one],
-        }
-
-
-def _short(names: Sequence[str]) -> str:
-    """Names of steps that run together, few enough for a line."""
-    return " + ".join(names if len(names) <= 4 else [*names[:2], f"{len(names) - 3} more", names[-1]])
-
-
-def _split(units: list[Unit], receipts: dict[str, Receipt]) -> list[Unit]:
-    """Files cut into ranges of rows, at the offsets that the first round noted: units of the rounds to come."""
-    pieces: list[Unit] = []
-    for unit in units:
-        receipt = receipts[unit.unit_id]
-        starts = receipt.offsets or [(0, None)]
-        if any(offset is None for _, offset in starts):  # not seekable: each piece would read the file from its start
-            starts = starts[:1]
-        stops = [start for start, _ in starts[1:]] + [receipt.rows]
-        for i, ((start, offset), stop) in enumerate(zip(starts, stops, strict=True)):
-            pieces.append(Unit(f"{unit.unit_id}-{i:05d}", unit.file, start, stop, offset, unit.chunk))
-    return pieces
-
-
-def _groups(units: list[Unit], characters: list[int], file_characters: int, pass_id: str) -> list[Group]:
-    """Consecutive units of a generation, as many as fill a file: decided by what is in them, not by who did them."""
-    groups: list[Group] = []
-    filled = 0
-    for unit, size in zip(units, characters, strict=True):
-        generation = unit.file.generation
-        if groups and groups[-1].generation == generation and filled + size <= file_characters:
-            groups[-1].chunks.append(unit)
-            filled += size
-        else:
-            number = sum(g.generation == generation for g in groups)
-            groups.append(Group(f"g{generation:04d}-{number:05d}-{pass_id}", generation, [unit]))
-            filled = size
-    return groups
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers of a record were taken on (the driver)."""
-    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
-
-
-def versions() -> dict[str, str]:
-    """Versions of the code and of the libraries that results depend on."""
-    names = ("pyspark", "pyarrow", "trafilatura", "lxml", "resiliparse", "FastWARC", "fasttext-numpy2", "tokenizers")
-    found = {"corpusmill": pipeline.__version__, "commit": _commit(), "python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # run from a zip without metadata
-            found[name] = "unknown"
-    return found
-
-
-def _commit() -> str:
-    """Commit of the checkout that the code runs from, with `+` if it was changed; `unknown` for an installed package."""
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    command = ["git", "-C", here, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()
-
-
-def main(stage: str, argv: Sequence[str] | None = None) -> int:
-    """Command line of a stage's job. :returns: exit code: 0 done, 1 failed (a rerun resumes), 2 a mistake of the user's."""
-    parser = argparse.ArgumentParser(
-        prog=f"spark-submit jobs/{stage}.py",
-        description=f"Run the {stage} stage: resumes what was interrupted, and adds input files that are new.",
-        epilog=f"example: spark-submit jobs/{stage}.py --config configs/{stage}.yaml "
-        "--set 'input.paths=[a.warc.gz, dir/]' --set output.path=out/mine",
-    )
-    parser.add_argument("--config", required=True, help=f"the stage's YAML, such as configs/{stage}.yaml")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override one key; values are YAML; steps by name: steps.language.min_score=0.8 (repeatable)",
-    )
-    arguments = parser.parse_args(argv)
-    try:
-        config = load(arguments.config, arguments.overrides, stage)
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    print(yaml.safe_dump(shown(config), allow_unicode=True, sort_keys=False), file=sys.stderr)
-    return run_and_tell(config)
-
-
-def run_and_tell(config: StageConfig) -> int:
-    """Run a stage, print its funnel, write its report and tell what went wrong. :returns: the exit code, as `main`."""
-    try:
-        record = run_stage(config)
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    except (StageFailed, LeaseLost) as e:
-        print(f"failed: {e}", file=sys.stderr)
-        return 1
-    except Exception as e:
-        traceback.print_exc()
-        print(
-            f"failed: {_cause(e)}\nNothing was published; the same command resumes where it stopped.", file=sys.stderr
-        )
-        return 1
-    if record:
-        print_funnel([record])
-        if config.run.report:
-            _report(config.output.path)
-    return 0
-
-
-def _report(output: str) -> None:
-    """Write the page and the card. The output is published already, so what goes wrong here is told and changes nothing."""
-    try:
-        print(f"report: {write_report(output)}", file=sys.stderr)
-    except Exception as e:
-        print(f"report: not written: {_cause(e)} (python -m pipeline.inspection.report {output})", file=sys.stderr)
-
-
-def _cause(error: Exception) -> str:
-    """The line of a Spark error that says what happened in the Python worker."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line and not line.startswith(("at ", "org.", "File "))]
-    return (told or lines or [type(error).__name__])[-1]
+    def write_shards(self, work: str, units: list[Unit], record: dict[str, Any]) -> dict[str, Any]:
+        return write_shards(self.spark, self.config, work, units, record)

@@ -65,7 +65,7 @@ def columns_of(axes: Sequence[str]) -> list[str]:
 
 
 def band_names(bounds: Sequence[float]) -> list[str]:
-    """Names of the quality bands, the lowest first."""
+    """Names of the quality bands, the lowest first: [0.5, 0.8] gives `<0.5`, `0.5-0.8`, `>=0.8`."""
     inner = [f"{a:g}-{b:g}" for a, b in itertools.pairwise(bounds)]
     return [f"<{bounds[0]:g}", *inner, f">={bounds[-1]:g}"]
 
@@ -90,12 +90,12 @@ def check_value(axis: str, value: str, quality_bands: Sequence[float]) -> None:
 
 
 def unbounded(axis: str) -> bool:
-    """Whether an axis has as many values as the corpus likes."""
+    """Tell whether an axis may have any number of values."""
     return axis == "domain"
 
 
 def closed(axis: str) -> bool:
-    """Whether an axis's values are a list known beforehand, so that those without a name need not be one."""
+    """Tell whether an axis's values are a list known beforehand, so that those without a name need not be one."""
     return axis in _CLASSES or axis == "quality_band"
 
 
@@ -116,7 +116,7 @@ def _meaning(axis: str, named: Collection[str] | None) -> Callable[[str], str]:
 
 
 def _mapped(column: pa.Array, meaning: Callable[[str], str]) -> pa.Array:
-    """Each distinct value is looked up once."""
+    """Look up the meaning of each distinct value once."""
     encoded = column.cast(pa.string()).dictionary_encode()
     meanings = pa.array([meaning(v) for v in encoded.dictionary.to_pylist()], pa.string())
     return meanings.take(encoded.indices)

@@ -80,10 +80,7 @@ def tokenizer_json(ranks: Mapping[bytes, int], specials: Sequence[str] = QWEN_SP
             {
                 "id": len(ranks) + i,
                 "content": content,
-                "single_word": False,
-                "lstrip": False,
-                "rstrip": False,
-                "normalized": False,
+                **dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False),
                 "special": True,
             }
             for i, content in enumerate(specials)

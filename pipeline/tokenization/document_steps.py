@@ -12,8 +12,9 @@ from pydantic import PrivateAttr
 
 from pipeline.schema import DOCUMENT, Document, Drop
 from pipeline.steps import Cost, CrossDocumentStep, DocumentStep, content_sha256
-from pipeline.tokenization.mixture import Cell, CellPlan, Mixture, cells_of, copies, copy_hash
-from pipeline.tokenization.shards import ShardOptions, is_validation
+from pipeline.tokenization.mixture import Mixture
+from pipeline.tokenization.plan import Cell, CellPlan, cells_of, copies, copy_hash
+from pipeline.tokenization.shard_rows import ShardOptions, is_validation
 from pipeline.tokenization.tokenizer import Tokenizer, TokenizerOptions
 
 

@@ -133,10 +133,12 @@ class Tokenizer:
         if eod_token is None and name == "qwen":
             eod_token = "<|endoftext|>"
         if eod_token not in self.special_tokens:
-            found = (
+            problem = (
                 "no eod_token is set" if eod_token is None else f"eod_token {eod_token!r} is not a special token of it"
             )
-            raise UserError(f"tokenizer {name!r}: {found}; its special tokens: {_some(self.special_tokens) or 'none'}")
+            raise UserError(
+                f"tokenizer {name!r}: {problem}; its special tokens: {_some(self.special_tokens) or 'none'}"
+            )
         self.eod_token: str = eod_token
         self.eod_id: int = self.special_tokens[eod_token]
         self.vocab_size: int = whole.get_vocab_size(with_added_tokens=True)
@@ -200,7 +202,7 @@ class Tokenizer:
 
     @functools.cached_property
     def cut_scores(self) -> npt.NDArray[np.uint8]:
-        """What each token says of a cut beside it, shape (vocab_size,): ENDS_LINE and STARTS_INSIDE, or-ed."""
+        """Scores of a cut beside each token, uint8, shape (vocab_size,): ENDS_LINE and STARTS_INSIDE, or-ed."""
         texts = self._decoder.decode_batch([[i] for i in range(self.vocab_size)], skip_special_tokens=False)
         byte_of = {c: b for b, c in enumerate(byte_alphabet())} if '"ByteLevel"' in json.dumps(self._decoding) else {}
         scores = np.zeros(self.vocab_size, dtype=np.uint8)
@@ -212,7 +214,7 @@ class Tokenizer:
         return scores
 
     def as_dict(self) -> dict[str, Any]:
-        """What identifies the tokenizer, for fingerprints and the shard manifest."""
+        """Facts that identify the tokenizer, for fingerprints and the shard manifest."""
         return {
             "name": self.name,
             "sha256": self.sha256,
@@ -276,9 +278,8 @@ def byte_alphabet() -> list[str]:
 def _encoder(full: dict[str, Any], keep_added: bool) -> tokenizers.Tokenizer:
     """The tokenizer without its added tokens, and without anything that loses or changes text by chance.
 
-    :param keep_added: keep those that are not special. All must stay loaded then, since the library would number the
-    rest
-        anew, and the special ones are told not to match.
+    :param keep_added: keep those that are not special. All must stay loaded then, since the library would number the others
+        anew; the special ones do not match.
     """
     model = {**full["model"], "dropout": None} if full["model"].get("dropout") else full["model"]
     changed = {"model": model, "truncation": None, "padding": None, "post_processor": None}

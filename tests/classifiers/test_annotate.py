@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
-from classifiers import annotate
+from classifiers import annotate, registry, training
+from classifiers.quality.labels import DIMENSIONS
 
 Answer = Callable[[dict[str, Any], int], "str | bytes | tuple[int, dict[str, str]]"]
 
@@ -41,14 +43,14 @@ class Server:
                     outer.asked[page] += 1
                     outer.bodies.append({"path": self.path, **body})
                     outer.headers.append(dict(self.headers))
-                found = answer(body, before)
+                reply = answer(body, before)
                 status, headers, data = 200, {}, b""
-                if isinstance(found, tuple):
-                    status, headers = found
-                elif isinstance(found, bytes):
-                    data = found
+                if isinstance(reply, tuple):
+                    status, headers = reply
+                elif isinstance(reply, bytes):
+                    data = reply
                 else:
-                    data = json.dumps({"choices": [{"message": {"content": found}}]}).encode()
+                    data = json.dumps({"choices": [{"message": {"content": reply}}]}).encode()
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(data))}.items():
                     self.send_header(name, value)
@@ -186,13 +188,13 @@ def test_the_cost_is_told_first_and_nothing_is_asked_without_consent(serve: Any,
     prices = ["--price-in", "1000000", "--price-out", "1000000"]
     arguments = ["web_type", "--pages", pages, "--model", "m", "--base-url", server.url, "--out", str(out)]
     assert annotate.main([*arguments, *prices]) == 1
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     prompts = [annotate.prompt(annotate.TASKS["web_type"], p) for p in (page(1), page(2, "zh"))]
     read_tokens = sum(len(m[0]["content"]) / 4 for m in prompts)
     read_tokens += len(prompts[0][1]["content"]) / 4 + len(prompts[1][1]["content"]) / 1.6
-    assert f"about {read_tokens:,.0f} tokens to read, 120 to write" in told
-    assert f"about {read_tokens + 120:,.2f} at these prices" in told
-    assert "not begun" in told
+    assert f"about {read_tokens:,.0f} tokens to read, 120 to write" in message
+    assert f"about {read_tokens + 120:,.2f} at these prices" in message
+    assert "not begun" in message
     assert server.bodies == []
 
 
@@ -246,8 +248,8 @@ def test_what_is_no_answer_fails_that_page_alone(
 
 def test_the_command_tells_its_options() -> None:
     command = [sys.executable, "-m", "classifiers.annotate", "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert all(word in told for word in ("--pages", "--base-url", "--price-in", "web_type", "$OPENAI_API_KEY"))
+    message = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert all(word in message for word in ("--pages", "--base-url", "--price-in", "web_type", "$OPENAI_API_KEY"))
 
 
 def test_what_is_not_there_is_said(serve: Any, tmp_path: Path, capsys: Any) -> None:
@@ -262,13 +264,14 @@ def test_what_is_not_there_is_said(serve: Any, tmp_path: Path, capsys: Any) -> N
     assert "none.jsonl" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("task", ["quality", "web_type"])
+@pytest.mark.parametrize("task", ["quality", "safety", "web_type"])
 def test_own_labels_make_a_model_of_ones_own(serve: Any, tmp_path: Path, task: str) -> None:
     """Annotate, train on it, load it, judge: each by its command."""
-    pytest.importorskip("lightgbm")
-    from classifiers import training
-    from classifiers.registry import load
-
+    if task != "safety":
+        pytest.importorskip("lightgbm")
+    trainer = registry.part(task, "train")
+    train = getattr(trainer, "main", functools.partial(training.main, trainer))
+    wanted = {"quality": ("good", "poor"), "safety": ("safe", "gambling"), "web_type": ("article", "service")}[task]
     kinds = [["mill", "river", "flour"], ["casino", "bonus", "slots"]]
     pages = [
         {"id": f"{i:032d}", "url": f"http://s{i % 30}.com/{i}", "language": "en",
@@ -278,23 +281,22 @@ def test_own_labels_make_a_model_of_ones_own(serve: Any, tmp_path: Path, task: s
 
     def answer(body: dict[str, Any], _: int) -> str:
         good = "mill" in body["messages"][1]["content"].partition("TEXT:")[2]
-        if task == "web_type":
-            return json.dumps({"label": "article" if good else "service", "evidence": "of the town"})
-        return json.dumps({**dict.fromkeys(annotate.DIMENSIONS, 3 if good else 0), "evidence": "of the town"})
+        if task == "quality":
+            return json.dumps({**dict.fromkeys(DIMENSIONS, 3 if good else 0), "evidence": "of the town"})
+        return json.dumps({"label": wanted[0 if good else 1], "evidence": "of the town"})
 
     source, labels = write(tmp_path / "pages.jsonl", pages), tmp_path / "labels.jsonl"
     assert run(task, source, serve(answer), labels, "--number", "100") == 0
     assert len(read(labels)) == 100
     out = tmp_path / "model"
-    assert training.main(task, ["--labels", str(labels), "--pages", source, "--out", str(out)]) == 0
-    model = load(task, str(out))
-    rest = [p for p in pages if p["id"] not in {r["id"] for r in read(labels)}]
-    said = model.predict([p["text"] for p in rest])
-    wanted = ("good", "poor") if task == "quality" else ("article", "service")
-    assert said == [wanted[0 if "mill" in p["text"] else 1] for p in rest]
+    assert train(["--labels", str(labels), "--pages", source, "--out", str(out)]) == 0
+    model = registry.load(task, str(out))
+    others = [p for p in pages if p["id"] not in {r["id"] for r in read(labels)}]
+    said = model.predict([p["text"] for p in others])
+    assert said == [wanted[0 if "mill" in p["text"] else 1] for p in others]
     (tmp_path / "few.jsonl").write_text(json.dumps(pages[0]) + "\n")
     with pytest.raises(ValueError, match="99 of 100 annotated pages are not in"):
-        training.main(task, ["--labels", str(labels), "--pages", str(tmp_path / "few.jsonl"), "--out", str(out)])
+        train(["--labels", str(labels), "--pages", str(tmp_path / "few.jsonl"), "--out", str(out)])
 
 
 def test_one_file_for_two_tasks_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,18 +100,18 @@ def test_pages_without_an_address_are_kept_beside_the_annotations(first: list[Ro
 
 def test_the_readme_is_of_these_files(first: list[Row], second: list[Row]) -> None:
     text = (ANNOTATIONS / "README.md").read_text(encoding="utf-8")
-    told = {name: value for value, name in re.findall(r"^ +([0-9a-f]{64})  (\S+)$", text, re.M)}
+    digests = {name: value for value, name in re.findall(r"^ +([0-9a-f]{64})  (\S+)$", text, re.M)}
     files = {p.name for p in ANNOTATIONS.iterdir() if p.suffix != ".md"}
-    assert files == set(told)
-    for name, value in told.items():
+    assert files == set(digests)
+    for name, value in digests.items():
         assert hashlib.sha256((ANNOTATIONS / name).read_bytes()).hexdigest() == value, name
     for rows, said in (
         (first, r"([\d,]+) pages, ([\d,]+) of them Chinese"),
         (second, r"of ([\d,]+) of them, ([\d,]+) Chin"),
     ):
-        found = re.search(said, text)
-        assert found is not None
-        assert [int(n.replace(",", "")) for n in found.groups()] == [
+        counts = re.search(said, text)
+        assert counts is not None
+        assert [int(n.replace(",", "")) for n in counts.groups()] == [
             len(rows),
             sum(r["language"] == "zh" for r in rows),
         ]

@@ -93,12 +93,12 @@ def test_the_net_is_what_numpy_makes_of_it() -> None:
 
     net = Net(half(3), np.abs(half(3)) + np.float16(1), half(67, 9), half(9), half(9, 5), half(5), half(67, 5))
     inputs = random.normal(size=(20, 67)).astype(np.float32)
-    own = net.wide
-    inner = np.maximum(inputs @ own["hidden"] + own["hidden_bias"], 0)
-    wanted = inner @ own["outer"] + own["outer_bias"] + inputs @ own["skip"]
-    found = net.logits(inputs)
-    assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4)
-    assert np.array_equal(found, np.concatenate([net.logits(inputs[i : i + 1]) for i in range(20)]))
+    wide = net.wide
+    inner = np.maximum(inputs @ wide["hidden"] + wide["hidden_bias"], 0)
+    wanted = inner @ wide["outer"] + wide["outer_bias"] + inputs @ wide["skip"]
+    logits = net.logits(inputs)
+    assert np.allclose(logits, wanted, rtol=1e-4, atol=1e-4)
+    assert np.array_equal(logits, np.concatenate([net.logits(inputs[i : i + 1]) for i in range(20)]))
 
 
 def test_files_hold_the_model() -> None:
@@ -119,8 +119,8 @@ def test_what_is_plain_is_known_in_both_languages() -> None:
         "news_sports": ["The striker scored twice as United beat City 3-1 in the league, the coach said after the match.",
                         "昨晚的联赛中，主队以3比1击败客队，前锋梅开二度，主教练赛后表示球队踢得很好。"],
     }  # fmt: skip
-    for label, own in texts.items():
-        p = load("category").predict_proba(own)
+    for label, of_label in texts.items():
+        p = load("category").predict_proba(of_label)
         first_five = np.argsort(-p, axis=1)[:, :5]
         assert all(LABELS.index(label) in row for row in first_five), label
 
@@ -151,8 +151,8 @@ def test_no_title_of_an_annotated_page_and_no_example_is_trained_on() -> None:
 
     with gzip.open(ANNOTATIONS / "packages.jsonl.gz", "rt", encoding="utf-8") as f:
         pages = [json.loads(line)["html"] for line in f]
-    found = [re.search(r"<title[^>]*>(.*?)</title>", page, re.DOTALL | re.IGNORECASE) for page in pages]
-    named = {plain(html.unescape(match[1])) for match in found if match}
+    tags = [re.search(r"<title[^>]*>(.*?)</title>", page, re.DOTALL | re.IGNORECASE) for page in pages]
+    named = {plain(html.unescape(match[1])) for match in tags if match}
     named |= {plain(example) for c in CATEGORIES for example in c.example.values()}
     named = {name for name in named if long_enough(name)}
     assert len(named) > 500
@@ -168,8 +168,8 @@ def test_the_same_seed_gives_the_same_net() -> None:
 
     random = np.random.default_rng(3)
     of = np.arange(90) % 2
-    own = [WORDS[:3], WORDS[3:6]]
-    texts = [" ".join(random.choice(own[label] + WORDS[10:], 12)) for label in of]
+    words = [WORDS[:3], WORDS[3:6]]
+    texts = [" ".join(random.choice(words[label] + WORDS[10:], 12)) for label in of]
     table = vectors()
     wanted = np.zeros((90, len(LABELS)), np.float32)
     wanted[np.arange(90), of] = 1

@@ -80,9 +80,9 @@ def reference_hashes(text: str, field: int) -> list[int]:
     return sorted(single | pairs)
 
 
-def hashes_of(found: Features, page: int, field: int) -> list[int]:
-    first, last = found.starts[4 * page + field : 4 * page + field + 2]
-    return [int(h) for h in found.hashes[first:last]]
+def hashes_of(features: Features, page: int, field: int) -> list[int]:
+    first, last = features.starts[4 * page + field : 4 * page + field + 2]
+    return [int(h) for h in features.hashes[first:last]]
 
 
 def text_hashes(text: str) -> set[int]:
@@ -90,19 +90,19 @@ def text_hashes(text: str) -> set[int]:
 
 
 def dense(text: str, **columns: Any) -> dict[str, float]:
-    found = features_of(Batch([text], **{name: [value] for name, value in columns.items()}))
-    assert found.dense.shape == (1, len(COLUMNS))
-    return dict(zip(COLUMNS, found.dense[0].tolist(), strict=True))
+    features = features_of(Batch([text], **{name: [value] for name, value in columns.items()}))
+    assert features.dense.shape == (1, len(COLUMNS))
+    return dict(zip(COLUMNS, features.dense[0].tolist(), strict=True))
 
 
 def test_names_and_sizes() -> None:
     assert len(set(COLUMNS)) == len(COLUMNS)
-    found = features_of(Batch(["one", "two three", ""]))
-    assert found.dense.shape == (3, len(COLUMNS))
-    assert found.dense.dtype == np.float32
-    assert found.hashes.dtype == np.uint32
-    assert found.starts.shape == (3 * len(FIELDS) + 1,)
-    assert found.starts[-1] == len(found.hashes) == 1 + 3
+    features = features_of(Batch(["one", "two three", ""]))
+    assert features.dense.shape == (3, len(COLUMNS))
+    assert features.dense.dtype == np.float32
+    assert features.hashes.dtype == np.uint32
+    assert features.starts.shape == (3 * len(FIELDS) + 1,)
+    assert features.starts[-1] == len(features.hashes) == 1 + 3
     nothing = features_of(Batch([]))
     assert (nothing.dense.shape, len(nothing.hashes), nothing.starts.tolist()) == ((0, len(COLUMNS)), 0, [0])
 
@@ -110,12 +110,12 @@ def test_names_and_sizes() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.text(max_size=60) | st.sampled_from(ODD), min_size=1, max_size=4), st.text(max_size=30))
 def test_hashes_are_those_of_the_reference(texts: list[str], title: str) -> None:
-    found = features_of(Batch(texts, titles=[title] * len(texts)))
+    features = features_of(Batch(texts, titles=[title] * len(texts)))
     for i, text in enumerate(texts):
-        assert hashes_of(found, i, FIELDS.index("text")) == reference_hashes(text, FIELDS.index("text"))
-        assert hashes_of(found, i, FIELDS.index("title")) == reference_hashes(title, FIELDS.index("title"))
-        assert hashes_of(found, i, FIELDS.index("address")) == []
-        assert hashes_of(found, i, FIELDS.index("signals")) == []
+        assert hashes_of(features, i, FIELDS.index("text")) == reference_hashes(text, FIELDS.index("text"))
+        assert hashes_of(features, i, FIELDS.index("title")) == reference_hashes(title, FIELDS.index("title"))
+        assert hashes_of(features, i, FIELDS.index("address")) == []
+        assert hashes_of(features, i, FIELDS.index("signals")) == []
 
 
 def test_a_word_is_hashed_without_regard_to_its_neighbours() -> None:
@@ -145,7 +145,7 @@ def test_a_chinese_character_is_a_word() -> None:
 
 
 def test_fields_are_told_apart() -> None:
-    found = features_of(
+    features = features_of(
         Batch(
             ["river"],
             urls=["https://river.org/river"],
@@ -153,10 +153,10 @@ def test_fields_are_told_apart() -> None:
             page_signals=[{"schema_types": ["river"], "og_type": "river"}],
         )
     )
-    title, text = (set(hashes_of(found, 0, FIELDS.index(name))) for name in ("title", "text"))
+    title, text = (set(hashes_of(features, 0, FIELDS.index(name))) for name in ("title", "text"))
     assert len(title) == len(text) == 1
     assert title.isdisjoint(text)
-    assert all(len(hashes_of(found, 0, field)) > 0 for field in range(len(FIELDS)))
+    assert all(len(hashes_of(features, 0, field)) > 0 for field in range(len(FIELDS)))
 
 
 def test_words_of_an_address() -> None:
@@ -173,16 +173,16 @@ def test_words_of_an_address() -> None:
         "nofile",
     ]
     assert address_words("no address") == address_words("://")
-    found = features_of(Batch(["x"], urls=["https://example.org/a?b"]))
-    assert hashes_of(found, 0, 0) == reference_hashes(address_words("https://example.org/a?b").decode(), 0)
+    features = features_of(Batch(["x"], urls=["https://example.org/a?b"]))
+    assert hashes_of(features, 0, 0) == reference_hashes(address_words("https://example.org/a?b").decode(), 0)
 
 
 def test_words_of_signals() -> None:
     assert signal_words(None) == signal_words({}) == signal_words({"schema_types": None, "og_type": None}) == b""
-    told = {"schema_types": ["Product", "Offer"], "og_type": "og:video.movie", "html_lang": "en"}
-    assert signal_words(told) == b"schemaProduct schemaOffer ogogvideomovie"
-    found = features_of(Batch(["x"], page_signals=[told]))
-    assert hashes_of(found, 0, 2) == reference_hashes("schemaProduct schemaOffer ogogvideomovie", 2)
+    signals = {"schema_types": ["Product", "Offer"], "og_type": "og:video.movie", "html_lang": "en"}
+    assert signal_words(signals) == b"schemaProduct schemaOffer ogogvideomovie"
+    features = features_of(Batch(["x"], page_signals=[signals]))
+    assert hashes_of(features, 0, 2) == reference_hashes("schemaProduct schemaOffer ogogvideomovie", 2)
 
 
 def test_numbers_of_a_page() -> None:
@@ -378,12 +378,12 @@ def test_features_do_not_depend_on_the_batch(texts: list[str], data: Any) -> Non
 
 def test_hashes_of_one_field() -> None:
     texts = ["river floods", "", "mill"]
-    found = features_of(Batch(texts, titles=["a b", None, "c"]))
+    features = features_of(Batch(texts, titles=["a b", None, "c"]))
     rows: Sequence[int] = [2, 0, 1]
     for field in (1, 3):
-        hashes, starts = field_hashes(found, rows, field)
+        hashes, starts = field_hashes(features, rows, field)
         assert starts[-1] == len(hashes)
         for place, i in enumerate(rows):
-            assert hashes[starts[place] : starts[place + 1]].tolist() == hashes_of(found, i, field)
-    hashes, starts = field_hashes(found, [], 0)
+            assert hashes[starts[place] : starts[place + 1]].tolist() == hashes_of(features, i, field)
+    hashes, starts = field_hashes(features, [], 0)
     assert (len(hashes), starts.tolist()) == (0, [0])

@@ -17,7 +17,8 @@ from classifiers.small import Target
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from classifiers.huggingface import META, HuggingFaceClassifier, fine_tune  # noqa: E402
+from classifiers.checkpoint import META, HuggingFaceClassifier  # noqa: E402
+from classifiers.huggingface import fine_tune  # noqa: E402
 
 LABELS = ("river", "city", "other")
 WORDS = {
@@ -41,7 +42,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tests.encoders import write_encoder
 
     folder = str(tmp_path_factory.mktemp("encoder"))
-    write_encoder(folder, sorted({w for own in WORDS.values() for w in own} | set(COMMON)))
+    write_encoder(folder, sorted({w for words in WORDS.values() for w in words} | set(COMMON)))
     return folder
 
 

@@ -113,16 +113,16 @@ def test_precision_at_recall_is_the_best_of_all_thresholds(rows: list[tuple[int,
 
 def test_accuracy_and_figures_of_classes_by_hand() -> None:
     wanted = np.array([0, 0, 0, 0, 1, 1, 2, 2])
-    found = np.array([0, 0, 0, 1, 1, 0, 1, 1])
-    assert accuracy(found, wanted) == 0.5
-    assert by_class(found, wanted, ("a", "b", "c", "d")) == {
+    said = np.array([0, 0, 0, 1, 1, 0, 1, 1])
+    assert accuracy(said, wanted) == 0.5
+    assert by_class(said, wanted, ("a", "b", "c", "d")) == {
         "a": {"precision": 0.75, "recall": 0.75, "f1": 0.75, "support": 4},
         "b": {"precision": 0.25, "recall": 0.5, "f1": 0.3333, "support": 2},
         "c": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 2},
         "d": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
     }
-    assert macro_f1(found, wanted, [0, 1, 2]) == pytest.approx((3 / 4 + 1 / 3 + 0) / 3)
-    assert macro_f1(found, wanted, [0, 1]) == pytest.approx((3 / 4 + 1 / 3) / 2)
+    assert macro_f1(said, wanted, [0, 1, 2]) == pytest.approx((3 / 4 + 1 / 3 + 0) / 3)
+    assert macro_f1(said, wanted, [0, 1]) == pytest.approx((3 / 4 + 1 / 3) / 2)
     assert macro_f1(wanted, wanted, [0, 1, 2]) == 1.0
 
 
@@ -142,9 +142,9 @@ def test_the_interval_holds_the_figure_and_repeats_itself() -> None:
 
 def test_the_interval_draws_sites_not_pages() -> None:
     """Ten sites whose pages are all right or all wrong tell less than two hundred sites."""
-    found = np.repeat([1, 0] * 5, 20)
+    said = np.repeat([1, 0] * 5, 20)
     wanted = np.ones(200, np.int64)
-    of_sites = interval(accuracy, (found, wanted), [str(i // 20) for i in range(200)], times=300)
-    of_pages = interval(accuracy, (found, wanted), [str(i) for i in range(200)], times=300)
+    of_sites = interval(accuracy, (said, wanted), [str(i // 20) for i in range(200)], times=300)
+    of_pages = interval(accuracy, (said, wanted), [str(i) for i in range(200)], times=300)
     assert of_sites[1] - of_sites[0] > 3 * (of_pages[1] - of_pages[0])
-    assert interval(accuracy, (found, wanted), ["one"] * 200, times=10) == (0.5, 0.5)
+    assert interval(accuracy, (said, wanted), ["one"] * 200, times=10) == (0.5, 0.5)

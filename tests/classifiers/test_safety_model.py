@@ -124,16 +124,16 @@ def test_english_terms_of_several_words_are_hits() -> None:
 
 
 def test_chinese_terms_are_hits_anywhere() -> None:
-    own = small(gambling={"zh": {"赌场": 3.0, "pk10": 2.0}})
+    few_terms = small(gambling={"zh": {"赌场": 3.0, "pk10": 2.0}})
     for text, weight in (("网上赌场平台", 3), ("赌 场", 0), ("北京PK10开奖", 2), ("赌场赌场pk10", 5)):
-        assert own.numbers([text])[0, GAMBLING, TEXT] == pytest.approx(math.log1p(weight)), text
+        assert few_terms.numbers([text])[0, GAMBLING, TEXT] == pytest.approx(math.log1p(weight)), text
 
 
 def test_the_numbers_by_hand() -> None:
     """Different terms count once; of the text the occurrences too, for each hundred words."""
-    own = small(gambling={"en": {"casino": 2.0, "bet": 1.0}}, adult={"zh": {"色情": 3.0}})
+    few_terms = small(gambling={"en": {"casino": 2.0, "bet": 1.0}}, adult={"zh": {"色情": 3.0}})
     text = "casino bet casino " + "river " * 97 + "色情"
-    numbers = own.numbers(Batch([text], titles=["Bet"], urls=["https://casino.org/casino?bet"]))[0]
+    numbers = few_terms.numbers(Batch([text], titles=["Bet"], urls=["https://casino.org/casino?bet"]))[0]
     words = 100 + 1 + 0.6 * 2
     assert numbers[GAMBLING].tolist() == pytest.approx(
         [math.log1p(1), math.log1p(3), math.log1p(3), math.log1p(100 * 5 / words)]
@@ -142,15 +142,15 @@ def test_the_numbers_by_hand() -> None:
         [0, 0, math.log1p(3), math.log1p(100 * 3 / words)]
     )
     assert (numbers[LABELS.index("spam") - 1] == 0).all()
-    p = own.from_numbers(numbers[None])[0]
+    p = few_terms.from_numbers(numbers[None])[0]
     raised = np.exp([0.0, *(numbers.sum(1) - 2)])
     assert p == pytest.approx(raised / raised.sum(), rel=1e-5)
 
 
 def test_short_texts_count_as_fifty_words_and_long_ones_are_cut() -> None:
-    own = small(gambling={"en": {"casino": 2.0}})
-    assert own.numbers(["casino"])[0, GAMBLING, DENSITY] == pytest.approx(math.log1p(100 * 2 / 50))
-    assert (own.numbers(["x" * MAX_CHARACTERS + " casino"]) == 0).all()
+    few_terms = small(gambling={"en": {"casino": 2.0}})
+    assert few_terms.numbers(["casino"])[0, GAMBLING, DENSITY] == pytest.approx(math.log1p(100 * 2 / 50))
+    assert (few_terms.numbers(["x" * MAX_CHARACTERS + " casino"]) == 0).all()
 
 
 def test_round_trip(model: LexiconModel) -> None:
@@ -179,9 +179,9 @@ def test_the_shipped_terms_are_those_of_the_lexicon(model: LexiconModel) -> None
 
 def test_a_fitted_model_tells_what_it_was_shown(model: LexiconModel) -> None:
     texts = [NEWS_EN, NEWS_ZH, "", "A river.", "一条河。", *(text for texts in UNSAFE.values() for text in texts)]
-    wanted = np.array([0] * 5 + [LABELS.index(label) for label, own in UNSAFE.items() for _ in own])
+    wanted = np.array([0] * 5 + [LABELS.index(label) for label, unsafe in UNSAFE.items() for _ in unsafe])
     numbers = model.numbers(texts)
-    own = fit(numbers, wanted)
-    assert own.from_numbers(numbers).argmax(1).tolist() == wanted.tolist()
-    assert min(own.coefficients) >= 0
-    assert fit(numbers, wanted).sha256() == own.sha256()
+    fitted = fit(numbers, wanted)
+    assert fitted.from_numbers(numbers).argmax(1).tolist() == wanted.tolist()
+    assert min(fitted.coefficients) >= 0
+    assert fit(numbers, wanted).sha256() == fitted.sha256()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from classifiers import linear
-from classifiers.base import SMALL_FILE, Batch
+from classifiers.base import Batch
 from classifiers.boosting import exported
 from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
 from classifiers.registry import load
@@ -31,10 +31,10 @@ FEW = Settings(rounds=8, trees={"num_threads": 1})
 def made(classes: int, seed: int = 0) -> tuple[Batch, np.ndarray[Any, Any], list[str]]:
     """Pages of 15 sites, a third of whose words tell the class, the classes, and the sites."""
     random = np.random.default_rng(seed)
-    own = list(OWN.values())[:classes]
+    vocabularies = list(OWN.values())[:classes]
     labels = np.arange(N) % classes
     texts = [
-        "\n".join(" ".join(random.choice(own[label] + COMMON, 8)) + "." for _ in range(random.integers(2, 9)))
+        "\n".join(" ".join(random.choice(vocabularies[label] + COMMON, 8)) + "." for _ in range(random.integers(2, 9)))
         for label in labels
     ]
     return Batch(texts, titles=[t.split("\n")[0] for t in texts]), labels, [f"site{i // 10}.org" for i in range(N)]
@@ -69,7 +69,7 @@ def test_words_that_separate_the_classes_are_learned(model: SmallModel) -> None:
 
 def test_saved_and_loaded(model: SmallModel, tmp_path: Path) -> None:
     path = model.save(tmp_path / "new" / "folder")
-    assert path.name == SMALL_FILE
+    assert path.name == SmallModel.FILE
     batch, _, _ = made(len(model.labels), seed=5)
     expected = model.predict_proba(batch)
     for again in (SmallModel.from_bytes(path.read_bytes()), load("quality", str(path.parent))):
@@ -136,12 +136,12 @@ def test_shares_of_several_labels_are_learned() -> None:
     pytest.importorskip("lightgbm")
     batch, labels, groups = made(3)
     rows = np.array([[0.75, 0.25, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    found = features_of(batch)
+    features = features_of(batch)
     more = Settings(rounds=60, trees=FEW.trees)
-    model = fit(found, Target(rows[labels], np.ones(N, np.float32), groups), tuple(OWN), more, 1)
-    mean = model.from_features(found)[labels == 0].mean(0)
+    model = fit(features, Target(rows[labels], np.ones(N, np.float32), groups), tuple(OWN), more, 1)
+    mean = model.from_features(features)[labels == 0].mean(0)
     assert mean[0] > mean[1] > 2 * mean[2]
-    sole = fit(found, target_of(labels, 3, groups), tuple(OWN), more, 1).from_features(found)[labels == 0].mean(0)
+    sole = fit(features, target_of(labels, 3, groups), tuple(OWN), more, 1).from_features(features)[labels == 0].mean(0)
     assert sole[0] > mean[0]
     assert sole[1] < mean[1]
 
@@ -164,14 +164,14 @@ def test_folds_never_split_a_site() -> None:
 def test_the_temperature_is_the_scale_of_the_logits(scale: float, classes: int) -> None:
     logits = np.random.default_rng(3).normal(size=(500, classes)) * 2
     target = Target(softmax(logits), np.ones(500, np.float32), [""] * 500)
-    found = temperature(logits * scale, target)
+    chosen = temperature(logits * scale, target)
     step = (3.0 / 0.4) ** (1 / 40)
-    assert scale / step < found < scale * step
+    assert scale / step < chosen < scale * step
     # pages without weight have no say
     both = np.concatenate([logits * scale, -logits * scale])
     weights = np.repeat([1, 0], 500).astype(np.float32)
     wanted = np.concatenate([target.wanted, target.wanted])
-    assert temperature(both, Target(wanted, weights, [""] * 1000)) == found
+    assert temperature(both, Target(wanted, weights, [""] * 1000)) == chosen
 
 
 def test_the_temperature_stays_within_bounds() -> None:
@@ -188,10 +188,12 @@ def test_softmax() -> None:
     assert p == pytest.approx(np.array([[0.25, 0.75], [1, 0], [0.5, 0.5]]))
 
 
-def fields_of(found: Features, page: int) -> list[list[int]]:
+def fields_of(features: Features, page: int) -> list[list[int]]:
     return [
-        found.hashes[a:b].tolist()
-        for a, b in zip(found.starts[4 * page : 4 * page + 4], found.starts[4 * page + 1 : 4 * page + 5], strict=True)
+        features.hashes[a:b].tolist()
+        for a, b in zip(
+            features.starts[4 * page : 4 * page + 4], features.starts[4 * page + 1 : 4 * page + 5], strict=True
+        )
     ]
 
 
@@ -201,15 +203,15 @@ def test_taking_features_of_some_pages() -> None:
         urls=["https://a.org/b", None, "https://c.cn/", None],
         titles=["one", "two", None, ""],
     )
-    found = features_of(batch)
+    features = features_of(batch)
     rows = [2, 0, 1, 2]
-    taken = take(found, rows)
+    taken = take(features, rows)
     expected = features_of(batch.take(rows))
-    assert taken.dense.tobytes() == expected.dense.tobytes() == found.dense[rows].tobytes()
+    assert taken.dense.tobytes() == expected.dense.tobytes() == features.dense[rows].tobytes()
     assert taken.starts.tolist() == expected.starts.tolist()
     assert taken.hashes.tolist() == expected.hashes.tolist()
-    assert [fields_of(taken, i) for i in range(4)] == [fields_of(found, i) for i in rows]
-    nothing = take(found, [])
+    assert [fields_of(taken, i) for i in range(4)] == [fields_of(features, i) for i in rows]
+    nothing = take(features, [])
     assert (nothing.dense.shape, len(nothing.hashes), nothing.starts.tolist()) == ((0, len(COLUMNS)), 0, [0])
 
 
@@ -225,31 +227,33 @@ def test_linear_scores_are_those_of_a_plain_sum() -> None:
     classes = 3
     coefficients = random.normal(size=(1 << BITS, classes)).astype(np.float32)
     biases = random.normal(size=(len(FIELDS), classes)).astype(np.float32)
-    found = features_of(
+    features = features_of(
         Batch(["river floods mill", "", "河水"], titles=["a b", None, ""], urls=["https://a.org/b"] * 3)
     )
-    got = linear.score(found, coefficients, biases)
+    got = linear.score(features, coefficients, biases)
     assert got.shape == (3, len(FIELDS) * classes)
     for page in range(3):
-        for field, own in enumerate(fields_of(found, page)):
-            expected = coefficients[own].astype(np.float64).sum(0) / np.sqrt(len(own)) + biases[field] if own else 0
+        for field, hashes in enumerate(fields_of(features, page)):
+            expected = (
+                coefficients[hashes].astype(np.float64).sum(0) / np.sqrt(len(hashes)) + biases[field] if hashes else 0
+            )
             assert got[page, field * classes : (field + 1) * classes] == pytest.approx(expected, abs=1e-5)
     assert (got[1, 3 * classes :] == 0).all(), "nothing is said of a field that is empty"
 
 
 def test_linear_regression_tells_words_apart() -> None:
     batch, labels, groups = made(3)
-    found = features_of(batch)
+    features = features_of(batch)
     target = target_of(labels, 3, groups)
-    rest = [i for i in range(N) if i % 4]
-    coefficients, biases = linear.fit(found, rest, target.wanted[rest], target.weights[rest], 7)
+    trained = [i for i in range(N) if i % 4]
+    coefficients, biases = linear.fit(features, trained, target.wanted[trained], target.weights[trained], 7)
     assert coefficients.dtype == np.float16
-    own = [i for i in range(N) if i % 4 == 0]
-    scores = linear.score(take(found, own), coefficients.astype(np.float32), biases)
-    assert (scores[:, -3:].argmax(1) == labels[own]).mean() > 0.95
-    again, _ = linear.fit(found, rest, target.wanted[rest], target.weights[rest], 7)
+    held_out = [i for i in range(N) if i % 4 == 0]
+    scores = linear.score(take(features, held_out), coefficients.astype(np.float32), biases)
+    assert (scores[:, -3:].argmax(1) == labels[held_out]).mean() > 0.95
+    again, _ = linear.fit(features, trained, target.wanted[trained], target.weights[trained], 7)
     assert again.tobytes() == coefficients.tobytes()
-    other, _ = linear.fit(found, rest, target.wanted[rest], target.weights[rest], 8)
+    other, _ = linear.fit(features, trained, target.wanted[trained], target.weights[trained], 8)
     assert other.tobytes() != coefficients.tobytes()
 
 
@@ -263,7 +267,7 @@ def test_trees_say_what_lightgbm_says() -> None:
     booster = lightgbm.train(options, lightgbm.Dataset(rows, wanted), 20)
     trees = exported(booster.dump_model()["tree_info"])
     for n in (0, 1, 3, 64, 67, 500):
-        own = evaluate(trees, rows[:n])
-        assert own.shape == (n,)
+        values = evaluate(trees, rows[:n])
+        assert values.shape == (n,)
         if n:
-            assert own == pytest.approx(booster.predict(rows[:n], raw_score=True), abs=1e-5)
+            assert values == pytest.approx(booster.predict(rows[:n], raw_score=True), abs=1e-5)

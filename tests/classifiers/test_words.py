@@ -19,24 +19,24 @@ CJK = "[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af\U00020000-\U0002ffff]"
 
 def plain(text: str, limit: int) -> list[str]:
     """The module's first paragraph, word for word."""
-    found: list[str] = []
+    words: list[str] = []
     place = 0
-    while place < len(text) and len(found) < limit:
+    while place < len(text) and len(words) < limit:
         run = re.compile("[A-Za-z0-9\u0080-\u07ff]+").match(text, place)
         if run:
             word = re.sub("[0-9]", "0", re.sub("[A-Z]", lambda m: m[0].lower(), run[0]))
-            found += [word] if word in WORDS else []
+            words += [word] if word in WORDS else []
             place = run.end()
             continue
         size = 1
         if re.match(CJK, text[place]):
             for length in range(WORD_LENGTH, 0, -1):
                 if text[place : place + length] in WORDS:
-                    found.append(text[place : place + length])
+                    words.append(text[place : place + length])
                     size = length
                     break
         place += size
-    return found
+    return words
 
 
 def rows(texts: list[str], limits: list[int]) -> list[list[str]]:

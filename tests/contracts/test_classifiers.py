@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -13,9 +15,10 @@ import numpy as np
 import pytest
 
 from classifiers.registry import NAMES, load
+from classifiers.small import SmallModel
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = sorted((ROOT / "classifiers").glob("*/weights/NOTICE.md"))
+SHIPPED = sorted([*ROOT.glob("classifiers/*/weights/NOTICE.md"), *ROOT.glob("extraction/*/weights/NOTICE.md")])
 HASHED = [*SHIPPED, *(ROOT / "classifiers").glob("**/annotations/README.md")]
 TEN_MB = 10_000_000
 
@@ -35,18 +38,18 @@ def test_shape(name: str) -> None:
     assert np.allclose(p.sum(1), 1, atol=1e-5)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert f"<!-- results:{name} -->" in card, "the figures of a card come from a committed result"
-    told = "".join(path.read_text(encoding="utf-8") for path in [folder / "GUIDE.md", *folder.glob("labels.yaml")])
-    assert all(label in told for label in model.labels)
+    defined = "".join(path.read_text(encoding="utf-8") for path in [folder / "GUIDE.md", *folder.glob("labels.yaml")])
+    assert all(label in defined for label in model.labels)
 
 
 @pytest.mark.parametrize("path", HASHED, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_are_those_whose_digests_are_told(path: Path) -> None:
-    told = {b: a for a, b in re.findall(r"^    ([0-9a-f]{64})  (\S+)$", path.read_text(encoding="utf-8"), re.M)}
+    digests = {b: a for a, b in re.findall(r"^    ([0-9a-f]{64})  (\S+)$", path.read_text(encoding="utf-8"), re.M)}
     files = [p for p in path.parent.iterdir() if p.suffix not in (".md", ".py") and p.is_file()]
-    assert set(told) == {p.name for p in files} != set()
+    assert set(digests) == {p.name for p in files} != set()
     for file in files:
         data = file.read_bytes()
-        assert hashlib.sha256(data).hexdigest() == told[file.name], file.name
+        assert hashlib.sha256(data).hexdigest() == digests[file.name], file.name
         assert len(data) < TEN_MB
 
 
@@ -59,3 +62,47 @@ def test_commands_say_what_they_do(module: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert f"classifiers.{module}" in done.stdout
+
+
+LABELS = """from classifiers.answer import one_of
+LABELS = ("dry", "warm")
+ANSWER = one_of(LABELS)
+"""
+STEP = """from typing import ClassVar, Literal
+from pipeline.model_based.scoring import Scored
+from pipeline.steps import Limits
+
+class MadeUp(Scored):
+    step: Literal["made_up"] = "made_up"
+    below: ClassVar[str] = "dry"
+    min: Limits | None = {"default": 1.0}
+
+    def number(self, scores: dict[str, float]) -> float:
+        return scores["warm"]
+"""
+USE = """import json, sys, classifiers, pipeline.model_based
+classifiers.__path__.append(sys.argv[1])
+pipeline.model_based.__path__.append(sys.argv[2])
+from classifiers import annotate, registry
+from pipeline.schema import Document
+from pipeline.steps import discover
+
+prompt = annotate.prompt(annotate.TASKS["made_up"], {"text": "Words."})[0]["content"]
+drop = discover("model_based")["made_up"]()(Document(doc_id="0", source_file="a", text="Words."))
+print(json.dumps([registry.NAMES, registry.load("made_up").labels, "The tones" in prompt, drop.reason]))
+"""
+
+
+def test_a_new_classifier_is_a_folder_and_a_step(tmp_path: Path) -> None:
+    """Found by registry, annotation and pipeline; no list names it."""
+    folder, step = tmp_path / "classifiers" / "made_up", tmp_path / "steps" / "made_up.py"
+    quality = load("quality")
+    assert isinstance(quality, SmallModel)
+    dataclasses.replace(quality, labels=("dry", "warm")).save(folder / "weights")
+    step.parent.mkdir()
+    step.write_text(STEP)
+    for name, text in (("__init__.py", ""), ("labels.py", LABELS), ("GUIDE.md", "The tones")):
+        (folder / name).write_text(text)
+    command = [sys.executable, "-c", USE, folder.parent, step.parent]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [sorted([*NAMES, "made_up"]), ["dry", "warm"], True, "dry"]

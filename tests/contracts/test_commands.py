@@ -23,7 +23,7 @@ from pipeline.stage import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "commands.md"
-WRITTEN = {"docs/commands.md", "docs/configuration.md"}
+WRITTEN = {"docs/commands.md", "docs/configuration.md", "docs/console.md"}
 """Pages that are generated: they show no commands of their own."""
 
 FIRST = [
@@ -56,16 +56,17 @@ NOT_RUN = {
         "needs a trained model; run by scripts/demo_posttrain.sh",
     ),
     "python -m model.metrics": "of runs that scripts/demo_model.sh makes, which ends with it",
-    "python -m model.serve tiny.gguf": "needs llama.cpp; tests/model/test_llama_cpp.py",
-    "python -m model.serve": "waits for requests; tests/model/test_serve.py starts it by this line",
-    "curl http://127.0.0.1:8000/v1/": "asks the server of the line before it; made by tests/model/test_serve.py",
-    "python -m model.export": "of a run that scripts/demo_model.sh makes; tests/model/test_export_engines.py",
-    "python llama.cpp/convert_hf_to_gguf.py": "needs llama.cpp's source; tests/model/test_llama_cpp.py",
+    "python -m model.serve tiny.gguf": "needs llama.cpp; tests/model/serving/test_llama_cpp.py",
+    "python -m model.serve": "waits for requests; tests/model/serving/test_serve.py starts it by this line",
+    "curl http://127.0.0.1:8000/v1/": "asks the server of the line before it; made by tests/model/serving/test_serve.py",
+    "python -m model.export": "of a run that scripts/demo_model.sh makes; tests/model/serving/test_export_engines.py",
+    "python llama.cpp/convert_hf_to_gguf.py": "needs llama.cpp's source; tests/model/serving/test_llama_cpp.py",
     "python -m model.analyse": "of runs that scripts/demo_model.sh makes",
     "scripts/ablation_corpora.sh": "needs the pages of the extraction benchmarks",
     "python scripts/peer_corpus.py": "needs those pages, and datatrove",
     "python -m model.ablate": "trains for half an hour on corpora that those two make; a test runs it small",
     "make demo": "run once before the others, by scripts/demo.sh, or a finished one is copied",
+    "make golden": "runs the demo again; the tests hold what it writes to the code",
     "make test": "the tests themselves",
     "make test-all": "the tests themselves",
     "make check": "installs the copy into the environment; CI runs it",
@@ -73,7 +74,6 @@ NOT_RUN = {
     "make wheel": "installs the copy into the environment; tests/contracts/test_packaging.py builds the wheel",
     "pip install": "changes the environment",
     "scripts/setup.sh": "installs packages",
-    "jupyter lab": "a server that waits for a browser; a test runs the notebooks",
     "python3 -m venv workers": "installs packages",
     "workers/bin/": "of the environment that the line before it makes",
     "spark-class org.apache.spark.deploy": "needs machines: MASTER is a placeholder",
@@ -162,10 +162,10 @@ def files_of(text: str) -> dict[str, str]:
 
 def pages() -> list[str]:
     """README.md and docs/*.md in the order of running."""
-    found = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("*.md")))]
-    others = [p for p in found if p not in FIRST and p not in WRITTEN and p != "docs/recipes.md"]
-    last = [p for p in found if p == "docs/recipes.md"]
-    return [*(p for p in FIRST if p in found), *others, *last]
+    names = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("*.md")))]
+    others = [p for p in names if p not in FIRST and p not in WRITTEN and p != "docs/recipes.md"]
+    last = [p for p in names if p == "docs/recipes.md"]
+    return [*(p for p in FIRST if p in names), *others, *last]
 
 
 def all_commands() -> list[Command]:
@@ -174,8 +174,10 @@ def all_commands() -> list[Command]:
 
 def table(results: dict[Command, str]) -> str:
     """The page docs/commands.md."""
-    rows = [f"| `{c.text.replace('|', chr(92) + '|')}` | {c.page}:{c.line} | {told} |" for c, told in results.items()]
-    ran = sum(told.startswith("passed") for told in results.values())
+    rows = [
+        f"| `{c.text.replace('|', chr(92) + '|')}` | {c.page}:{c.line} | {outcome} |" for c, outcome in results.items()
+    ]
+    ran = sum(outcome.startswith("passed") for outcome in results.values())
     return "\n".join(
         [
             "# Commands",
@@ -212,8 +214,8 @@ def test_every_reason_is_of_a_command() -> None:
 
 
 def test_nothing_that_installs_is_run() -> None:
-    found = [c for c in all_commands() if c.reason is None and INSTALLS.search(c.text)]
-    assert not found, "list them in NOT_RUN: they would change the environment"
+    installing = [c for c in all_commands() if c.reason is None and INSTALLS.search(c.text)]
+    assert not installing, "list them in NOT_RUN: they would change the environment"
 
 
 def test_page_lists_every_command() -> None:

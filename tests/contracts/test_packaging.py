@@ -1,4 +1,4 @@
-"""What is shipped: one wheel of three packages with their data, which is also the zip of `spark-submit --py-files`."""
+"""What is shipped: one wheel of four packages with their data, which is also the zip of `spark-submit --py-files`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from pipeline.steps import discover
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("classifiers", "model", "pipeline")
+PACKAGES = ("classifiers", "extraction", "model", "pipeline")
 NOT_PACKAGES = ("benchmarks", "configs", "jobs", "notebooks", "scripts", "tests")
 
 
@@ -53,7 +53,7 @@ def run_with(place: Path, code: str, cwd: Path) -> str:
     return done.stdout
 
 
-def test_wheel_holds_the_three_packages_and_all_their_files(wheel: Path) -> None:
+def test_wheel_holds_the_four_packages_and_all_their_files(wheel: Path) -> None:
     """`.gitignore` also decides what hatchling ships: a pattern too many and a data file is missing."""
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info/" not in n} == set(PACKAGES)
@@ -156,6 +156,11 @@ def test_other_folders_are_no_packages() -> None:
     assert [p for folder in NOT_PACKAGES for p in (ROOT / folder).rglob("__init__.py")] == []
 
 
+def test_no_script_hides_a_package() -> None:
+    """The folder of a script that runs comes first on the path: `benchmarks/extraction.py` would stand for the package."""
+    assert [p for folder in NOT_PACKAGES for p in (ROOT / folder).glob("*.py") if (ROOT / p.stem).is_dir()] == []
+
+
 def text_files() -> Iterator[Path]:
     yield from (p for p in ROOT.iterdir() if p.is_file())
     for folder in (".ci", "docs", *PACKAGES, *NOT_PACKAGES):
@@ -168,12 +173,12 @@ def test_no_file_names_a_place_of_one_machine() -> None:
     place = re.compile(
         r"(?<![\w.:/%*-])/(?:home|Users|root|work|mnt)/\w|pypi\.org/simple|pythonhosted\.org|--index-url"
     )
-    found = []
+    places = []
     for path in text_files():
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:  # weights, word lists in compressed form
             continue
         if path != Path(__file__):
-            found += [f"{path.relative_to(ROOT)}: {m.group()}" for m in place.finditer(text)]
-    assert found == []
+            places += [f"{path.relative_to(ROOT)}: {m.group()}" for m in place.finditer(text)]
+    assert places == []

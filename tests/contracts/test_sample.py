@@ -59,16 +59,16 @@ ORIGINS = sorted({origin.strip() for row in ROWS for origin in row.origin.split(
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_licence_text_is_here(origin: str) -> None:
     """An origin reads `owner/project (commit c), licence[, copyright]`."""
-    found = re.fullmatch(r"[\w-]+/([\w-]+) \(commit [0-9a-f]{7,}\), ([^,]+)(?:, \(c\) .+)?", origin)
-    assert found is not None
-    project, licence = found.groups()
+    match = re.fullmatch(r"[\w-]+/([\w-]+) \(commit [0-9a-f]{7,}\), ([^,]+)(?:, \(c\) .+)?", origin)
+    assert match is not None
+    project, licence = match.groups()
     name = SHORT.get(project, project.removeprefix("chatnoir-").removesuffix("-python"))
     assert LICENCE_WORDS[licence] in (SAMPLE / "licences" / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def test_nothing_lies_beside_the_described_files() -> None:
-    found = {p.relative_to(SAMPLE).as_posix() for p in SAMPLE.rglob("*") if p.is_file()}
-    assert {f for f in found if not f.startswith(("licences/", "made/"))} == {row.file for row in ROWS} | {"README.md"}
+    files = {p.relative_to(SAMPLE).as_posix() for p in SAMPLE.rglob("*") if p.is_file()}
+    assert {f for f in files if not f.startswith(("licences/", "made/"))} == {row.file for row in ROWS} | {"README.md"}
 
 
 def test_size_and_variety() -> None:

@@ -9,7 +9,16 @@ import pytest
 
 from pipeline.config import parse_step
 from pipeline.schema import DOCUMENT, Document, Drop, from_table, to_table
-from pipeline.steps import CrossDocumentStep, DocumentStep, DuplicateStep, Step, apply_step, discover, known_steps
+from pipeline.steps import (
+    CrossDocumentStep,
+    DocumentStep,
+    DuplicateStep,
+    Step,
+    apply_step,
+    discover,
+    known_steps,
+    wrong_examples,
+)
 
 STEPS = {name: cls for name, cls in discover().items() if cls.__module__.startswith("pipeline.")}
 PAGE = "<html><head><title>{0}</title></head><body><article><h1>{0}</h1><p>{1}</p></article></body></html>"
@@ -83,6 +92,15 @@ def test_document_step_is_pure(name: str) -> None:
             assert isinstance(b, Document)
             assert to_table([a]).equals(to_table([b])), "the result depends on the batch"
             assert (a.doc_id, a.row_no, a.source_file) == (doc.doc_id, doc.row_no, doc.source_file)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, c in STEPS.items() if issubclass(c, DocumentStep) and (c.drops or c.keeps or c.changes)]
+)
+def test_examples_are_what_the_step_does(name: str) -> None:
+    step = make(name)
+    assert isinstance(step, DocumentStep)
+    assert wrong_examples(step) == []
 
 
 @pytest.mark.parametrize("name", [n for n, c in STEPS.items() if issubclass(c, DuplicateStep)])

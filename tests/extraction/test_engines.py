@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from extraction.prepare import TooLarge
 from extraction.result import TAGS
 from extraction.text import clean, lines
 
-SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "pages"
+SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "pages"
 extract = functools.partial(extract_by, engine="trafilatura")
 WORDS = "This sentence is here to give the page enough running text, so that every engine takes it for content. " * 3
 ZH_WORDS = "这一句话是为了让网页有足够的正文，这样每一个抽取引擎都会把它当作内容，而不会把它当作导航。" * 4
@@ -224,20 +222,6 @@ def test_mutated_pages_do_not_raise(data: st.DataObject) -> None:
 def test_guards_raise_in_this_process() -> None:
     with pytest.raises(TooLarge, match="too_many_tags: 50"):
         extract("<br>" * 50_000)
-
-
-def test_command_line(tmp_path: Path) -> None:
-    file = tmp_path / "page.html"
-    file.write_text(page("<p>第二段</p>"), encoding="utf-8")
-    command = [sys.executable, "-m", "extraction", str(file), "--lines", "--engine", "trafilatura"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SAMPLE.parents[2])
-    assert "+      h1    0.00 Heading" in done.stdout
-    assert "p     0.00 第二段" in done.stdout
-    done = subprocess.run(
-        [*command[:3], str(tmp_path / "none")], capture_output=True, text=True, check=False, cwd=SAMPLE.parents[2]
-    )
-    assert done.returncode == 2
-    assert "none" in done.stderr
 
 
 def test_an_empty_link_makes_no_link_of_what_follows() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,10 @@ from hypothesis import strategies as st
 from classifiers.clutter.metrics import gram_f1, word_f1
 from classifiers.clutter.pages import read_bytes
 from extraction import Extraction, extract
-from extraction.__main__ import all_lines
 from extraction.engines import lines as engine
 from extraction.lines.text import is_clean
 from extraction.prepare import TooLarge
+from extraction.result import all_lines
 from extraction.text import clean, clean_characters, lines
 
 PROSE = [
@@ -185,16 +183,3 @@ def test_sample_pages_come_out_well(file: str, bar: float) -> None:
             values.append(f1(extract(body, charset=declared).text, gold[record_id]))
     assert len(values) > 5
     assert np.mean(values) > bar
-
-
-def test_command_line(tmp_path: Path) -> None:
-    file = tmp_path / "page.html"
-    file.write_text(ARTICLE)
-    run = [sys.executable, "-m", "extraction", str(file)]
-    text = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    assert text.splitlines() == ["The river", *PROSE, *PROSE]
-    told = subprocess.run([*run, "--lines"], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert len(told) == 13
-    assert told[0].startswith("- 0.")
-    assert told[0].endswith("li    1.00 Home")
-    assert told[2].startswith("+ ")

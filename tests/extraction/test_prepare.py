@@ -10,7 +10,7 @@ from extraction.embedded import embedded_html
 from extraction.prepare import MAX_CHARACTERS, MAX_TAGS, Prepared, TooLarge, check_size, prepare
 from extraction.signals import page_signals
 
-SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "pages"
+SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "pages"
 
 
 @pytest.mark.parametrize(

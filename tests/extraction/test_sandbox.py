@@ -18,7 +18,7 @@ from extraction import sandbox as module
 from extraction.sandbox import Sandbox, SandboxError
 from extraction.work import Job, extract_bytes
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 GOOD = ("<html><body><article><p>" + "A good page with text. 好的网页。" * 20 + "</p></article></body></html>").encode()
 
 

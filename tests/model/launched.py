@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def kill(launcher: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to a launcher and its workers; returns when none is left."""
+    """Send SIGKILL to a launcher and its workers; return when none is left."""
     workers = [int(pid) for pid in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()]
     launcher.kill()  # first, or it would end the others by itself
     for worker in workers:
@@ -24,7 +24,7 @@ def kill(launcher: subprocess.Popen[bytes]) -> None:
 
 
 def running(pid: int) -> bool:
-    """Whether a process is there, and no zombie."""
+    """Tell whether a process is there, and no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""A model of a few thousand weights with a tokenizer of bytes, exported as model/export.py does."""
+"""A model of a few thousand weights with a tokenizer of bytes, exported as model/training/export.py does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
 def write_tokenizer(folder: Path, marks: Sequence[str] = MARKS) -> Path:
-    """Bytes, two merges, and the marks."""
+    """Write a tokenizer of bytes and the marks; return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = tokenizers.Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
@@ -29,11 +29,12 @@ def write_tokenizer(folder: Path, marks: Sequence[str] = MARKS) -> Path:
 
 
 def write_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
-    """Weights drawn, experts' biases too."""
+    """Write a model with drawn weights, experts' biases too; return its folder."""
     import torch
     from transformers import Dots1ForCausalLM
 
-    from model.config import ModelOptions
+    from model.architecture.config import ModelOptions
+    from model.architecture.dots1 import dots1_config
 
     sizes = {
         **{"vocab_size": 264, "hidden_size": 32, "intermediate_size": 48, "moe_intermediate_size": 16},
@@ -42,7 +43,7 @@ def write_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
         **{"eos_token_id": EOD, "initializer_range": 0.1},
     }
     torch.manual_seed(seed)
-    model = Dots1ForCausalLM(ModelOptions(**(sizes | changes)).dots1())
+    model = Dots1ForCausalLM(dots1_config(ModelOptions(**(sizes | changes))))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1:
@@ -55,7 +56,7 @@ def write_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
 
 
 def conversation(*turns: str, source: str = "made", system: str | None = None) -> dict[str, Any]:
-    """User and assistant in turn."""
+    """Make a row of a conversation, user and assistant in turn."""
     messages = [{"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(turns)]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})

@@ -10,9 +10,10 @@ from pyarrow import fs
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Dots1ForCausalLM
 
-from model.config import ModelOptions
-from model.export import export
-from model.shards import Shards
+from model.architecture.config import ModelOptions
+from model.architecture.dots1 import dots1_config
+from model.data.shards import Shards
+from model.training.export import export
 
 EOD = "<|endoftext|>"
 MARKS = [EOD, "<|im_start|>", "<|im_end|>"]
@@ -26,7 +27,7 @@ VOCABULARY = 384
 
 
 def write_tokenizer(path: Path) -> int:
-    """Train and write tokenizer.json; returns the id of the end of a document."""
+    """Train and write tokenizer.json; return the id of the end of a document."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -42,7 +43,7 @@ def write_tokenizer(path: Path) -> int:
 
 
 def options(eos: int, **changed: Any) -> ModelOptions:
-    """Two shared experts, one dense layer, weights large enough that routing differs from token to token."""
+    """Make options with two shared experts, one dense layer, weights large enough that routing differs from token to token."""
     sizes = {
         **{"vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "moe_intermediate_size": 16},
         **{"head_dim": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 4},
@@ -52,9 +53,9 @@ def options(eos: int, **changed: Any) -> ModelOptions:
 
 
 def weights(model: ModelOptions, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random tensors by the stock model's names: norms about 1, biases of the routers that change who is chosen."""
+    """Draw tensors by the stock model's names: norms about 1, biases of the routers that change who is chosen."""
     with torch.device("meta"):
-        shapes = Dots1ForCausalLM(model.dots1()).state_dict()
+        shapes = Dots1ForCausalLM(dots1_config(model)).state_dict()
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, tensor in shapes.items():
@@ -64,7 +65,7 @@ def weights(model: ModelOptions, seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def write_model(folder: Path, **changed: Any) -> Path:
-    """Write a training export; returns its folder."""
+    """Write a training export; return its folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = folder.parent / "made-tokenizer.json"
     eos = write_tokenizer(tokenizer)

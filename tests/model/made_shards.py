@@ -30,7 +30,7 @@ DICTIONARY = ["copy", "part", "n_parts", "source", "domain", "language", "catego
 
 @dataclass(frozen=True)
 class Made:
-    """A document to write; `ids` without the EOD."""
+    """Document to write; `ids` without the EOD."""
 
     ids: Sequence[int]
     language: str | None = "en"
@@ -41,7 +41,7 @@ class Made:
 
 
 def documents(n: int, seed: int = 0, *, mean: float = 40, distinct: bool = True, **what: Any) -> list[Made]:
-    """`n` documents of log-normal lengths; if `distinct`, no token id occurs twice (ids from 1,000 on)."""
+    """Make `n` documents of log-normal lengths; if `distinct`, no token id occurs twice (ids from 1,000 on)."""
     rng = np.random.default_rng(seed)
     sizes = np.clip(rng.lognormal(np.log(mean) - 0.5, 1.0, n), 1, 60 * mean).astype(int)
     starts = 1000 + np.cumsum(sizes) - sizes
@@ -52,7 +52,7 @@ def documents(n: int, seed: int = 0, *, mean: float = 40, distinct: bool = True,
 
 
 def write_shards(folder: Path, made: Sequence[Made], *, n_shards: int = 2, row_group_tokens: int = 1000) -> Path:
-    """Write documents, one row each, and the manifest; returns the folder."""
+    """Write documents, one row each, and the manifest; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     vocabulary = {c: i for i, c in enumerate(letters)} | {f"<{i}>": i for i in range(len(letters), EOD)}
@@ -81,10 +81,13 @@ def write_shards(folder: Path, made: Sequence[Made], *, n_shards: int = 2, row_g
             listed.append(_write(folder, path, header, rows, row_group_tokens))
     totals: dict[str, dict[str, Any]] = {}
     for split in ("train", "validation"):
-        mine = [s for s in listed if s["split"] == split]
-        totals[split] = {"shards": len(mine), **{k: sum(s[k] for s in mine) for k in ("rows", "tokens", "bytes")}}
-        languages = sorted({v for s in mine for v in s["language_tokens"]})
-        totals[split]["language_tokens"] = {v: sum(s["language_tokens"].get(v, 0) for s in mine) for v in languages}
+        of_split = [s for s in listed if s["split"] == split]
+        totals[split] = {
+            "shards": len(of_split),
+            **{k: sum(s[k] for s in of_split) for k in ("rows", "tokens", "bytes")},
+        }
+        languages = sorted({v for s in of_split for v in s["language_tokens"]})
+        totals[split]["language_tokens"] = {v: sum(s["language_tokens"].get(v, 0) for s in of_split) for v in languages}
     manifest = {
         **{"format": "corpusmill-shards", "schema_version": 1, "config_sha256": "c" * 64, "seed": 0},
         "tokenizer": {

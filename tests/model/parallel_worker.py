@@ -17,20 +17,21 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from model import parallel
-from model.config import RunConfig
-from model.train import Place, Trainer, processes
+from model.architecture import parallel
+from model.training.config import RunConfig
+from model.training.ranks import Place, processes
+from model.training.trainer import Trainer
 
 
 def full(trainer: Trainer) -> dict[str, torch.Tensor]:
-    """Weights and biases, whole; all ranks call this."""
+    """Gather weights and biases, whole; all ranks call this."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    found = cast("dict[str, torch.Tensor]", get_model_state_dict(trainer.model, options=options))
-    return {k: v.clone().contiguous() for k, v in found.items()}
+    weights = cast("dict[str, torch.Tensor]", get_model_state_dict(trainer.model, options=options))
+    return {k: v.clone().contiguous() for k, v in weights.items()}
 
 
 def run(case: dict[str, Any], place: Place) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
-    """Some steps of a run; the lines of metrics, with loads and biases, and the weights.
+    """Do some steps of a run; give the lines of metrics, with loads and biases, and the weights.
 
     :param case: `bias`: of the routers at the beginning; `wrong_scale`: gradients of experts are not divided by all ranks.
     """

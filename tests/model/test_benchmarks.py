@@ -16,11 +16,12 @@ pytest.importorskip("transformers", reason=REASON)
 pytest.importorskip("torchdata", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
-from model.config import RunConfig  # noqa: E402
-from model.train import Place, Trainer  # noqa: E402
+from model.training.config import RunConfig  # noqa: E402
+from model.training.ranks import Place  # noqa: E402
+from model.training.trainer import Trainer  # noqa: E402
 from tests.model.made_shards import EOD, documents, write_shards  # noqa: E402
+from tests.model.paths import ROOT  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 SIZES = [(3, 0, 5, 1), (0, 0, 4, 0), (2, 2, 2, 2)]
 
@@ -153,9 +154,9 @@ def test_parts_are_the_whole_and_change_nothing(scripts: Any, tmp_path: Path, ch
     assert plain.step == watched.step == 3
     expected = plain.model.state_dict()
     assert [k for k, v in watched.model.state_dict().items() if not torch.equal(v, expected[k])] == []
-    found = speed.throughput(plain, 2, warm=1)
-    assert (found["steps"], found["tokens_a_step"]) == (2, 128)
-    assert found["tokens_per_s"] > 0
+    speeds = speed.throughput(plain, 2, warm=1)
+    assert (speeds["steps"], speeds["tokens_a_step"]) == (2, 128)
+    assert speeds["tokens_per_s"] > 0
 
 
 def test_a_part_that_is_not_open_cannot_be_left(scripts: Any) -> None:

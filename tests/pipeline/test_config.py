@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import dump, load, parse
+from pipeline.config import dump, load, parse, resolved
 from pipeline.stage import STAGES
 from pipeline.strict import UserError
 
@@ -44,7 +44,10 @@ def test_overrides_are_yaml_and_reach_steps_by_name_or_position() -> None:
     [
         (["inptu.paths=[x]"], r"unknown key 'inptu' \(did you mean 'input'\?\); known keys: stage, "),
         (["input.path=x"], r"input: unknown key 'path' \(did you mean 'paths'\?\); known keys: "),
-        (["steps.languag.min_score=1"], r"no step 'languag' here; there are: record_filter, url_filter, "),
+        (
+            ["steps.languag.min_score=1"],
+            r"no step 'languag' here \(did you mean 'language'\?\); there are: record_filter, url_filter, ",
+        ),
         (["steps.language.min_score=high"], r"steps\.language\.min_score: .*valid number.*found 'high'"),
         (["steps.language.min_score=7"], r"less than or equal to 1, found 7"),
         (["steps.language.threshold=0.5"], r"unknown key 'threshold'; known keys: .*min_score"),
@@ -59,9 +62,9 @@ def test_overrides_are_yaml_and_reach_steps_by_name_or_position() -> None:
     ],
 )
 def test_a_mistake_is_told_in_one_line(overrides: list[str], message: str) -> None:
-    with pytest.raises(UserError, match=message) as told:
+    with pytest.raises(UserError, match=message) as error:
         load(PREPARATION, overrides)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_config_of_another_stage_or_no_config_is_told(tmp_path: Path) -> None:
@@ -105,3 +108,90 @@ def test_one_language_s_bound_is_changed_alone() -> None:
     (old,), (new,) = ([s for s in c.steps if s.step == "word_count"] for c in (before, after))
     assert {**old.min, "en": 200.0} == new.min  # type: ignore[attr-defined]
     assert len(new.min) > 1  # type: ignore[attr-defined]
+
+
+def written(folder: Path, **files: str) -> Path:
+    """Configs in a folder; the path of the first."""
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder / f"{next(iter(files))}.yaml"
+
+
+BASE = "stage: rule_based\ninput: {paths: [a]}\noutput: {path: o}\nsteps:\n  - {step: word_count}\n  - {step: stop_words}\n"
+
+
+def test_a_base_is_changed_by_step_and_key(tmp_path: Path) -> None:
+    mine = """
+base: base.yaml
+output: {audit: true}
+run: {batch_documents: 7}
+steps:
+  word_count: {min: {en: 10}}
+  hash_ratio: {after: word_count, max: 0.5}
+  stop_words: {before: word_count}
+"""
+    config = load(written(tmp_path, mine=mine, base=BASE))
+    assert config.labels() == ["stop_words", "word_count", "hash_ratio"]
+    assert (config.output.path, config.output.audit, config.run.batch_documents) == ("o", True, 7)
+    steps = [
+        {"step": "stop_words"},
+        {"step": "word_count", "min": {"en": 10, "zh": 40}},
+        {"step": "hash_ratio", "max": 0.5},
+    ]
+    whole = parse({**dump(load(tmp_path / "base.yaml")), "output": dump(config)["output"], "steps": steps})
+    assert config.fingerprint() == whole.fingerprint()
+    assert load(tmp_path / "mine.yaml", ["steps.word_count.min.en=9"]).steps[1].min["en"] == 9  # type: ignore[attr-defined]
+
+
+def test_bases_chain_and_steps_are_left_out_repeated_or_replaced(tmp_path: Path) -> None:
+    middle = "base: base.yaml\nsteps: {stop_words: null, 'word_count#2': {after: word_count, min: 5}}"
+    last = "base: middle.yaml\nsteps: {'word_count#2': {min: 6}}"
+    path = written(tmp_path, last=last, middle=middle, base=BASE, listed="base: last.yaml\nsteps: [{step: pii}]")
+    assert load(path).labels() == ["word_count", "word_count#2"]
+    assert load(path).steps[1].min == {"default": 6}  # type: ignore[attr-defined]
+    assert load(tmp_path / "listed.yaml").labels() == ["pii"]
+
+
+def test_a_resolved_config_is_one_file(tmp_path: Path) -> None:
+    path = written(tmp_path, mine="base: tokenization\noutput: {path: o}\n", whole="")
+    config = load(path)
+    assert config.output.path == "o"
+    shipped = load(CONFIGS / "tokenization.yaml")
+    assert config.steps == shipped.steps, "files beside the base are found from elsewhere"
+    (tmp_path / "whole.yaml").write_text(resolved(config), encoding="utf-8")
+    assert load(tmp_path / "whole.yaml") == config
+
+
+def test_the_demo_and_the_report_change_the_shipped_configs() -> None:
+    demo, corpus = (load(CONFIGS / f"{f}rule_based.yaml") for f in ("demo/", ""))
+    assert demo.steps[0].max_occurrences == 3  # type: ignore[attr-defined]
+    assert demo.input == corpus.input
+    report, fast = (load(CONFIGS / f"{f}preparation.yaml") for f in ("report/", ""))
+    assert [s for s in report.steps if s.step != "extract_text"] == [s for s in fast.steps if s.step != "extract_text"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "message"),
+    [
+        ("base: mine.yaml", r"mine.yaml' is a base of itself: \S*mine.yaml -> \S*mine.yaml$"),
+        ("base: other.yaml", r"mine.yaml' is a base of itself: \S*mine.yaml -> \S*other.yaml -> \S*mine.yaml$"),
+        ("base: none.yaml", r"cannot read config '\S*none.yaml', the base of '\S*mine.yaml': No such file"),
+        ("base: rule_base", r"mine.yaml': there is no base 'rule_base' \(did you mean 'rule_based'\?\); shipped are prep"),
+        ("base: [a]", r"there is no base \['a'\]"),
+        ("base: broken.yaml", r"^\S*broken.yaml: steps.word_count: unknown key 'mim' \(did you mean 'min'\?\)"),
+        ("base: base.yaml\nsteps: {word_count: {mim: 3}}", r"^\S*mine.yaml: steps.word_count: unknown key 'mim' \(did"),
+        ("base: base.yaml\noutptu: {}", r"mine.yaml: unknown key 'outptu' \(did you mean 'output'\?\); known keys: base, "),
+        ("base: base.yaml\nsteps: {word_cuont: {min: 3}}", r"mine.yaml': steps: there is no step 'word_cuont' in the base to "
+         r"change .*\(did you mean 'word_count'\?\); its steps are: word_count, stop_words"),
+        ("base: base.yaml\nsteps: {word_cuont: {after: stop_words}}", r"mine.yaml: .*unknown step 'word_cuont' \(did you"),
+        ("base: base.yaml\nsteps: {pii: {after: stop_word}}", r"pii stands after 'stop_word', which is not there \(did you"),
+        ("base: base.yaml\nsteps: {pii: {after: word_count, before: stop_words}}", r"steps.pii: expected after or before"),
+        ("base: base.yaml\nsteps: {word_count: 3}", r"steps.word_count: expected changed parameters, or null, found 3"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_base_names_the_file_that_makes_it(tmp_path: Path, mine: str, message: str) -> None:
+    broken = BASE.replace("word_count}", "word_count, mim: 3}")
+    path = written(tmp_path, mine=mine, base=BASE, other="base: mine.yaml", broken=broken)
+    with pytest.raises(UserError, match=message) as error:
+        load(path)
+    assert "\n" not in str(error.value)

@@ -16,6 +16,7 @@ from pipeline.lines import restore_lines
 from pipeline.rule_based.gopher_quality import HashRatio, WordCount
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Rule, bound
+from tests.pipeline.rule_based.helpers import document, reason
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ("gopher_quality", "gopher_repetition", "c4", "fineweb", "refinedweb")
@@ -39,15 +40,6 @@ class Told(Size):
 
     def evidence(self, doc: Document) -> str | None:
         return (doc.text or "")[:3]
-
-
-def document(text: str | None, language: str | None = "en") -> Document:
-    return Document(doc_id="0" * 32, source_file="a", text=text, language=language)
-
-
-def reason(step: DocumentStep, doc: Document) -> str | None:
-    verdict = step(doc)
-    return verdict.reason if isinstance(verdict, Drop) else None
 
 
 @pytest.mark.parametrize(

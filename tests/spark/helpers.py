@@ -40,7 +40,10 @@ def stage_config(stage: str, inputs: list[str], output: Path | str, /, **section
 
 
 def run(config: StageConfig, spark: Any) -> dict[str, Any]:
-    return run_stage(config, spark, Progress(config.stage, io.StringIO()))
+    """Run a stage. :returns: its run record, as stored."""
+    record = run_stage(config, spark, Progress(config.stage, io.StringIO()))
+    assert record is not None
+    return record.to_json()
 
 
 def run_chain(base: Path, inputs: list[str], spark: Any, **sections: Any) -> Path:

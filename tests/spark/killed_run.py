@@ -9,7 +9,8 @@ import sys
 from typing import Any
 
 from pipeline import storage
-from pipeline.spark.stages import main
+from pipeline.console.app import main
+from pipeline.console.run import stage_job
 
 stage, config, *moments = sys.argv[1:]
 write = storage.write_json
@@ -22,4 +23,4 @@ def write_or_die(path: str, data: Any) -> None:
 
 
 storage.write_json = write_or_die
-raise SystemExit(main(stage, ["--config", config]))
+raise SystemExit(main(["--config", config], stage_job(stage)))

@@ -13,11 +13,12 @@ import pytest
 
 from classifiers.category.labels import LABELS
 from pipeline.config import StageConfig, dump, parse
-from pipeline.inspection.balance import count, main, plans_of
+from pipeline.console.app import main
+from pipeline.inspection.balance import count, plans_of
 from pipeline.inspection.funnel import mixture_lines
 from pipeline.spark.shards import _last_hashes, _signed
 from pipeline.storage import read_json
-from pipeline.tokenization.mixture import copy_hash, kth_least
+from pipeline.tokenization.plan import copy_hash, kth_least
 from pipeline.tokenization.shards import read_shards, verify
 from tests.spark.helpers import model_based, rows, run, stage_config
 
@@ -137,7 +138,7 @@ def test_a_changed_weight_moves_the_shares(
     assert "category recipe" in table
     assert "category (none)" in table
     assert "group food" in table
-    assert main([str(output), "--dry-run"]) == 0
+    assert main(["balance", str(output)]) == 0
     assert "tokens as counted" in capsys.readouterr().out
 
 

@@ -14,22 +14,21 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pipeline import cli
+from pipeline.console.app import app
 from pipeline.inspection.validate import validate_output
+from pipeline.outputs import read_record
 from pipeline.stage import STAGES
 from pipeline.strict import UserError
 from pipeline.tokenization.shards import read_manifest as read_shard_manifest
 from tests.conftest import SAMPLE
 from tests.spark.helpers import ROOT, rows
 
-COMMANDS = sorted(
-    c.name or (c.callback.__name__ if c.callback is not None else "") for c in cli.app.registered_commands
-)
+COMMANDS = sorted(c.callback.__name__.replace("_", "-") for c in app.registered_commands if c.callback is not None)
 
 
 def call(*arguments: str) -> str:
     """Standard output of a command that ends well."""
-    result = CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200"}, catch_exceptions=False)
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"}, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -37,7 +36,7 @@ def call(*arguments: str) -> str:
 def mistake(*arguments: str) -> str:
     """What is said of a mistake."""
     with pytest.raises(UserError) as told:
-        CliRunner().invoke(cli.app, list(arguments), catch_exceptions=False)
+        CliRunner().invoke(app, list(arguments), catch_exceptions=False)
     return str(told.value)
 
 
@@ -45,11 +44,12 @@ def test_help_names_every_command_with_an_example() -> None:
     shown = call("--help")
     for name in COMMANDS:
         assert re.search(rf"\b{name}\b", shown)
-        if name not in ("version",):
-            assert f"corpusmill {name}" in call(name, "--help"), f"{name} --help has no example"
+        assert f"corpusmill {name}" in call(name, "--help"), f"{name} --help has no example"
     assert {"run", "status", "explain", "sample", "whatif", "balance", "report", "estimate", "validate"} <= set(
         COMMANDS
     )
+    assert {"rules", "sites", "unsafe-sites", "contamination", "inspect", "extract", "remove"} <= set(COMMANDS)
+    assert "lists" in shown
     assert "--install-completion" in shown
 
 
@@ -78,7 +78,7 @@ def test_status_of_a_stopped_run_says_how_far_it_is(chain: Path, tmp_path: Path)
     assert re.search(r"preparation\s+stopped", shown)
     assert "round 1: 1 of 3 units done; the same command goes on from there" in shown
     assert re.search(r"tokenization\s+not begun", shown)
-    result = CliRunner().invoke(cli.app, ["validate", str(tmp_path)])
+    result = CliRunner().invoke(app, ["validate", str(tmp_path)])
     assert result.exit_code == 1
     assert "stopped; round 1: 1 of 3 units done" in result.output
 
@@ -102,45 +102,27 @@ def test_sample_shows_pages_with_their_cut_lines(chain: Path) -> None:
     assert kept.count("model_based kept") == 2
     assert "quality 0." in kept
     assert "there were dropped pages of" in mistake("sample", str(chain), "--step", "no_such_step")
+    assert "no step 'shortlines' (did you mean 'short_lines'?)" in mistake("sample", str(chain), "--step", "shortlines")
 
 
 def test_explain_whatif_balance_report_config(chain: Path, tmp_path: Path) -> None:
     row = next(r for r in rows(chain / "rule_based", "dropped").to_pylist() if r["drop_step"] == "word_count")
-    assert "DROPPED too_few_words" in call_exit(0, "explain", str(chain), row["doc_id"])
-    shown = call_exit(0, "whatif", str(chain / "rule_based"), "--set", "steps.word_count.min.en=200")
+    assert "DROPPED too_few_words" in call("explain", str(chain), row["doc_id"])
+    shown = call("whatif", str(chain / "rule_based"), "--set", "steps.word_count.min.en=200")
     assert "newly dropped" in shown
-    assert "threshold" in call_exit(0, "whatif", str(chain / "rule_based"), "--curve", "word_count")
+    assert "threshold" in call("whatif", str(chain / "rule_based"), "--curve", "word_count")
     picture = tmp_path / "shares.svg"
-    shown = call_exit(
-        0,
-        "balance",
-        str(chain / "tokenization"),
-        "--config",
-        str(ROOT / "configs" / "tokenization.yaml"),
-        "--picture",
-        str(picture),
-    )
+    config = str(ROOT / "configs" / "tokenization.yaml")
+    shown = call("balance", str(chain / "tokenization"), "--config", config, "--picture", str(picture))
     assert "category" in shown
     assert picture.read_text().startswith("<svg")
     shutil.copytree(chain / "rule_based", tmp_path / "rule_based")
-    shown = call("report", str(tmp_path / "rule_based"), "--samples", "1")
+    shown = call("report", str(tmp_path / "rule_based"), "--number", "1")
     assert shown.strip() == str(tmp_path / "rule_based" / "report.html")
     stored = yaml.safe_load(call("config", str(chain), "--stage", "rule_based"))
-    assert stored["stage"] == "rule_based"
-    assert "core hours" in call(
-        "estimate",
-        str(ROOT / "configs" / "rule_based.yaml"),
-        "--set",
-        f"input.paths=[{chain / 'preparation'}]",
-        "--cores",
-        "64",
-    )
-
-
-def call_exit(code: int, *arguments: str) -> str:
-    result = CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200"}, catch_exceptions=False)
-    assert result.exit_code == code, result.output
-    return result.output
+    assert stored == read_record(str(chain / "rule_based")).config
+    config, override = str(ROOT / "configs" / "rule_based.yaml"), f"input.paths=[{chain / 'preparation'}]"
+    assert "core hours" in call("estimate", config, "--set", override, "--cores", "64")
 
 
 def test_validate_finds_what_is_wrong_with_an_output(chain: Path, tmp_path: Path) -> None:
@@ -167,7 +149,7 @@ def test_validate_finds_what_is_wrong_with_an_output(chain: Path, tmp_path: Path
         shard.name,
     ):
         assert part in told
-    assert CliRunner().invoke(cli.app, ["validate", str(folder)]).exit_code == 1
+    assert CliRunner().invoke(app, ["validate", str(folder)]).exit_code == 1
 
 
 def test_validate_finds_a_list_that_is_not_there(tmp_path: Path) -> None:
@@ -176,7 +158,7 @@ def test_validate_finds_a_list_that_is_not_there(tmp_path: Path) -> None:
         "stage: preparation\ninput: {paths: [a]}\noutput: {path: out}\n"
         "steps:\n- {step: url_filter, domains: {adult: [missing.txt]}}\n"
     )
-    result = CliRunner().invoke(cli.app, ["validate", str(config)])
+    result = CliRunner().invoke(app, ["validate", str(config)])
     assert result.exit_code == 1
     assert "missing.txt" in result.output
 
@@ -184,7 +166,7 @@ def test_validate_finds_a_list_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("run", "--from", "tokenisation"), "no stage 'tokenisation'; the stages are: preparation, rule_based"),
+        (("run", "--from", "tokenisation"), "did you mean 'tokenization'?); the stages are: preparation, rule_based"),
         (("run", "--from", "tokenization", "--to", "rule_based"), "comes after --to rule_based"),
         (("run", "a.warc.gz", "--from", "rule_based"), "reads what the stage before wrote in 'out/run': leave 'a.warc.gz'"),
         (("run", "--set", "word_count.min=3"), "expected STAGE.key=value with a stage of this run: preparation"),

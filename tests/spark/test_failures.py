@@ -13,12 +13,14 @@ import pytest
 import yaml
 
 from pipeline.config import dump
+from pipeline.console.app import main
+from pipeline.console.run import stage_job
 from pipeline.inspection.status import status
 from pipeline.inspection.validate import validate_output
 from pipeline.outputs import read_manifest
 from pipeline.progress import Progress
 from pipeline.spark.removal import remove_from_output
-from pipeline.spark.stages import main, run_stage
+from pipeline.spark.stages import run_stage
 from pipeline.strict import UserError
 from tests.spark.helpers import ROOT, prepared, rows, run, stage_config
 
@@ -95,7 +97,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     arguments = ["--config", str(ROOT / "configs/preparation.yaml"), "--set", f"output.path={tmp_path}/out"]
     for override in overrides:
         arguments += ["--set", override]
-    assert main("preparation", arguments) == 2
+    assert main(arguments, stage_job("preparation")) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in last
     assert not (tmp_path / "out" / "_lease.json").exists()
@@ -111,7 +113,7 @@ def test_an_input_of_another_stage_is_said(spark: Any, tmp_path: Path) -> None:
 
 def test_stage_before_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--config", str(ROOT / "configs/rule_based.yaml"), "--set", f"input.paths=[{tmp_path}]"]
-    assert main("rule_based", [*arguments, "--set", f"output.path={tmp_path}/out"]) == 2
+    assert main([*arguments, "--set", f"output.path={tmp_path}/out"], stage_job("rule_based")) == 2
     assert "is not a finished stage output: it has no _manifest.json; run the stage first" in capsys.readouterr().err
 
 
@@ -145,4 +147,5 @@ def test_a_file_that_a_take_down_rewrote_is_not_a_new_one(spark: Any, tmp_path: 
     stream = io.StringIO()
     record = run_stage(config, spark, Progress("rule_based", stream))
     assert "nothing new" in stream.getvalue()
-    assert len(record["passes"]) == 1
+    assert record is not None
+    assert len(record.passes) == 1

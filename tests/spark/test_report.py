@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import shutil
 from collections import Counter
@@ -14,11 +13,11 @@ import nbformat
 import pytest
 import yaml
 
-from pipeline.inspection.funnel import read_records
 from pipeline.inspection.report import card, cells
 from pipeline.inspection.report.data import Gap, StageData, chosen_files, read_stage, sampled_rows
 from pipeline.inspection.report.page import render, write_report
 from pipeline.lines import MarkedLine
+from pipeline.outputs import read_record, read_run_records, require_manifest
 from pipeline.schema import DOCUMENT, from_table
 from pipeline.stage import STAGES
 from pipeline.strict import UserError
@@ -55,11 +54,10 @@ def test_report_tells_every_count_and_is_one_file_without_network(chain: Path, s
         (a["data-stage"], a["data-step"], a["data-reason"]) for tag, a in page.tags if tag == "a" and "data-reason" in a
     }
     wanted = set()
-    for record in read_records(str(chain)):
-        (one,) = record["passes"]
-        for label, count in one["steps"].items():
-            for reason, n in count["dropped"].items():
-                wanted.add((record["stage"], label, reason))
+    for record in read_run_records(str(chain)).values():
+        for label, count in record.steps.items():
+            for reason, n in count.dropped.items():
+                wanted.add((record.stage, label, reason))
                 assert f">{n:,} {reason}</a>" in text
     assert links == wanted
     for tag, attributes in page.tags:
@@ -97,15 +95,15 @@ def test_samples_are_of_every_reason_and_drawn_by_seed(chain: Path, stages: list
 
 def test_numbers_of_a_stage_are_those_of_its_rows(chain: Path, stages: list[StageData]) -> None:
     data = stages[2]
-    own = rows(chain / "model_based")
-    assert sum(data.languages.values()) == sum(data.domains.values()) == own.num_rows == data.rows == data.rows_total
-    kept = [c for c, s in zip(own["category"].to_pylist(), own["drop_step"].to_pylist(), strict=True) if s is None]
+    table = rows(chain / "model_based")
+    assert sum(data.languages.values()) == sum(data.domains.values()) == table.num_rows == data.rows == data.rows_total
+    kept = [c for c, s in zip(table["category"].to_pylist(), table["drop_step"].to_pylist(), strict=True) if s is None]
     assert {k: n for (k, verdict), n in data.categories.items() if verdict == "kept"} == Counter(kept)
     quality = next(h for h in data.histograms if h.label == "quality")
     assert sum(int(c.sum()) for c in quality.counts.values()) == quality.documents
     assert [told for _, told in quality.bounds] == ["≥ 0.2"]
     sizes = data.cluster_sizes["semantic_dedup"]
-    lost = sum(step == "semantic_dedup" for step in own["drop_step"].to_pylist())
+    lost = sum(step == "semantic_dedup" for step in table["drop_step"].to_pylist())
     assert sum((size - 1) * n for size, n in sizes.items()) == lost > 0
     for cluster in data.clusters:
         assert cluster.kept_sample is not None
@@ -140,16 +138,14 @@ def test_of_a_large_output_some_files_are_read(chain: Path, stages: list[StageDa
 
 
 def _files(chain: Path) -> list[object]:
-    from pipeline.outputs import require_manifest
-
     return list(require_manifest(str(chain / "preparation")).files)
 
 
 def test_sampled_rows_fit_what_was_asked(chain: Path) -> None:
-    found = sampled_rows(str(chain / "model_based"), {"language": "zh"}, kept=False, n=2)
-    assert found
-    assert all(s.language == "zh" and not s.kept for s in found)
-    assert max(Counter((s.step, s.reason) for s in found).values()) == 2
+    samples = sampled_rows(str(chain / "model_based"), {"language": "zh"}, kept=False, n=2)
+    assert samples
+    assert all(s.language == "zh" and not s.kept for s in samples)
+    assert max(Counter((s.step, s.reason) for s in samples).values()) == 2
 
 
 def test_a_stage_gets_its_report_and_a_card_that_datasets_reads(
@@ -165,8 +161,7 @@ def test_a_stage_gets_its_report_and_a_card_that_datasets_reads(
     fields = yaml.safe_load(text.split("---")[1])
     assert set(fields["language"]) == {"en", "zh"}
     assert [c["config_name"] for c in fields["configs"]] == ["shards", "documents"]
-    record = json.loads((folder / "_run.json").read_text())
-    totals = record["passes"][0]["notes"]["shards"]["totals"]
+    totals = read_record(str(folder)).last_pass.notes["shards"]["totals"]
     assert f"{totals['train']['tokens']:,}" in text
     loaded = datasets.load_dataset(str(folder), "documents", cache_dir=str(tmp_path / "cache"))
     assert {k: v.num_rows for k, v in loaded.items()} == {

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from pipeline.inspection import explain, rules, whatif
+from pipeline.console.app import main
+from pipeline.inspection import rules, whatif
 from pipeline.lines import restore_lines
 from pipeline.outputs import published_files, read_manifest
 from pipeline.schema import from_table
@@ -151,7 +152,7 @@ def test_whatif_says_what_a_run_with_other_thresholds_does(
     assert dict(found.kept_after) == {k: sum(d.language == k for d in after) for k in ("en", "zh")}
     assert found.changes["word_count"].newly_dropped["en"] > 0
     assert sum(found.changes["link_share"].newly_kept.values()) > 0
-    assert whatif.main([str(output[0]), "--set", changes[0]]) == 0
+    assert main(["whatif", str(output[0]), "--set", changes[0]]) == 0
     out = capsys.readouterr().out
     assert "newly dropped" in out
     assert "left out" in out
@@ -169,7 +170,7 @@ def test_explain_replays_rules_and_names_cut_lines(
     source: list[str], output: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for row in rows(output[0]).to_pylist()[:40]:
-        assert explain.main([str(output[0]), row["doc_id"]]) == 0
+        assert main(["explain", str(output[0]), row["doc_id"]]) == 0
         out = capsys.readouterr().out
         end = f"verdict: dropped by {row['drop_step']}" if row["drop_step"] else "verdict: kept"
         assert end in out, row["doc_id"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.console.app import main
 from pipeline.inspection import unsafe_sites
 from pipeline.model_based.safety import UnsafeSites
 from pipeline.model_based.scoring import of_classifier
@@ -67,7 +68,7 @@ def test_sites_are_judged_by_all_their_pages(
     bound = UnsafeSites().lower_bound(12, 9)
     assert value == f"{bound:.3f}: 9 of 12 pages"
 
-    assert unsafe_sites.main([str(output)]) == 0
+    assert main(["unsafe-sites", str(output)]) == 0
     told = capsys.readouterr()
     table = [line.split() for line in told.out.splitlines()]
     assert table[0] == ["site", "pages", "flagged", "bound", "verdict"]
@@ -75,7 +76,7 @@ def test_sites_are_judged_by_all_their_pages(
     assert ["mixed.com", "12", "2", f"{UnsafeSites().lower_bound(12, 2):.3f}"] in table
     assert not any(row[0] == "clean.com" for row in table)
     assert "6 sites, 4 with flagged pages, 2 dropped (18 pages)" in told.err
-    assert unsafe_sites.main([str(output), "--all", "--out", str(tmp_path / "sites.tsv")]) == 0
+    assert main(["unsafe-sites", str(output), "--all", "--out", str(tmp_path / "sites.tsv")]) == 0
     assert "clean.com\t12\t0\t" in (tmp_path / "sites.tsv").read_text()
 
 
@@ -121,5 +122,5 @@ def test_single_pages_go_over_their_own_bound(spark: Any, source: str, tmp_path:
 
 def test_an_output_without_the_step_says_so(spark: Any, source: str, tmp_path: Path, capsys: Any) -> None:
     run(stage_config("model_based", [source], tmp_path / "out", steps=[{"step": "safety"}]), spark)
-    assert unsafe_sites.main([str(tmp_path / "out")]) == 2
+    assert main(["unsafe-sites", str(tmp_path / "out")]) == 2
     assert "without the step unsafe_sites" in capsys.readouterr().err

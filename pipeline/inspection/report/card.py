@@ -24,7 +24,7 @@ def write_card(data: StageData) -> str:
 
 
 def card(data: StageData) -> str:
-    """The card's text: YAML between dashes, then Markdown."""
+    """Compose the card's text: YAML between dashes, then Markdown."""
     fields = yaml.safe_dump(_fields(data), allow_unicode=True, sort_keys=False, width=120)
     return "\n".join(["---", fields.rstrip(), "---", "", *_body(data), ""])
 
@@ -34,12 +34,12 @@ def _name(data: StageData) -> str:
 
 
 def _kept_languages(data: StageData) -> list[str]:
-    found = {name: n for (name, verdict), n in data.languages.items() if verdict == "kept" and name != NONE}
-    return sorted(found, key=lambda name: (-found[name], name))
+    kept = {name: n for (name, verdict), n in data.languages.items() if verdict == "kept" and name != NONE}
+    return sorted(kept, key=lambda name: (-kept[name], name))
 
 
 def _fields(data: StageData) -> dict[str, Any]:
-    rows = sum(t["rows"] for t in data.tokens.values()) if data.tokens else data.kept
+    rows = sum(t["rows"] for t in data.tokens.values()) if data.tokens else data.record.kept
     languages = _kept_languages(data)
     documents = [
         {"split": verdict, "path": f"documents/verdict={verdict}/*.parquet"} for verdict in ("kept", "dropped")
@@ -67,14 +67,14 @@ def _fields(data: StageData) -> dict[str, Any]:
 
 
 def _body(data: StageData) -> list[str]:
-    last = data.last
+    record, last = data.record, data.record.last_pass
     lines = [
         f"# {_name(data)}",
         "",
-        f"Web pages after the stage {data.stage} of corpusmill {last['versions']['corpusmill']} (commit "
-        f"{last['versions']['commit']}), finished {last['finished']}. This card was written with the output, from its records.",
+        f"Web pages after the stage {data.stage} of corpusmill {last.versions['corpusmill']} (commit "
+        f"{last.versions['commit']}), finished {last.finished}. This card was written with the output, from its records.",
         "",
-        f"{data.rows_in:,} pages came in; {data.kept:,} were kept and {data.rows_in - data.kept:,} dropped.",
+        f"{record.rows_in:,} pages came in; {record.kept:,} were kept and {record.dropped:,} dropped.",
     ]
     if data.tokens:
         lines += ["", "| split | shards | rows | tokens | of them by language |", "|---|---:|---:|---:|---|"]
@@ -107,12 +107,12 @@ def _body(data: StageData) -> list[str]:
         "|---|---|---|---:|---:|---|",
     ]
     steps: dict[str, Step] = dict(zip(data.config.labels(), data.config.steps, strict=True))
-    for label, count in data.steps.items():
+    for label, count in record.steps.items():
         step = steps.get(label)
         bounds = thresholds(step) if isinstance(step, Rule) else ""
-        told = ", ".join(f"{n:,} {r}" for r, n in sorted(count["dropped"].items(), key=lambda x: (-x[1], x[0])))
+        reasons = ", ".join(f"{n:,} {r}" for r, n in sorted(count.dropped.items(), key=lambda x: (-x[1], x[0])))
         origin = source(step) if step is not None else ""
-        lines.append(f"| {label} | {bounds} | {origin} | {count['rows_in']:,} | {count['kept']:,} | {told or '-'} |")
+        lines.append(f"| {label} | {bounds} | {origin} | {count.rows_in:,} | {count.kept:,} | {reasons or '-'} |")
     lines += [
         "",
         "## Considerations",
@@ -129,10 +129,9 @@ def _verdicts(counts: Any) -> list[list[str]]:
     names = {name for name, _ in counts}
     ordered = sorted(names, key=lambda name: (-counts[(name, "kept")], -counts[(name, "dropped")], name))
     rows = [[name, f"{counts[(name, 'kept')]:,}", f"{counts[(name, 'dropped')]:,}"] for name in ordered[:LISTED]]
-    rest = ordered[LISTED:]
-    if rest:
-        kept, dropped = (sum(counts[(name, verdict)] for name in rest) for verdict in ("kept", "dropped"))
-        rows.append([f"{len(rest):,} others", f"{kept:,}", f"{dropped:,}"])
+    if others := ordered[LISTED:]:
+        kept, dropped = (sum(counts[(name, verdict)] for name in others) for verdict in ("kept", "dropped"))
+        rows.append([f"{len(others):,} others", f"{kept:,}", f"{dropped:,}"])
     return rows
 
 

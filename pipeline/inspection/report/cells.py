@@ -13,15 +13,15 @@ from typing import Any
 import pyarrow as pa
 from markupsafe import Markup, escape
 
+from classifiers.registry import NAMES
 from extraction.decode import decode
 from pipeline import storage
 from pipeline.config import parse
 from pipeline.inspection.explain import find_row, read_again
-from pipeline.inspection.funnel import read_records
 from pipeline.inspection.report.data import Sample
 from pipeline.inspection.report.page import environment
 from pipeline.lines import marked_lines
-from pipeline.outputs import RUN, read_documents
+from pipeline.outputs import has_record, read_documents, read_run_records
 from pipeline.schema import Document
 from pipeline.stage import STAGES
 from pipeline.strict import UserError
@@ -54,47 +54,39 @@ class Shown:
 
 
 def run_folder(default: str = "out/demo") -> str:
-    """The run that a notebook looks at: the environment variable CORPUSMILL_RUN, else `default`.
+    """Find the run that a notebook looks at: the environment variable CORPUSMILL_RUN, else `default`.
 
     :raises UserError: if there is none.
     """
     path = os.environ.get("CORPUSMILL_RUN", default)
-    read_records(path)
+    read_run_records(path)
     return path
 
 
 def documents(run: str) -> pa.Table:
-    """A row a document and stage, without texts: `SCALAR_COLUMNS`, `stage`, and each classifier's number as `score_...`.
+    """Read a row a document and stage, without texts: `SCALAR_COLUMNS`, `stage`, each classifier's number as `score_...`.
 
     For runs that fit in memory (about 1 kB a row); of larger ones look at a stage, or at some of its files.
     """
     tables = []
-    for record in read_records(run):
-        for table in read_documents(
-            output_of(run, record["stage"]), columns=[*SCALAR_COLUMNS, "scores", "rule_values"]
-        ):
-            values = [
-                {v["rule"]: v["value"] for v in row or () if v["value"] is not None}
-                for row in table["rule_values"].to_pylist()
-            ]
-            own = {name for row in values for name in row} & {"quality", "web_type", "safety"}
-            flat = table.select(list(SCALAR_COLUMNS)).append_column(
-                "stage", pa.array([record["stage"]] * table.num_rows, pa.string())
-            )
-            for name in ("quality", "web_type", "safety"):
-                scores = [row.get(name) if name in own else None for row in values]
-                flat = flat.append_column(f"score_{name}", pa.array(scores, pa.float64()))
+    for output, record in read_run_records(run).items():
+        for table in read_documents(output, columns=[*SCALAR_COLUMNS, "rule_values"]):
+            values = [{v["rule"]: v["value"] for v in row or ()} for row in table["rule_values"].to_pylist()]
+            stage = pa.array([record.stage] * table.num_rows, pa.string())
+            flat = table.select(list(SCALAR_COLUMNS)).append_column("stage", stage)
+            for name in NAMES:
+                flat = flat.append_column(f"score_{name}", pa.array([row.get(name) for row in values], pa.float64()))
             tables.append(flat)
     return pa.concat_tables(tables)
 
 
 def output_of(run: str, stage: str) -> str:
-    """The output of a stage: `run` itself if it is one."""
-    return run if storage.exists(storage.join(run, RUN)) else storage.join(run, stage)
+    """Path of the output of a stage: `run` itself if it is one."""
+    return run if has_record(run) else storage.join(run, stage)
 
 
 def pages(samples: Sequence[Sample]) -> Shown:
-    """Documents as the report shows them: verdict, reason, scores, text with cut lines struck through."""
+    """Show documents as the report does: verdict, reason, scores, text with cut lines struck through."""
     macros = environment().get_template("macros.html.j2").make_module({"charts": {}})
     style = str(macros.colours(".corpusmill")) + str(macros.sample_style())  # type: ignore[attr-defined]
     shown = "".join(str(macros.page(s)) for s in samples)  # type: ignore[attr-defined]
@@ -102,7 +94,7 @@ def pages(samples: Sequence[Sample]) -> Shown:
 
 
 def scored_lines(doc: Document, bound: float = 0.5) -> Shown:
-    """A text line by line, coloured by score: the redder, the likelier clutter; cut lines struck through."""
+    """Show a text line by line, coloured by score: the redder, the likelier clutter; cut lines struck through."""
     rows = []
     for line in marked_lines(doc):
         score = line.score
@@ -123,20 +115,20 @@ def scored_lines(doc: Document, bound: float = 0.5) -> Shown:
 
 
 def html_beside_text(run: str, target: str) -> Shown:
-    """A page's HTML, read again from its crawl file, beside the text that was taken from it.
+    """Show a page's HTML, read again from its crawl file, beside the text that was taken from it.
 
     :param target: URL or `doc_id`.
     :raises UserError: if the page is in no output, or its crawl file is not there any more.
     """
-    record = read_records(run)[0]
-    if not STAGES[record["stage"]].reads_crawl:
+    output, record = next(iter(read_run_records(run).items()))
+    if not STAGES[record.stage].reads_crawl:
         raise UserError(
             "the HTML is in the crawl files that the preparation stage has read: name its output, or the run"
         )
-    row = find_row(output_of(run, "preparation"), target)
+    row = find_row(output, target)
     if row is None:
         raise UserError(f"{target!r} is in no output under {run!r}")
-    doc, _ = read_again(parse(record["config"], origin="stored config"), row)
+    doc, _ = read_again(parse(record.config, origin="stored config"), row)
     body = decode(doc.html or b"", doc.declared_charset).text
     frame = Markup('<iframe sandbox="" style="width:100%;height:520px;background:#fff" srcdoc="{}"></iframe>')
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -151,7 +143,7 @@ def html_beside_text(run: str, target: str) -> Shown:
 
 
 def side_by_side(left: Document, right: Document) -> Shown:
-    """Two texts, lines that both have faint, what differs marked."""
+    """Show two texts side by side: what differs is marked, lines that both have are faint."""
     a, b = ((doc.text or "").split("\n") for doc in (left, right))
     rows: list[Markup] = []
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
@@ -175,7 +167,7 @@ def side_by_side(left: Document, right: Document) -> Shown:
 
 
 def boundaries(rows: Sequence[Mapping[str, Any]], decode_ids: Any, characters: int = 300) -> Shown:
-    """Shard rows as text, one after the other, with the place where a document ends marked.
+    """Show shard rows as text, one after the other, with the place where a document ends marked.
 
     :param decode_ids: token ids to text.
     """
@@ -185,17 +177,17 @@ def boundaries(rows: Sequence[Mapping[str, Any]], decode_ids: Any, characters: i
         middle = "" if len(text) <= 2 * characters else f" ⋯ {len(text) - 2 * characters:,} characters ⋯ "
         shown = text if not middle else text[:characters] + middle + text[-characters:]
         part = f"copy {row['copy']}, part {row['part'] + 1} of {row['n_parts']}"
-        told = f"{row['url'] or row['doc_id']} · {row['language']} · {part}"
+        origin = f"{row['url'] or row['doc_id']} · {row['language']} · {part}"
         parts.append(
             Markup(
                 "<p style='white-space:pre-wrap;text-align:left'>{}</p><p style='border-top:2px solid #cf6a24;color:#888'>{}</p>"
-            ).format(shown, f"end of document: {told} · {row['n_tokens']:,} tokens")
+            ).format(shown, f"end of document: {origin} · {row['n_tokens']:,} tokens")
         )
     return Shown("".join(parts))
 
 
 def chart(drawn: str) -> Shown:
-    """A picture of `pipeline.inspection.report.charts` with colours for a notebook."""
+    """Show a picture of `pipeline.inspection.report.charts` with colours for a notebook."""
     variables = (
         "--ink:#555;--soft:#888;--rule:#ccc;--kept:#2b7a8b;--dropped:#cf6a24;--c1:#2b7a8b;--c2:#b0508c;--c3:#d29a1e;"
         "--c4:#5a6fc0;--c5:#5d9440;--c6:#8a6d57"

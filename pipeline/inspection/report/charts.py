@@ -52,13 +52,13 @@ def funnel(stages: Sequence[StageData]) -> tuple[str, str]:
     rows: list[dict[str, Any]] = []
     order: list[str] = []
     for stage in stages:
-        for label, count in stage.steps.items():
-            dropped = count["rows_in"] - count["kept"]
+        for label, count in stage.record.steps.items():
+            dropped = count.rows_in - count.kept
             if dropped:
                 name = label if label not in order else f"{label} ({stage.stage})"
                 order.append(name)
                 rows += [
-                    {"step": name, "what": "passed on", "pages": count["kept"], "place": 0},
+                    {"step": name, "what": "passed on", "pages": count.kept, "place": 0},
                     {"step": name, "what": "dropped", "pages": dropped, "place": 1},
                 ]
     return both(
@@ -82,10 +82,10 @@ def funnel(stages: Sequence[StageData]) -> tuple[str, str]:
 
 def cpu_time(stages: Sequence[StageData]) -> tuple[str, str]:
     """CPU seconds of the steps that took most."""
-    rows = [
-        {"step": f"{label} ({stage.stage})", "seconds": count["cpu_seconds"]}
+    rows: list[dict[str, Any]] = [
+        {"step": f"{label} ({stage.stage})", "seconds": count.cpu_seconds}
         for stage in stages
-        for label, count in stage.steps.items()
+        for label, count in stage.record.steps.items()
     ]
     rows = sorted(rows, key=lambda r: -r["seconds"])[:20]
     return both(
@@ -129,7 +129,7 @@ def distribution(h: Histogram) -> str:
         }
     ]
     if h.bounds:
-        bounds = [{"value": value, "told": told, "line": i} for i, (value, told) in enumerate(h.bounds)]
+        bounds = [{"value": value, "told": text, "line": i} for i, (value, text) in enumerate(h.bounds)]
         at = {"field": "value", "type": "quantitative"}
         right = f"datum.value > {float(h.edges[0] + h.edges[-1]) / 2}"
         layers += [
@@ -159,11 +159,11 @@ def distribution(h: Histogram) -> str:
 
 def balancing(shares: Sequence[dict[str, Any]], axis: str) -> tuple[str, str]:
     """Shares of tokens of an axis's values: before balancing, wished for, and after."""
-    own = sorted((s for s in shares if s["axis"] == axis), key=lambda s: -s["share_before"])[:40]
+    values = sorted((s for s in shares if s["axis"] == axis), key=lambda s: -s["share_before"])[:40]
     kinds = (("before", "share_before"), ("target", "target"), ("after", "share_after"))
     rows = [
         {"value": s["value"], "what": what, "share": s[key]}
-        for s in own
+        for s in values
         for what, key in kinds
         if s.get(key) is not None
     ]
@@ -173,7 +173,7 @@ def balancing(shares: Sequence[dict[str, Any]], axis: str) -> tuple[str, str]:
             "data": {"values": rows},
             "mark": {"type": "bar"},
             "encoding": {
-                "y": {"field": "value", "type": "nominal", "sort": [s["value"] for s in own], "title": None},
+                "y": {"field": "value", "type": "nominal", "sort": [s["value"] for s in values], "title": None},
                 "yOffset": {"field": "what", "sort": [what for what, _ in kinds]},
                 "x": {
                     "field": "share",

@@ -1,4 +1,4 @@
-"""What a report shows of a stage's output: exact counts from `_run.json`, the rest from the documents.
+"""What a report shows of a stage's output: exact counts from the run record, all else from the documents.
 
 Of a large output whole files are read, chosen by hash, until `max_rows` rows are reached: files follow the crawl's, so they are
 a fair sample of it, and what the driver holds stays bounded (about 1 kB a row while it reads). Text is read of samples alone.
@@ -22,12 +22,12 @@ import xxhash
 from extraction.result import SCALE
 from pipeline import storage
 from pipeline.config import StageConfig, parse
-from pipeline.inspection.funnel import total_steps
 from pipeline.lines import MarkedLine, marked_lines
-from pipeline.outputs import RUN, PublishedFile, require_manifest
+from pipeline.outputs import PublishedFile, RunRecord, read_documents, read_record, read_run_records, require_manifest
 from pipeline.preparation.language import Language
 from pipeline.schema import Document, from_table
 from pipeline.steps import Rule, bound
+from pipeline.strict import UserError, no_such
 
 MAX_ROWS = 100_000
 LARGEST = 20
@@ -51,7 +51,7 @@ COLUMNS = (
 )
 WEB_TYPE = "web_type"
 NONE = "(none)"
-"""Stands for a language, domain or category that was not found out."""
+"""Stands for a language, domain or category that is not known."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Sample:
     value: str | None
     duplicate_of: str | None
     scores: list[tuple[str, float]]
-    """Of each classifier the likeliest label with its probability, 0 to 1."""
+    """The likeliest label of each classifier, with its probability, 0 to 1."""
     n_tokens: int | None
     copies: int | None
     shown: list[MarkedLine | Gap]
@@ -118,7 +118,7 @@ class Cluster:
 class StageData:
     """Everything that a report shows of one stage."""
 
-    record: dict[str, Any]
+    record: RunRecord
     config: StageConfig
     output: str
     rows: int
@@ -137,42 +137,30 @@ class StageData:
 
     @property
     def stage(self) -> str:
-        return str(self.record["stage"])
+        return self.record.stage
 
     @property
-    def rows_in(self) -> int:
-        return sum(p["rows_in"] for p in self.record["passes"])
-
-    @property
-    def kept(self) -> int:
-        return sum(p["kept"] for p in self.record["passes"])
-
-    @property
-    def steps(self) -> dict[str, dict[str, Any]]:
-        return total_steps(self.record)
-
-    @property
-    def last(self) -> dict[str, Any]:
-        """The record of the latest pass."""
-        found: dict[str, Any] = self.record["passes"][-1]
-        return found
+    def shards(self) -> dict[str, Any]:
+        """What the shards' writer recorded in the latest pass; empty before the tokenization stage."""
+        notes: dict[str, Any] = self.record.last_pass.notes.get("shards", {})
+        return notes
 
     @property
     def shares(self) -> list[dict[str, Any]]:
-        """Of the tokenization stage: shares of each axis's values before and after balancing, of the last generation."""
-        plans = self.last.get("notes", {}).get("shards", {}).get("plans", {})
+        """Shares of the tokens of each axis's values before and after balancing, of the last generation."""
+        plans = self.shards.get("plans", {})
         return list(plans[max(plans, key=int)]["shares"]) if plans else []
 
     @property
-    def tokens(self) -> dict[str, Any] | None:
-        """Of the tokenization stage: rows, tokens and bytes of its shards, by split."""
-        found: dict[str, Any] | None = self.last.get("notes", {}).get("shards", {}).get("totals")
-        return found
+    def tokens(self) -> dict[str, Any]:
+        """Rows, tokens and bytes of the shards, by split."""
+        totals: dict[str, Any] = self.shards.get("totals", {})
+        return totals
 
 
 @dataclass(order=True)
 class _Place:
-    """Where a row lies; ordered by hash, largest first, so that a heap drops the largest."""
+    """The place of a row; ordered by hash, largest first, so that a heap drops the largest."""
 
     rank: int
     file: int
@@ -220,8 +208,8 @@ def read_stage(output: str, seed: int = 0, samples: int = 10, max_rows: int = MA
     :raises UserError: if there is no finished output.
     """
     manifest = require_manifest(output)
-    record: dict[str, Any] = storage.read_json(storage.join(output, RUN))
-    config = parse(record["config"], origin="stored config")
+    record = read_record(output)
+    config = parse(record.config, origin="stored config")
     files = chosen_files(manifest.files, max_rows)
     total = sum(f.rows for f in manifest.files)
     data = StageData(record, config, output, sum(f.rows for f in files), total)
@@ -229,7 +217,7 @@ def read_stage(output: str, seed: int = 0, samples: int = 10, max_rows: int = MA
     draws: dict[tuple[str, str] | None, _Chosen] = {}
     kept_of: dict[str, Counter[str]] = {}
     members: dict[tuple[str, str], _Chosen] = {}
-    where: dict[str, tuple[int, int]] = {}
+    places_of_kept: dict[str, tuple[int, int]] = {}
     for number, rows, offset in _tables(output, files):
         _count(data, rows)
         _values(values, rows)
@@ -252,9 +240,10 @@ def read_stage(output: str, seed: int = 0, samples: int = 10, max_rows: int = MA
         for number, rows, offset in _tables(output, files, ["doc_id"]):
             for i, doc_id in enumerate(rows["doc_id"].to_pylist()):
                 if doc_id in wanted:
-                    where[doc_id] = (number, offset + i)
+                    places_of_kept[doc_id] = (number, offset + i)
     places = {p for draw in draws.values() for p in draw.places()}
-    places |= {p for _, step, kept in largest for p in members[(step, kept)].places()} | set(where.values())
+    places |= {p for _, step, kept in largest for p in members[(step, kept)].places()}
+    places |= set(places_of_kept.values())
     docs = _documents(output, files, places)
     for step, counts in kept_of.items():
         data.cluster_sizes[step] = Counter(n + 1 for n in counts.values())
@@ -263,12 +252,12 @@ def read_stage(output: str, seed: int = 0, samples: int = 10, max_rows: int = MA
             step,
             kept,
             n,
-            sample_of(docs[where[kept]], data.stage) if kept in where else None,
+            sample_of(docs[places_of_kept[kept]], data.stage) if kept in places_of_kept else None,
             [sample_of(docs[p], data.stage) for p in members[(step, kept)].places()],
         )
         for n, step, kept in largest
     ]
-    order = {label: i for i, label in enumerate(data.steps)}
+    order = {label: i for i, label in enumerate(record.steps)}
     for key in sorted(draws, key=lambda k: (-1, "") if k is None else (order.get(k[0], len(order)), k[1] or "")):
         data.samples += [sample_of(docs[p], data.stage) for p in draws[key].places()]
     return data
@@ -295,10 +284,30 @@ def sampled_rows(
     return [sample_of(docs[p], manifest.stage) for key in sorted(draws) for p in draws[key].places()]
 
 
+def no_such_pages(path: str, where: dict[str, str], kept: bool | None = None) -> UserError:
+    """Make the error for columns and values that no page has: a value that is unknown is named, with the nearest known one."""
+    records = read_run_records(path)
+    for column, value in where.items():
+        if column.startswith("drop_"):
+            counts = Counter[str]()
+            for label, count in ((label, c) for record in records.values() for label, c in record.steps.items()):
+                counts.update({label: sum(count.dropped.values())} if column == "drop_step" else count.dropped)
+            known, listed = [name for name, n in counts.most_common() if n], "there were dropped pages of"
+        else:
+            tables = (table for output in records for table in read_documents(output, columns=[column]))
+            counts = Counter(name for table in tables for name in table[column].to_pylist() if name is not None)
+            known, listed = [name for name, _ in counts.most_common()], "there are pages of"
+        if value not in known:
+            return no_such(column.removeprefix("drop_"), value, known, listed)
+    filters = ", ".join(f"{column.removeprefix('drop_')} {value!r}" for column, value in where.items())
+    verdict = {True: "kept ", False: "dropped ", None: ""}[kept]
+    return UserError(f"no {verdict}page in {path!r}{' has all of: ' if filters else ''}{filters}")
+
+
 def _tables(
     output: str, files: Sequence[PublishedFile], columns: Sequence[str] = COLUMNS
 ) -> Iterator[tuple[int, pa.Table, int]]:
-    """Pieces of the files: number of the file, the rows, number of the first row in its file."""
+    """Read the files piece by piece: number of the file, the rows, number of the first row in its file."""
     for number, f in enumerate(files):
         if not f.rows:
             continue
@@ -323,16 +332,16 @@ def _count(data: StageData, rows: pa.Table) -> None:
 
 
 def likeliest_label(scores: list[dict[str, Any]] | None, classifier: str) -> str | None:
-    """The label of a classifier with the highest stored probability; None if it has not judged the document."""
-    own = [(s["score"], s["label"]) for s in scores or () if s["classifier"] == classifier]
-    return max(own)[1] if own else None
+    """Find the label of a classifier with the highest stored probability; None if it has not judged the document."""
+    labels = [(s["score"], s["label"]) for s in scores or () if s["classifier"] == classifier]
+    return max(labels)[1] if labels else None
 
 
 def _values(into: dict[str, dict[str, list[npt.NDArray[np.float64]]]], rows: pa.Table) -> None:
-    """Values that steps measured, by label and language."""
+    """Add the values that steps measured, by label and language."""
     languages = np.array([name or NONE for name in rows["language"].to_pylist()], dtype=object)
     scores = rows["language_score"].to_numpy(zero_copy_only=False).astype(np.float64)
-    found: dict[str, tuple[npt.NDArray[Any], npt.NDArray[np.float64]]] = {"language": (languages, scores)}
+    measured: dict[str, tuple[npt.NDArray[Any], npt.NDArray[np.float64]]] = {"language": (languages, scores)}
     column = rows["rule_values"].combine_chunks()
     parents = pa.compute.list_parent_indices(column).to_numpy(zero_copy_only=False)
     flat = pa.compute.list_flatten(column)
@@ -341,17 +350,17 @@ def _values(into: dict[str, dict[str, list[npt.NDArray[np.float64]]]], rows: pa.
         numbers = flat.field("value").to_numpy(zero_copy_only=False).astype(np.float64)
         for name in np.unique(names.astype(str)):
             at = names == name
-            found[str(name)] = (languages[parents[at]], numbers[at])
-    for label, (whose, numbers) in found.items():
-        for language in set(whose.tolist()):
-            own = numbers[(whose == language) & np.isfinite(numbers)]
-            if len(own):
-                into.setdefault(label, {}).setdefault(language, []).append(own)
+            measured[str(name)] = (languages[parents[at]], numbers[at])
+    for label, (of_values, numbers) in measured.items():
+        for language in set(of_values.tolist()):
+            finite = numbers[(of_values == language) & np.isfinite(numbers)]
+            if len(finite):
+                into.setdefault(label, {}).setdefault(language, []).append(finite)
 
 
 def _histograms(config: StageConfig, values: dict[str, dict[str, list[npt.NDArray[np.float64]]]]) -> list[Histogram]:
-    """A histogram of each step of this stage that measured one number."""
-    found = []
+    """Make a histogram of each step of this stage that measured one number."""
+    histograms = []
     for label, step in zip(config.labels(), config.steps, strict=True):
         if isinstance(step, Rule):
             unit, low, high = step.unit, step.min, step.max
@@ -361,8 +370,8 @@ def _histograms(config: StageConfig, values: dict[str, dict[str, list[npt.NDArra
             continue
         of_label = {k: np.concatenate(v) for k, v in values.get(label, {}).items()}
         if of_label:
-            found.append(histogram(label, unit, of_label, low, high))
-    return found
+            histograms.append(histogram(label, unit, of_label, low, high))
+    return histograms
 
 
 def histogram(
@@ -373,7 +382,7 @@ def histogram(
     high: dict[str, float] | None,
     bins: int = 30,
 ) -> Histogram:
-    """Counts in equal bins from the smallest to the 99th percentile of all values, stretched to show the bounds; what is
+    """Count values in equal bins from the smallest to the 99th percentile of all values, stretched to show the bounds; what is
     beyond is counted in the first or last bin.
 
     :param values: by language, each of shape (documents,).
@@ -385,9 +394,9 @@ def histogram(
         for language, value in (limits or {}).items()
     ]
     beyond = 0
-    for language, own in values.items():
+    for language, numbers in values.items():
         least, most = bound(low, language), bound(high, language)
-        out = (own < (-np.inf if least is None else least)) | (own > (np.inf if most is None else most))
+        out = (numbers < (-np.inf if least is None else least)) | (numbers > (np.inf if most is None else most))
         beyond += int(out.sum())
     together = np.concatenate(list(values.values()))
     first = min([float(together.min()), *(b for b, _ in bounds)])
@@ -402,11 +411,11 @@ def histogram(
 def _documents(
     output: str, files: Sequence[PublishedFile], places: set[tuple[int, int]]
 ) -> dict[tuple[int, int], Document]:
-    """Whole rows at these places; only the row groups that have one are read."""
+    """Read whole rows at these places; only the row groups that have one are read."""
     by_file: dict[int, list[int]] = {}
     for file, row in sorted(places):
         by_file.setdefault(file, []).append(row)
-    found: dict[tuple[int, int], Document] = {}
+    docs: dict[tuple[int, int], Document] = {}
     for number, wanted in by_file.items():
         with storage.open_read(storage.join(output, files[number].path)) as source:
             file = pq.ParquetFile(source)
@@ -416,13 +425,13 @@ def _documents(
                 here = [r for r in wanted if start <= r < stop]
                 if here:
                     rows = file.read_row_group(group).take([r - start for r in here])
-                    found.update(((number, r), d) for r, d in zip(here, from_table(rows), strict=True))
+                    docs.update(((number, r), d) for r, d in zip(here, from_table(rows), strict=True))
                 start = stop
-    return found
+    return docs
 
 
 def sample_of(doc: Document, stage: str) -> Sample:
-    """A document as it is shown."""
+    """Make the sample of a document: as much of it as is shown."""
     lines = marked_lines(doc) if doc.text is not None else []
     scores: dict[str, tuple[float, str]] = {}
     for s in doc.scores or ():

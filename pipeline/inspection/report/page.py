@@ -13,11 +13,10 @@ from markupsafe import Markup, escape
 
 from pipeline import storage
 from pipeline.config import shown
-from pipeline.inspection.funnel import read_records
 from pipeline.inspection.report import charts
 from pipeline.inspection.report.card import write_card
 from pipeline.inspection.report.data import LARGEST, MAX_ROWS, NONE, Gap, StageData, read_stage
-from pipeline.outputs import RUN
+from pipeline.outputs import read_run_records
 from pipeline.steps import Rule
 
 REPORT = "report.html"
@@ -29,7 +28,7 @@ def write_report(path: str, seed: int = 0, samples: int = 10, max_rows: int = MA
     :returns: the path of the page.
     :raises UserError: if there is no finished output.
     """
-    outputs = stage_outputs(path)
+    outputs = list(read_run_records(path))
     stages = [read_stage(p, seed, samples, max_rows) for p in outputs]
     if outputs == [path]:
         write_card(stages[0])
@@ -38,29 +37,22 @@ def write_report(path: str, seed: int = 0, samples: int = 10, max_rows: int = MA
     return target
 
 
-def stage_outputs(path: str) -> list[str]:
-    """The output that a path is, or those of the stages under it, in order. :raises UserError: if there is none."""
-    if storage.exists(storage.join(path, RUN)):
-        return [path]
-    return [storage.join(path, str(record["stage"])) for record in read_records(path)]
-
-
 def environment() -> jinja2.Environment:
-    """The templates, with everything that is put into them escaped."""
-    found = jinja2.Environment(
+    """Load the templates; everything that is put into them is escaped."""
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.inspection.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(n=_number, seconds=_seconds, percent=lambda x: f"{x:.1%}", breakable=_breakable)
-    found.tests["gap"] = lambda x: isinstance(x, Gap)
-    return found
+    templates.filters.update(n=_number, seconds=_seconds, percent=lambda x: f"{x:.1%}", breakable=_breakable)
+    templates.tests["gap"] = lambda x: isinstance(x, Gap)
+    return templates
 
 
 def render(stages: Sequence[StageData], seed: int, samples: int) -> str:
-    """The page of these stages, in order."""
+    """Render the page of these stages, in order."""
     return (
         environment()
         .get_template("page.html.j2")
@@ -86,7 +78,7 @@ def render(stages: Sequence[StageData], seed: int, samples: int) -> str:
             alarms=[
                 (label, note["alarms"])
                 for s in stages
-                for label, note in s.last.get("notes", {}).items()
+                for label, note in s.record.last_pass.notes.items()
                 if note.get("alarms")
             ],
             seed=seed,
@@ -97,45 +89,44 @@ def render(stages: Sequence[StageData], seed: int, samples: int) -> str:
 
 def _tiles(stages: Sequence[StageData]) -> list[tuple[str, str]]:
     """The run in a few numbers."""
-    first, last = stages[0], stages[-1]
-    tiles = [("pages in", _number(first.rows_in)), ("kept", _number(last.kept))]
-    if first.rows_in:
-        tiles.append(("of the pages in", f"{last.kept / first.rows_in:.1%}"))
-    for split, total in (last.tokens or {}).items():
+    rows_in, kept = stages[0].record.rows_in, stages[-1].record.kept
+    tiles = [("pages in", _number(rows_in)), ("kept", _number(kept))]
+    if rows_in:
+        tiles.append(("of the pages in", f"{kept / rows_in:.1%}"))
+    for split, total in stages[-1].tokens.items():
         tiles.append((f"tokens, {split}", _number(total["tokens"])))
-    cpu = sum(c["cpu_seconds"] for s in stages for c in s.steps.values())
+    cpu = sum(c.cpu_seconds for s in stages for c in s.record.steps.values())
     tiles.append(("CPU time", _seconds(cpu)))
-    wall = sum(p["wall_seconds_of_last_run"] for s in stages for p in s.record["passes"])
+    wall = sum(p.wall_seconds_of_last_run for s in stages for p in s.record.passes)
     tiles.append(("time", _seconds(wall)))
     return tiles
 
 
 def _charts(stages: Sequence[StageData]) -> dict[str, tuple[Markup, Markup]]:
-    """The wide pictures of the page, by name; those for which there is nothing to draw are left out."""
-    found: dict[str, tuple[str, str]] = {}
-    if any(c["rows_in"] != c["kept"] for s in stages for c in s.steps.values()):
-        found["funnel"] = charts.funnel(stages)
-    found["cpu_time"] = charts.cpu_time(stages)
+    """Draw the wide pictures of the page, by name; those for which there is nothing to draw are left out."""
+    pictures: dict[str, tuple[str, str]] = {}
+    if any(c.dropped for s in stages for c in s.record.steps.values()):
+        pictures["funnel"] = charts.funnel(stages)
+    pictures["cpu_time"] = charts.cpu_time(stages)
     shares: list[dict[str, Any]] = next((s.shares for s in reversed(stages) if s.shares), [])
     for axis in {s["axis"]: None for s in shares if s["axis"] != "category"}:
-        found[f"balance_{axis}"] = charts.balancing(shares, axis)
+        pictures[f"balance_{axis}"] = charts.balancing(shares, axis)
     sizes = {step: dict(c) for s in stages for step, c in s.cluster_sizes.items()}
     if sizes:
-        found["clusters"] = charts.cluster_sizes(sizes)
-    return {name: (Markup(wide), Markup(narrow)) for name, (wide, narrow) in found.items()}
+        pictures["clusters"] = charts.cluster_sizes(sizes)
+    return {name: (Markup(wide), Markup(narrow)) for name, (wide, narrow) in pictures.items()}
 
 
 def _both_verdicts(counts: Counter[tuple[str, str]], n: int) -> list[tuple[str, int, int]]:
     """The commonest names with documents kept and dropped; the others as one row."""
-    names: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for (name, _), number in counts.items():
-        names[name] += number
-    rows = [(name, counts[(name, "kept")], counts[(name, "dropped")]) for name, _ in _ordered(names)[:n]]
-    rest = _ordered(names)[n:]
-    if rest:
-        told = f"{len(rest):,} others"
-        kept, dropped = (sum(counts[(name, verdict)] for name, _ in rest) for verdict in ("kept", "dropped"))
-        rows.append((told, kept, dropped))
+        totals[name] += number
+    names = [name for name, _ in _ordered(totals)]
+    rows = [(name, counts[(name, "kept")], counts[(name, "dropped")]) for name in names[:n]]
+    if others := names[n:]:
+        kept, dropped = (sum(counts[(name, verdict)] for name in others) for verdict in ("kept", "dropped"))
+        rows.append((f"{len(others):,} others", kept, dropped))
     return rows
 
 

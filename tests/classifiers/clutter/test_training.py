@@ -22,11 +22,13 @@ def test_the_same_data_and_seed_give_the_same_weights(form: Form, tmp_path: Path
     # The pages of documentation packages lie beside the annotations, so that no other data are needed.
     with pytest.MonkeyPatch.context() as patch:
         text = (of_pages.ANNOTATIONS / "pages.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-        own = tmp_path / "annotations"
-        own.mkdir()
-        (own / "pages.jsonl").write_text("".join(line for line in text if '"package": null' not in line))
-        (own / "documentation.jsonl.gz").write_bytes((of_pages.ANNOTATIONS / "documentation.jsonl.gz").read_bytes())
-        patch.setattr(of_pages, "ANNOTATIONS", own)
+        annotations = tmp_path / "annotations"
+        annotations.mkdir()
+        (annotations / "pages.jsonl").write_text("".join(line for line in text if '"package": null' not in line))
+        (annotations / "documentation.jsonl.gz").write_bytes(
+            (of_pages.ANNOTATIONS / "documentation.jsonl.gz").read_bytes()
+        )
+        patch.setattr(of_pages, "ANNOTATIONS", annotations)
         pages = of_pages.load_annotated(tmp_path)
     assert len(pages) > 30
     # Four groups at least, so that every fold of training has pages.

@@ -10,14 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config import StageConfig, dump, load, parse
+from pipeline.console.app import main
 from pipeline.inspection import balance
 from pipeline.outputs import InputFile, Manifest, PublishedFile
 from pipeline.schema import Document, to_table
 from pipeline.storage import write_json
 from pipeline.strict import UserError
-from pipeline.tokenization.mixture import Count
+from pipeline.tokenization.plan import Count
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / "configs" / "tokenization.yaml")
 
 
@@ -74,7 +75,7 @@ def test_tokens_are_estimated_by_language_from_a_stage_without_tokens(tmp_path: 
         "statute": Count(10, 10 * 301),
         None: Count(10, 10 * 101),
     }
-    assert counted.told() == f"counts of {source}: tokens estimated from bytes"
+    assert counted.line() == f"counts of {source}: tokens estimated from bytes"
 
 
 def test_counted_tokens_are_taken_where_the_output_is_of_this_input(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_counted_tokens_are_taken_where_the_output_is_of_this_input(tmp_path: Pa
     output(out, made, "tokenization", inputs)
     counted = balance.count(config(source, out))
     assert (counted.estimated, tokens_of(counted)) == (False, {"recipe": Count(2, 15)})  # no copies: took part, too
-    assert counted.told() == f"counts of {out}: tokens as counted"
+    assert counted.line() == f"counts of {out}: tokens as counted"
     output(tmp_path / "in", PAGES, sha256="1" * 64)  # the input has changed since
     assert balance.count(config(source, out)).outputs == [source]
     assert balance.count(config(source, out), str(out)).outputs == [str(out)]
@@ -109,7 +110,7 @@ def test_of_a_large_output_every_nth_row_group_is_read(tmp_path: Path, monkeypat
     monkeypatch.setattr(balance, "SAMPLE_BYTES", 10_000)
     part = balance.count(config(source, tmp_path / "out"))
     assert part.every > 1
-    assert part.told().endswith(f"; from 1 row group in {part.every}")
+    assert part.line().endswith(f"; from 1 row group in {part.every}")
     assert part.counts == whole.counts  # all pages are alike, so the part says what the whole does
 
 
@@ -123,36 +124,43 @@ def test_a_changed_weight_is_seen_in_the_table(tmp_path: Path, capsys: pytest.Ca
     source = output(tmp_path / "in", PAGES)
     lines = []
     for weight in (1, 3):
-        arguments = [source, "--config", CONFIG, "--set", f"steps.shards.mixture.weights.category.statute={weight}"]
-        assert balance.main([*arguments, "--set", "steps.shards.mixture.shares.language=null", "--dry-run"]) == 0
+        arguments = [
+            "balance",
+            source,
+            "--config",
+            CONFIG,
+            "--set",
+            f"steps.shards.mixture.weights.category.statute={weight}",
+        ]
+        assert main([*arguments, "--set", "steps.shards.mixture.shares.language=null"]) == 0
         printed = capsys.readouterr().out.splitlines()
         (line,) = [li for li in printed if li.startswith("category statute")]
         lines.append(line.split())
         for name in ("language zh", "group food", "category (none)"):
             assert any(li.startswith(name) for li in printed)
-        assert "spark-submit" not in " ".join(printed)
+        assert printed[-1].startswith("to write it: spark-submit")
     before, after = lines
     assert before[4:6] == after[4:6]
     odds = [share / (100 - share) for share in (float(before[8]), float(after[8]))]  # of shares after, in per cent
     assert odds[1] == pytest.approx(3 * odds[0], rel=1e-2)
 
 
-def test_without_dry_run_the_command_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_that_writes_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = output(tmp_path / "in", PAGES)
     out = tmp_path / "out"
     override = f"output.path={out}"
-    assert balance.main([source, "--config", CONFIG, "--set", override]) == 0
+    assert main(["balance", source, "--config", CONFIG, "--set", override]) == 0
     command = f"spark-submit jobs/tokenization.py --config {CONFIG} --set '{override}'"
     assert capsys.readouterr().out.splitlines()[-1] == f"to write it: {command}"
     output(out, [], "tokenization")
-    assert balance.main([source, "--config", CONFIG, "--set", override]) == 0
+    assert main(["balance", source, "--config", CONFIG, "--set", override]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"to write it: {command} --set 'run.overwrite=true'"
 
 
 def test_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = output(tmp_path / "in", PAGES)
     file = tmp_path / "mixture.svg"
-    assert balance.main([source, "--config", CONFIG, "--picture", str(file), "--dry-run"]) == 0
+    assert main(["balance", source, "--config", CONFIG, "--picture", str(file)]) == 0
     assert f"picture: {file}" in capsys.readouterr().out
     texts = [e.text for e in ElementTree.parse(file).iter() if e.tag.endswith("text")]
     assert {"before", "target", "after", "language", "group", "category", "recipe", "food", "(none)"} <= set(texts)
@@ -166,11 +174,11 @@ def test_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert balance.main([str(tmp_path), "--config", CONFIG]) == 2
+    assert main(["balance", str(tmp_path), "--config", CONFIG]) == 2
     assert "is not a finished stage output" in capsys.readouterr().err
-    assert balance.main(["x", "--config", str(ROOT / "configs" / "model_based.yaml")]) == 2
+    assert main(["balance", "x", "--config", str(ROOT / "configs" / "model_based.yaml")]) == 2
     assert "is for stage 'model_based'" in capsys.readouterr().err
-    assert balance.main(["x", "--config", CONFIG, "--set", "steps.shards.mixture.weights.group.fod=2"]) == 2
+    assert main(["balance", "x", "--config", CONFIG, "--set", "steps.shards.mixture.weights.group.fod=2"]) == 2
     assert "unknown group 'fod'; did you mean 'food'" in capsys.readouterr().err
     other = parse({**dump(load(CONFIG)), "stage": "model_based", "steps": []})
     with pytest.raises(UserError, match="the mixture is in that of tokenization"):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import StageConfig, dump, parse
-from pipeline.inspection.rules import main, markdown, plain, report, source, thresholds, what
-from pipeline.outputs import Manifest, PublishedFile, Verdict
+from pipeline.config import parse
+from pipeline.console.app import main
+from pipeline.inspection.rules import bounds, markdown, plain, report, source, thresholds, what
 from pipeline.rule_based.c4 import C4Javascript
 from pipeline.rule_based.gopher_quality import HashRatio, StopWords, WordCount
-from pipeline.schema import Document, Drop, to_table
-from pipeline.steps import DocumentStep, Rule, Step
-from pipeline.storage import write_json
+from pipeline.schema import Document
+from pipeline.steps import Step
+from tests.outputs import document, judge, make_output
 
 STEPS = [
     {"step": "c4_javascript"},
@@ -24,53 +22,6 @@ STEPS = [
     {"step": "hash_ratio", "max": 0.5},
     {"step": "pii"},
 ]
-
-
-def make_output(folder: Path, parts: list[list[Document]], *, audit: bool = True) -> str:
-    """An output folder with a file for the kept and one for the dropped rows of each part, made without Spark."""
-    data = {
-        "stage": "rule_based",
-        "input": {"paths": ["in"]},
-        "output": {"path": str(folder), "audit": audit},
-        "steps": STEPS,
-    }
-    config = parse(data)
-    manifest = Manifest(stage="rule_based", fingerprint=config.fingerprint())
-    verdicts: tuple[Verdict, ...] = ("kept", "dropped")
-    for number, part in enumerate(parts):
-        judged = [judge(config, doc) if audit else doc for doc in part]
-        for verdict in verdicts:
-            rows = [d for d in judged if d.is_dropped == (verdict == "dropped")]
-            name = f"documents/verdict={verdict}/part-g0000-{number:05d}-0.parquet"
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(to_table(rows), folder / name)
-            manifest.files.append(PublishedFile(name, verdict, len(rows), 0, "0" * 64, 0))
-    write_json(str(folder / "_manifest.json"), manifest.to_json())
-    write_json(str(folder / "_run.json"), {"stage": "rule_based", "config": dump(config), "passes": []})
-    return str(folder)
-
-
-def judge(config: StageConfig, doc: Document) -> Document:
-    """The document with the verdict of the first step that drops it, and the values of all: what an audit stores."""
-    values: list[dict[str, Any]] = []
-    for label, step in zip(config.labels(), config.steps, strict=True):
-        if not isinstance(step, DocumentStep):
-            continue
-        verdict = step(doc)
-        value = step.measure(doc) if isinstance(step, Rule) else float(isinstance(verdict, Drop))
-        values.append({"rule": label, "value": value})
-        if isinstance(verdict, Document):
-            doc = verdict
-        elif not doc.is_dropped:
-            doc = doc.evolve(drop_step=label, drop_reason=verdict.reason, drop_value=verdict.value_text())
-    return doc.evolve(rule_values=values)
-
-
-def document(number: int, text: str, language: str | None, **more: Any) -> Document:
-    url = f"https://example.com/{number}"
-    return Document(
-        doc_id=f"{number:032x}", source_file="a", row_no=number, url=url, text=text, language=language, **more
-    )
 
 
 SHOUT = "Please enable JavaScript | now"
@@ -95,7 +46,7 @@ def documents() -> list[Document]:
 @pytest.fixture
 def output(tmp_path: Path) -> str:
     docs = documents()
-    return make_output(tmp_path / "out", [docs[::2], docs[1::2]])
+    return make_output(tmp_path / "out", [docs[::2], docs[1::2]], STEPS)
 
 
 def test_counts_of_every_step(output: str) -> None:
@@ -106,7 +57,7 @@ def test_counts_of_every_step(output: str) -> None:
     )
     assert reports["c4_javascript"].dropped == {"no_text_left": 1}
     assert (reports["c4_javascript"].cut_lines, reports["c4_javascript"].cut_documents) == (2, 1)
-    assert reports["pii"].found == 3
+    assert reports["pii"].findings == 3
     assert reports["pii"].dropped == {}
 
 
@@ -131,14 +82,15 @@ def test_alone_counts_are_those_whatever_was_dropped_before(output: str) -> None
 
 def test_output_without_audit_has_no_counts_of_rules_alone(tmp_path: Path) -> None:
     docs = [d.evolve(rule_values=None) for d in judged(documents())]
-    found = report(make_output(tmp_path / "out", [docs], audit=False))
-    assert not any(r.alone for r in found)
-    assert {r.label: sum(r.dropped.values()) for r in found}["word_count"] > 0
+    reports = report(make_output(tmp_path / "out", [docs], STEPS, audit=False))
+    assert not any(r.alone for r in reports)
+    assert {r.label: sum(r.dropped.values()) for r in reports}["word_count"] > 0
 
 
 def test_examples_are_the_same_whatever_the_order_of_rows(tmp_path: Path) -> None:
     docs = documents()
-    one, two = make_output(tmp_path / "one", [docs]), make_output(tmp_path / "two", [docs[5:][::-1], docs[:5]])
+    one = make_output(tmp_path / "one", [docs], STEPS)
+    two = make_output(tmp_path / "two", [docs[5:][::-1], docs[:5]], STEPS)
     assert plain(report(one, 2), 2) == plain(report(two, 2), 2)
     assert markdown(report(one, 2), 2) == markdown(report(two, 2), 2)
 
@@ -199,6 +151,16 @@ def test_thresholds(step: Step, told: str) -> None:
     assert thresholds(step) == told
 
 
+def test_bounds_of_one_language() -> None:
+    words = WordCount(min={"en": 5, "zh": 3}, max={"default": 9})
+    assert [bounds(words, language) for language in ("en", "zh", "fr")] == [
+        "≥ 5; ≤ 9 (words)",
+        "≥ 3; ≤ 9 (words)",
+        "≤ 9 (words)",
+    ]
+    assert bounds(WordCount(min={"en": 5}, max=None), None) == "no bound (words)"
+
+
 def test_source_and_first_sentence() -> None:
     assert source(StopWords()).startswith("Gopher (Rae et al. 2021)")
     assert what(HashRatio()).startswith("Drop documents with more than one hash sign in ten words.")
@@ -206,23 +168,26 @@ def test_source_and_first_sentence() -> None:
 
 
 def test_command(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([output]) == 0
+    assert main(["rules", output]) == 0
     told = capsys.readouterr().out
     assert "word_count: " in told
-    assert main([output, "--step", "pii", "--examples", "1"]) == 0
+    assert main(["rules", output, "--step", "pii", "--number", "1"]) == 0
     told = capsys.readouterr().out
     assert told.startswith("pii: 3 found")
     assert "word_count" not in told
-    assert main([output, "--markdown"]) == 0
+    assert main(["rules", output, "--markdown"]) == 0
     assert capsys.readouterr().out.startswith("| step |")
 
 
 def test_mistakes_are_one_line(tmp_path: Path, output: str, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
-        ([output, "--step", "word_cuont"], "no step 'word_cuont' in this output; there are: c4_javascript, word_count"),
+        (
+            [output, "--step", "word_cuont"],
+            "no step 'word_cuont' in this output (did you mean 'word_count'?); there are: c4_javascript, word_count",
+        ),
         ([str(tmp_path / "none")], "is not a finished stage output: it has no _run.json; run the stage first"),
     ):
-        assert main(arguments) == 2
+        assert main(["rules", *arguments]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err.startswith("error: ")

@@ -6,26 +6,24 @@ import json
 import random
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import regex
 
+from pipeline.console.app import main
 from pipeline.inspection.sites import (
     LONGEST,
     SAMPLES,
     count,
     largest,
     look,
-    main,
     merge_counts,
     merge_looks,
     report,
     report_lines,
 )
-from pipeline.outputs import Manifest, PublishedFile, Verdict
 from pipeline.rule_based.site_rules import parse_rules
 from pipeline.schema import Document, to_table
-from pipeline.storage import write_json
+from tests.outputs import make_output
 
 
 def document(number: int, domain: str | None, text: str | None, reason: str | None = None) -> Document:
@@ -162,23 +160,12 @@ def test_report_without_proposals_has_none() -> None:
     assert told[1].split() == ["e.com", "1", "100%", "2"]
 
 
-def make_output(folder: Path) -> str:
-    manifest = Manifest(stage="rule_based", fingerprint={})
-    verdicts: tuple[Verdict, ...] = ("kept", "dropped")
-    for number, part in enumerate((documents()[:12], documents()[12:])):
-        for verdict in verdicts:
-            rows = [d for d in part if d.is_dropped == (verdict == "dropped")]
-            name = f"documents/verdict={verdict}/part-g0000-{number:05d}-0.parquet"
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(to_table(rows), folder / name)
-            manifest.files.append(PublishedFile(name, verdict, len(rows), 0, "0" * 64, 0))
-    write_json(str(folder / "_manifest.json"), manifest.to_json())
-    return str(folder)
-
-
 def test_command_prints_and_writes_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output, path = make_output(tmp_path / "out"), tmp_path / "sites.json"
-    assert main([output, "--top", "2", "--lines", "1", "--report", str(path)]) == 0
+    output, path = (
+        make_output(tmp_path / "out", [documents()[:12], documents()[12:]], audit=False),
+        tmp_path / "sites.json",
+    )
+    assert main(["sites", output, "--top", "2", "--lines", "1", "--out", str(path)]) == 0
     told = capsys.readouterr().out
     sites = json.loads(path.read_text(encoding="utf-8"))
     assert [s["domain"] for s in sites] == largest(count(to_table(documents())), 2)
@@ -187,12 +174,14 @@ def test_command_prints_and_writes_the_report(tmp_path: Path, capsys: pytest.Cap
     (shop,) = (s for s in sites if s["domain"] == "shop.com")
     assert (shop["documents"], shop["kept"]) == (12, 8)
     assert shop["commonest_lines"] == [{"line": "Add to cart?", "documents": 11}]
-    assert main([output, "--top", "2", "--lines", "1"]) == 0
+    assert main(["sites", output, "--top", "2", "--lines", "1"]) == 0
     assert capsys.readouterr().out == told
+    assert main(["sites", output, "--top", "2", "--lines", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == sites
 
 
 def test_folder_without_an_output_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path)]) == 2
+    assert main(["sites", str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: ")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import StageConfig, dump, parse
-from pipeline.inspection.whatif import NOTE, changed_rules, curve, main, outcome, outcome_lines, stored_config
-from pipeline.outputs import Manifest, PublishedFile, Verdict
-from pipeline.schema import Document, Drop, to_table
-from pipeline.steps import DocumentStep, Rule
-from pipeline.storage import write_json
+from pipeline.console.app import main
+from pipeline.inspection.whatif import NOTE, changed_rules, curve, outcome, outcome_lines, stored_config
+from pipeline.schema import Document
 from pipeline.strict import UserError
+from tests.outputs import document, judge, make_output
 
 STEPS = [
     {"step": "c4_javascript"},
@@ -25,53 +22,6 @@ STEPS = [
     {"step": "word_count", "min": {"en": 2}, "max": None},
     {"step": "fuzzy_dedup"},
 ]
-
-
-def make_output(folder: Path, parts: list[list[Document]], *, audit: bool = True) -> str:
-    """An output folder with a file for the kept and one for the dropped rows of each part, made without Spark."""
-    data = {
-        "stage": "rule_based",
-        "input": {"paths": ["in"]},
-        "output": {"path": str(folder), "audit": audit},
-        "steps": STEPS,
-    }
-    config = parse(data)
-    manifest = Manifest(stage="rule_based", fingerprint=config.fingerprint())
-    verdicts: tuple[Verdict, ...] = ("kept", "dropped")
-    for number, part in enumerate(parts):
-        judged = [judge(config, doc) if audit else doc for doc in part]
-        for verdict in verdicts:
-            rows = [d for d in judged if d.is_dropped == (verdict == "dropped")]
-            name = f"documents/verdict={verdict}/part-g0000-{number:05d}-0.parquet"
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(to_table(rows), folder / name)
-            manifest.files.append(PublishedFile(name, verdict, len(rows), 0, "0" * 64, 0))
-    write_json(str(folder / "_manifest.json"), manifest.to_json())
-    write_json(str(folder / "_run.json"), {"stage": "rule_based", "config": dump(config), "passes": []})
-    return str(folder)
-
-
-def judge(config: StageConfig, doc: Document) -> Document:
-    """The document with the verdict of the first step that drops it, and the values of all: what an audit stores."""
-    values: list[dict[str, Any]] = []
-    for label, step in zip(config.labels(), config.steps, strict=True):
-        if not isinstance(step, DocumentStep):
-            continue
-        verdict = step(doc)
-        value = step.measure(doc) if isinstance(step, Rule) else float(isinstance(verdict, Drop))
-        values.append({"rule": label, "value": value})
-        if isinstance(verdict, Document):
-            doc = verdict
-        elif not doc.is_dropped:
-            doc = doc.evolve(drop_step=label, drop_reason=verdict.reason, drop_value=verdict.value_text())
-    return doc.evolve(rule_values=values)
-
-
-def document(number: int, text: str, language: str | None, **more: Any) -> Document:
-    url = f"https://example.com/{number}"
-    return Document(
-        doc_id=f"{number:032x}", source_file="a", row_no=number, url=url, text=text, language=language, **more
-    )
 
 
 def documents() -> list[Document]:
@@ -88,7 +38,7 @@ def documents() -> list[Document]:
 @pytest.fixture
 def output(tmp_path: Path) -> str:
     docs = documents()
-    return make_output(tmp_path / "out", [docs[::2], docs[1::2]])
+    return make_output(tmp_path / "out", [docs[::2], docs[1::2]], STEPS)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +91,7 @@ def test_what_is_kept_under_other_thresholds_is_what_a_run_with_them_keeps(outpu
 
 
 def test_rows_that_never_came_to_the_rules_are_left_out(tmp_path: Path) -> None:
-    output = make_output(tmp_path / "out", [documents()])
+    output = make_output(tmp_path / "out", [documents()], STEPS)
     path = next((tmp_path / "out").glob("documents/verdict=dropped/*"))
     table = pq.read_table(path, partitioning=None)
     at = table.schema.get_field_index("rule_values")
@@ -153,8 +103,8 @@ def test_rows_that_never_came_to_the_rules_are_left_out(tmp_path: Path) -> None:
 
 def test_examples_are_the_same_whatever_the_order_of_rows(tmp_path: Path) -> None:
     docs = documents()
-    one = make_output(tmp_path / "one", [docs])
-    two = make_output(tmp_path / "two", [docs[7:][::-1], docs[:7]])
+    one = make_output(tmp_path / "one", [docs], STEPS)
+    two = make_output(tmp_path / "two", [docs[7:][::-1], docs[:7]], STEPS)
     overrides = ["steps.word_count.min.en=9"]
     told = [outcome_lines(stored_config(o), overrides, outcome(o, overrides, examples=2)) for o in (one, two)]
     assert told[0] == told[1]
@@ -171,7 +121,7 @@ def test_examples_are_the_same_whatever_the_order_of_rows(tmp_path: Path) -> Non
         ("steps.word_count=5", "expected steps.RULE.min or steps.RULE.max"),
         ("steps.c4_javascript.longest=5", "expected steps.RULE.min or steps.RULE.max"),
         ("steps.fuzzy_dedup.bands=5", "The rules are: word_count, hash_ratio, word_count#2"),
-        ("steps.word_cuont.min=5", "The rules are: word_count, hash_ratio, word_count#2"),
+        ("steps.word_cuont.min=5", "The rules are: word_count, hash_ratio, word_count#2 (did you mean 'word_count'?)"),
         ("output.audit=false", "expected steps.RULE.min or steps.RULE.max"),
         ("steps.1.min=5", "expected steps.RULE.min or steps.RULE.max"),
         ("steps.word_count.min.en=many", "changed config: "),
@@ -188,7 +138,7 @@ def test_what_is_no_bound_of_a_rule_is_refused(
     with pytest.raises(UserError) as error:
         outcome(output, [override])
     assert message in str(error.value)
-    assert main([output, "--set", override]) == 2
+    assert main(["whatif", output, "--set", override]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: ")
@@ -199,15 +149,13 @@ def test_what_is_no_bound_of_a_rule_is_refused(
     ("arguments", "message"),
     [
         ([], "say what to change"),
-        (["--curve"], "--curve needs --rule"),
-        (["--rule", "word_count"], "--rule goes with --curve"),
-        (["--curve", "--rule", "c4_javascript"], "no rule 'c4_javascript' in this output; there are: word_count, "),
+        (["--curve", "c4_javascript"], "no rule 'c4_javascript' in this output; there are: word_count, "),
     ],
 )
 def test_wrong_options_are_one_line(
     output: str, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([output, *arguments]) == 2
+    assert main(["whatif", output, *arguments]) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.err.count("\n") == 1
@@ -215,23 +163,23 @@ def test_wrong_options_are_one_line(
 
 
 def test_output_without_values_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = make_output(tmp_path / "out", [documents()], audit=False)
-    for arguments in (["--set", "steps.word_count.min.en=3"], ["--curve", "--rule", "word_count"]):
-        assert main([output, *arguments]) == 2
+    output = make_output(tmp_path / "out", [documents()], STEPS, audit=False)
+    for arguments in (["--set", "steps.word_count.min.en=3"], ["--curve", "word_count"]):
+        assert main(["whatif", output, *arguments]) == 2
         captured = capsys.readouterr()
         assert "holds no values of rules: make it with --set output.audit=true" in captured.err
         assert captured.err.count("\n") == 1
 
 
 def test_folder_without_an_output_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "none"), "--set", "steps.word_count.min.en=3"]) == 2
+    assert main(["whatif", str(tmp_path / "none"), "--set", "steps.word_count.min.en=3"]) == 2
     captured = capsys.readouterr()
     assert "is not a finished stage output: it has no _run.json" in captured.err
     assert captured.err.count("\n") == 1
 
 
 def test_report_for_people(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([output, "--set", "steps.word_count.min.en=3", "--examples", "1"]) == 0
+    assert main(["whatif", output, "--set", "steps.word_count.min.en=3", "-n", "1"]) == 0
     told = capsys.readouterr().out.splitlines()
     table = {line.split()[0]: line.split()[1:] for line in told[1:4]}
     assert table["zh"] == ["4", "2", "2", "19", "19"]
@@ -244,7 +192,7 @@ def test_report_for_people(output: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_report_as_json(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([output, "--set", "steps.word_count.min.zh=4", "--json"]) == 0
+    assert main(["whatif", output, "--set", "steps.word_count.min.zh=4", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["kept_before"] == {"en": 6, "zh": 2, "fr": 1}
     assert data["kept_after"] == {"en": 6, "zh": 1, "fr": 1}
@@ -260,5 +208,5 @@ def test_curve_counts_the_documents_beyond_each_threshold(output: str, capsys: p
         ["3", "50.0%", "25.0%"],
         ["4", "75.0%", "0.0%"],
     ]
-    assert main([output, "--curve", "--rule", "word_count"]) == 0
+    assert main(["whatif", output, "--curve", "word_count"]) == 0
     assert "word_count (words); stored: min {'en': 5.0, 'zh': 3.0}, max None" in capsys.readouterr().out

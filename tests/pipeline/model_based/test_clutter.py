@@ -106,5 +106,5 @@ def test_a_line_at_the_threshold_stays() -> None:
 def test_documents_of_which_too_little_is_left(
     step: Clutter, text: str, scores: list[int] | None, verdict: Drop | None
 ) -> None:
-    found = step(doc(text, scores))
-    assert found == verdict if verdict else isinstance(found, Document)
+    outcome = step(doc(text, scores))
+    assert outcome == verdict if verdict else isinstance(outcome, Document)

@@ -15,9 +15,10 @@ from pipeline.config import parse
 from pipeline.model_based.category import Category
 from pipeline.model_based.quality import Quality
 from pipeline.model_based.safety import Safety, UnsafeSites
-from pipeline.model_based.scoring import of_classifier
+from pipeline.model_based.scoring import Asking, Scored, of_classifier
 from pipeline.model_based.web_type import WebType
 from pipeline.schema import Document, Drop
+from pipeline.steps import discover
 from pipeline.strict import UserError
 
 ARTICLE = "\n".join(
@@ -40,6 +41,8 @@ CHINESE = "\n".join(
     ]
     * 2
 )
+ASKING = [step() for step in discover("model_based").values() if issubclass(step, Asking)]
+SCORED = [step for step in ASKING if isinstance(step, Scored)]
 
 
 def doc(text: str | None, **more: Any) -> Document:
@@ -47,12 +50,12 @@ def doc(text: str | None, **more: Any) -> Document:
 
 
 def scores_of(verdict: Document | Drop, classifier: str) -> dict[str, float]:
-    found = verdict.document if isinstance(verdict, Drop) else verdict
-    assert found is not None
-    return of_classifier(found, classifier)
+    scored = verdict.document if isinstance(verdict, Drop) else verdict
+    assert scored is not None
+    return of_classifier(scored, classifier)
 
 
-@pytest.mark.parametrize("step", [WebType(), Quality(), Safety()])
+@pytest.mark.parametrize("step", SCORED)
 def test_scores_are_what_the_classifier_says(step: Any) -> None:
     docs = [doc(ARTICLE, url="http://example.com/news/mill", title="The mill"), doc(LISTING), doc(CHINESE)]
     want = load(step.classifier).scores(
@@ -100,7 +103,7 @@ def test_stored_scores_are_taken_unless_asked_otherwise() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", " \n\t"])
-@pytest.mark.parametrize("step", [WebType(), Quality(), Safety(), Category()])
+@pytest.mark.parametrize("step", ASKING)
 def test_a_document_without_text_is_left_alone(step: Any, text: str | None) -> None:
     assert step(doc(text)) == doc(text)
 
@@ -136,11 +139,11 @@ def test_safety_tells_the_class_and_drops_only_when_asked() -> None:
 
 
 def test_measured_values_are_what_the_bound_compares() -> None:
-    for step in (Quality(), WebType(), Safety()):
+    for step in SCORED:
         (verdict,) = step.process([doc(ARTICLE)])
-        found = verdict.document if isinstance(verdict, Drop) else verdict
-        assert found is not None
-        assert step.measure(found) == step.measure(doc(ARTICLE))
+        scored = verdict.document if isinstance(verdict, Drop) else verdict
+        assert scored is not None
+        assert step.measure(scored) == step.measure(doc(ARTICLE))
 
 
 def test_another_model_must_exist() -> None:

@@ -58,11 +58,11 @@ def test_order_of_sentences_does_not_matter_and_words_do() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(TEXTS) | st.text(max_size=60), max_size=6))
 def test_a_vector_does_not_hang_on_what_stands_beside_it(texts: list[str]) -> None:
-    own = embedder(64)
-    together = own.embed(texts)
+    small = embedder(64)
+    together = small.embed(texts)
     assert together.shape == (len(texts), 64)
     for text, vector in zip(texts, together, strict=True):
-        assert np.array_equal(own.embed([text])[0], vector)
+        assert np.array_equal(small.embed([text])[0], vector)
 
 
 def words(text: str) -> set[str]:
@@ -76,14 +76,14 @@ def words(text: str) -> set[str]:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(alphabet="aB7é 。,河水山", max_size=25), min_size=1, max_size=5))
 def test_document_frequencies_are_of_the_words(texts: list[str]) -> None:
-    found, n = document_frequencies(texts)
+    hashed, n = document_frequencies(texts)
     wanted: dict[str, int] = {}
     for text in texts:
         for word in words(text):
             wanted[word] = wanted.get(word, 0) + 1
-    assert len(found) == len(wanted)  # of so few no two share a hash
+    assert len(hashed) == len(wanted)  # of so few no two share a hash
     assert sorted(n.tolist()) == sorted(wanted.values())
-    assert (np.diff(found) > 0).all()
+    assert (np.diff(hashed) > 0).all()
 
 
 def test_frequent_words_weigh_less() -> None:
@@ -117,8 +117,8 @@ def test_quantised_vectors_keep_their_direction() -> None:
 def blobs(n: int, centres: int, noise: float, seed: int = 2, dimensions: int = 64) -> Any:
     chance = np.random.default_rng(seed)
     middle = chance.normal(size=(centres, dimensions))
-    own = middle[np.arange(n) % centres] + noise * chance.normal(size=(n, dimensions))
-    return quantised(own.astype(np.float32))
+    vectors = middle[np.arange(n) % centres] + noise * chance.normal(size=(n, dimensions))
+    return quantised(vectors.astype(np.float32))
 
 
 def test_k_means_finds_what_is_plainly_apart() -> None:
@@ -132,11 +132,11 @@ def test_k_means_finds_what_is_plainly_apart() -> None:
 
 def test_nearest_is_the_nearest_in_any_batch() -> None:
     vectors, centres = blobs(3 * BLOCK + 5, 9, 0.8), blobs(9, 9, 0)
-    own = nearest(vectors, centres, 3)
+    closest = nearest(vectors, centres, 3)
     wide, targets = vectors.astype(np.float64), centres.astype(np.float64)
     like = wide @ targets.T / np.linalg.norm(targets, axis=1)
-    assert np.array_equal(own, np.argsort(-like, axis=1, kind="stable")[:, :3])
-    assert np.array_equal(nearest(vectors[5:9], centres, 3), own[5:9])
+    assert np.array_equal(closest, np.argsort(-like, axis=1, kind="stable")[:, :3])
+    assert np.array_equal(nearest(vectors[5:9], centres, 3), closest[5:9])
     assert nearest(vectors[:2], centres, 20).shape == (2, 9)
 
 
@@ -153,7 +153,7 @@ def test_large_clusters_are_split_as_far_as_they_can_be() -> None:
 @pytest.mark.parametrize("new", [0, 40, BLOCK + 3])
 def test_parents_are_the_first_that_are_similar_enough(new: int) -> None:
     vectors = blobs(BLOCK + 700, 150, 0.12)
-    children, theirs, found = parents(vectors, 0.985, new)
+    children, theirs, of_pairs = parents(vectors, 0.985, new)
     like = cosines(vectors)
     wanted = {}
     for i in range(new, len(vectors)):
@@ -162,7 +162,7 @@ def test_parents_are_the_first_that_are_similar_enough(new: int) -> None:
             wanted[i] = int(similar[0])
     assert len(wanted) > 300
     assert dict(zip(children.tolist(), theirs.tolist(), strict=True)) == wanted
-    assert np.allclose(found, like[children, theirs])
+    assert np.allclose(of_pairs, like[children, theirs])
     assert (np.diff(children) > 0).all()
 
 

@@ -58,21 +58,21 @@ def test_html_becomes_text(engine: str, isolate: bool | None) -> None:
 def test_lines_that_the_engine_cut_are_kept_with_their_scores() -> None:
     menu = "<nav><ul><li><a href=/>Home</a><li><a href=/a>About us</a></ul></nav>"
     page = html(f"{ENGLISH}</p><p>{ENGLISH} Once more.").replace(b"<article>", menu.encode() + b"<article>")
-    found = ExtractText()(doc(html=page))
-    assert isinstance(found, Document)
-    assert len(found.line_scores or []) == len(lines(found.text or "")) >= 2
-    removed = found.removed_lines or []
+    kept = ExtractText()(doc(html=page))
+    assert isinstance(kept, Document)
+    assert len(kept.line_scores or []) == len(lines(kept.text or "")) >= 2
+    removed = kept.removed_lines or []
     assert [(r["step"], r["line"], r["text"], r["tag"]) for r in removed[:2]] == [
         ("extract_text", 0, "Home", "li"),
         ("extract_text", 1, "About us", "li"),
     ]
-    assert all(r["score"] < min(found.line_scores or []) for r in removed)
-    whole = restore_lines(found)
+    assert all(r["score"] < min(kept.line_scores or []) for r in removed)
+    whole = restore_lines(kept)
     assert lines(whole.text or "")[:3] == ["Home", "About us", "Head"]
-    assert restore_lines(found, ["line_dedup"]) == found
+    assert restore_lines(kept, ["line_dedup"]) == kept
     bare = ExtractText(cut_lines=False)(doc(html=page))
     assert isinstance(bare, Document)
-    assert (bare.text, bare.removed_lines) == (found.text, None)
+    assert (bare.text, bare.removed_lines) == (kept.text, None)
 
 
 def test_text_is_only_cleaned() -> None:

@@ -57,7 +57,6 @@ def test_kept(text: str, language: str) -> None:
         ("", "language", "und 0.00"),
         (None, "language", "und 0.00"),
         ("😀 🎉 🎉", "language", "und 0.00"),
-        ("2024-01-01 12:00 100%", "language", "und 0.00"),
         ("ok", "low_language_score", "en 0.63"),
     ],
 )

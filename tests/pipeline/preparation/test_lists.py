@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import lzma
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline.console.app import main
 from pipeline.preparation.domain_set import KeySet
-from pipeline.preparation.lists import main
 
 
 def lines(path: Path) -> list[str]:
@@ -25,7 +23,7 @@ def test_hosts_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         encoding="utf-8",
     )
     out = tmp_path / "malware.domains.txt"
-    assert main(["convert", "--from", "hosts", str(source), "--to", str(out)]) == 0
+    assert main(["lists", "convert", "--format", "hosts", str(source), "--out", str(out)]) == 0
     assert lines(out) == ["ads.example.net", "bad.com"]
     printed = capsys.readouterr().out
     assert "3 names of the machine itself, such as 'localhost', 'ip6-localhost', '0.0.0.0'" in printed
@@ -42,7 +40,7 @@ def test_adblock_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         encoding="utf-8",
     )
     out = tmp_path / "x.txt"
-    assert main(["convert", "--from", "adblock", str(source), "--to", str(out)]) == 0
+    assert main(["lists", "convert", "--format", "adblock", str(source), "--out", str(out)]) == 0
     assert lines(out) == ["all.net", "bad.com", "worse.org", "赌场.com".encode("idna").decode()]
     assert "4 rules that do not block a whole domain" in capsys.readouterr().out
 
@@ -63,8 +61,8 @@ def test_ut1_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
             (tmp_path / "ut1" / category / "urls").write_text(urls)
     (tmp_path / "ut1" / "README").write_text("not a category")
     (tmp_path / "out").mkdir()
-    command = ["convert", "--from", "ut1", str(tmp_path / "ut1"), "--to", str(tmp_path / "out")]
-    assert main([*command, "--categories", "adult", "gambling"]) == 0
+    command = ["lists", "convert", "--format", "ut1", str(tmp_path / "ut1"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--category", "adult", "--category", "gambling"]) == 0
     assert lines(tmp_path / "out" / "adult.domains.txt") == ["1.2.3.4", "a.blogspot.com", "b.com"]
     assert lines(tmp_path / "out" / "adult.urls.txt") == ["host.org/page"]
     assert lines(tmp_path / "out" / "gambling.domains.txt") == ["casino.example"]
@@ -75,7 +73,7 @@ def test_ut1_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_folder_without_categories_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["convert", "--from", "ut1", str(tmp_path), "--to", str(tmp_path)]) == 2
+    assert main(["lists", "convert", "--format", "ut1", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "expected folders such as adult/ with a file `domains`, found []" in capsys.readouterr().err
 
 
@@ -83,7 +81,7 @@ def test_urls_and_compression(tmp_path: Path) -> None:
     source = tmp_path / "urls.txt"
     source.write_text("https://b.com/页\nhttp://a.com/x#y\n\n", encoding="utf-8")
     out = tmp_path / "urls.txt.xz"
-    assert main(["convert", "--from", "urls", str(source), "--to", str(out)]) == 0
+    assert main(["lists", "convert", "--format", "urls", str(source), "--out", str(out)]) == 0
     assert lzma.decompress(out.read_bytes()) == b"a.com/x\nb.com/%E9%A1%B5\n"
 
 
@@ -93,7 +91,7 @@ def test_selection_by_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     )
     (tmp_path / "brands.txt").write_text("paypal\nporn\n!unpaypaled\n")
     (tmp_path / "actions.txt").write_text("login\ntube\n")
-    command = ["convert", "--from", "domains", str(tmp_path / "in.txt"), "--to", str(tmp_path / "out.txt")]
+    command = ["lists", "convert", "--format", "domains", str(tmp_path / "in.txt"), "--out", str(tmp_path / "out.txt")]
     command += ["--containing", str(tmp_path / "brands.txt"), "--containing", str(tmp_path / "actions.txt")]
     assert main(command) == 0
     assert lines(tmp_path / "out.txt") == ["paypal-login.top", "porn-tube.com"]
@@ -106,26 +104,31 @@ def test_compile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("a.com\nb.com\n")
     (tmp_path / "b.txt").write_text("b.com\nc.com\n")
     out = str(tmp_path / "all.npy")
-    assert main(["compile", str(tmp_path / "a.txt"), str(tmp_path / "b.txt"), out]) == 0
+    assert main(["lists", "compile", str(tmp_path / "a.txt"), str(tmp_path / "b.txt"), "--out", out]) == 0
     assert "3 domains compiled to" in capsys.readouterr().out
     assert KeySet.load({"x": [out]}, "domain").find_domains(["www.c.com", "d.com"]) == {0: ("x", "c.com")}
-    assert main(["compile", "--kind", "url", out, str(tmp_path / "u.npy")]) == 2
+    assert main(["lists", "compile", "--kind", "url", out, "--out", str(tmp_path / "u.npy")]) == 2
     assert "expected a compiled list of" in capsys.readouterr().err
 
 
 def test_compiled_files_must_be_named_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("a.com\n")
-    assert main(["compile", str(tmp_path / "a.txt"), str(tmp_path / "a.bin")]) == 2
+    assert main(["lists", "compile", str(tmp_path / "a.txt"), "--out", str(tmp_path / "a.bin")]) == 2
     assert "expected an output name that ends in .npy" in capsys.readouterr().err
 
 
 def test_a_missing_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["convert", "--from", "hosts", str(tmp_path / "no"), "--to", str(tmp_path / "x")]) == 2
+    assert main(["lists", "convert", "--format", "hosts", str(tmp_path / "no"), "--out", str(tmp_path / "x")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_the_help_shows_examples() -> None:
-    command = [sys.executable, "-m", "pipeline.preparation.lists", "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "python -m pipeline.preparation.lists convert --from ut1 blacklists/ --to lists/" in text
-    assert "compile" in text
+def test_the_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lists", "convert", "--help"]) == 0
+    assert "corpusmill lists convert --format ut1 blacklists/ --out lists/" in " ".join(capsys.readouterr().out.split())
+    assert main(["lists", "--help"]) == 0
+    assert "compile" in capsys.readouterr().out
+
+
+def test_an_unknown_format_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lists", "convert", "x", "--format", "host", "--out", "y"]) == 2
+    assert "no format 'host' (did you mean 'hosts'?); there are: ut1, hosts" in capsys.readouterr().err

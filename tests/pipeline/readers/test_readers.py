@@ -18,7 +18,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.preparation import readers_archive
+from pipeline.readers import archive as archive_reader
 from pipeline.readers.inputs import InputOptions, Record, read_records
 
 OPTIONS = InputOptions()
@@ -315,7 +315,7 @@ def test_the_two_readers_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         skipped, again = Counter[str](), Counter[str]()
         rows = read(path, skipped)
         with monkeypatch.context() as patch:
-            patch.setattr(readers_archive, "_begins_at", lambda *_: False)  # the careful reader takes over at once
+            patch.setattr(archive_reader, "_begins_at", lambda *_: False)  # the careful reader takes over at once
             assert read(path, again) == rows
         assert skipped == again
 

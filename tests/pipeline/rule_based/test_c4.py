@@ -10,9 +10,7 @@ import pytest
 
 from pipeline.lines import restore_lines
 from pipeline.rule_based.c4 import (
-    C4CurlyBrace,
     C4Javascript,
-    C4LoremIpsum,
     C4PolicyLines,
     C4Sentences,
     C4ShortLines,
@@ -21,21 +19,10 @@ from pipeline.rule_based.c4 import (
 )
 from pipeline.rule_based.statistics import word_list
 from pipeline.schema import Document, Drop
-from pipeline.steps import Rule, bound
+from pipeline.steps import bound
+from tests.pipeline.rule_based.helpers import document, reason
 
 GOLD = Path(__file__).resolve().parents[3] / "data" / "sample" / "gold.jsonl.gz"
-
-
-def document(text: str | None, language: str | None, tags: list[str] | None = None) -> Document:
-    shares = None if tags is None else [0.0] * len(tags)
-    return Document(
-        doc_id="0" * 32, source_file="a", text=text, language=language, line_tags=tags, line_link_share=shares
-    )
-
-
-def reason(step: Rule, text: str, language: str | None) -> str | None:
-    verdict = step(document(text, language))
-    return verdict.reason if isinstance(verdict, Drop) else None
 
 
 def is_cut(step: LineStep, line: str, language: str | None, tag: str = "p") -> bool:
@@ -58,23 +45,18 @@ def is_cut(step: LineStep, line: str, language: str | None, tag: str = "p") -> b
 @pytest.mark.parametrize(
     ("line", "language", "cut"),
     [
-        ("It ends in a point.", "en", False),
         ("It ends here!", "en", False),
-        ("Does it end here?", "en", False),
         ('"It ends here"', "en", False),
         ("It ends in a point.  ", "en", False),
         ("It does not end", "en", True),
-        ("It does not end,", "en", True),
         ("It is cut off...", "en", True),
         ("It is cut off…", "en", True),
         ("今天天气很好。", "zh", False),
         ("今天天气很好！", "zh", False),
         ("天气好吗？", "zh", False),
-        ("她说：“今天天气很好”", "zh", False),
         ("「今天天氣很好」", "zh", False),
         ("今天天气很好，", "zh", True),
         ("今天天气很好", "zh", True),
-        ("今天天气很好……", "zh", True),
         ("", "zh", False),
     ],
 )
@@ -112,11 +94,8 @@ def test_short_lines_that_are_no_prose_stay(tag: str) -> None:
         ("You need to turn on java script", "en", True),
         ("请启用JavaScript", "zh", True),
         ("请在浏览器中开启 JavaScript 后重试", "zh", True),
-        ("您的浏览器不支持JavaScript", "zh", True),
         ("JavaScript 已被禁用", "zh", True),
-        ("JavaScript is a language of the web.", "en", False),
         ("We write our front end in JavaScript and our back end in Python.", "en", False),
-        ("JavaScript 是一种编程语言。", "zh", False),
         ("本章介绍 JavaScript 的对象。", "zh", False),
         ("本章介紹 JavaScript 的物件。", "zh", False),
         ("Enable the coffee machine.", "en", False),
@@ -145,25 +124,15 @@ def test_policy_lines(phrase: str, language: str) -> None:
     assert not is_cut(step, phrase + "x" * (int(longest) - len(phrase) + 1), language)
 
 
-@pytest.mark.parametrize(
-    ("line", "language"), [("Our policy on rivers is new.", "en"), ("政策很好。", "zh"), ("I ate two cookies.", "en")]
-)
-def test_lines_without_a_phrase_stay(line: str, language: str) -> None:
-    assert not is_cut(C4PolicyLines(), line, language)
+def test_a_line_without_a_phrase_stays() -> None:
+    assert not is_cut(C4PolicyLines(), "Our policy on rivers is new.", "en")
 
 
 @pytest.mark.parametrize(
-    ("step", "text", "language", "lines"),
-    [
-        (C4TerminalPunctuation(), "a\nb", "en", 2),
-        (C4ShortLines(), "首页\n登录\n注册", "zh", 3),
-        (C4Javascript(), "Please enable JavaScript.", "en", 1),
-        (C4PolicyLines(), "隐私政策\n\n", "zh", 1),
-    ],
-    ids=lambda v: v.step if isinstance(v, LineStep) else None,
+    ("step", "lines"), [(C4TerminalPunctuation(), 2), (C4ShortLines(), 3), (C4Javascript(), 1), (C4PolicyLines(), 1)]
 )
-def test_document_of_which_no_line_stays_is_dropped(step: LineStep, text: str, language: str, lines: int) -> None:
-    assert step(document(text, language)) == Drop("no_text_left", value=lines)
+def test_document_of_which_no_line_stays_is_dropped(step: LineStep, lines: int) -> None:
+    assert step(step.drops[0].document()) == Drop("no_text_left", value=lines)
 
 
 @pytest.mark.parametrize("text", [None, "", "\n", "你好"])
@@ -171,24 +140,6 @@ def test_document_of_which_no_line_stays_is_dropped(step: LineStep, text: str, l
 def test_document_with_nothing_to_cut_is_the_same_object(step: LineStep, text: str | None) -> None:
     doc = document(text, "zh")
     assert step(doc) is doc
-
-
-@pytest.mark.parametrize(
-    ("step", "text", "language", "expected"),
-    [
-        (C4LoremIpsum(), "Lorem ipsum dolor sit amet", "en", "lorem_ipsum"),
-        (C4LoremIpsum(), "示例：LOREM IPSUM", "zh", "lorem_ipsum"),
-        (C4LoremIpsum(), "Lorem and ipsum", "en", None),
-        (C4LoremIpsum(), "占位文字", "zh", None),
-        (C4CurlyBrace(), "int main() {", "en", "curly_brace"),
-        (C4CurlyBrace(), "代码 { }", "zh", "curly_brace"),
-        (C4CurlyBrace(), "int main()", "en", None),
-        (C4CurlyBrace(), "代码", "zh", None),
-    ],
-    ids=lambda v: v.step if isinstance(v, Rule) else None,
-)
-def test_phrases_and_braces(step: Rule, text: str, language: str, expected: str | None) -> None:
-    assert reason(step, text, language) == expected
 
 
 @pytest.mark.parametrize(

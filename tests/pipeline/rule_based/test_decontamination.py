@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import dump, parse
+from pipeline.config import parse
+from pipeline.console.app import main
 from pipeline.inspection import contamination
 from pipeline.lines import restore_lines
 from pipeline.outputs import InputFile, Manifest, PublishedFile
 from pipeline.rule_based.decontamination import Decontaminate, index
 from pipeline.schema import DOCUMENT, Document, Drop, to_table
 from pipeline.storage import write_json
+from tests.outputs import write_record
 
 ENGLISH = "What is the capital of the northern province that lies beyond the long river and the two hills?"
 CHINESE = "下列关于光合作用的说法中，正确的是哪一项？植物在夜间只进行呼吸作用而不进行光合作用。"
@@ -109,16 +111,16 @@ def test_instructions_that_many_items_share_do_not_count(tmp_path: Path) -> None
     page = document(f"{instruction} here is a page about something else")
     assert isinstance(step(test_set)(page), Document)
     assert isinstance(step(test_set, max_items=12)(page), Drop)
-    own = document("they say below in one short word: item number 3 asks for thing 9, which is in box 10 of all")
-    assert isinstance(step(test_set)(own), Drop)
+    distinct = document("they say below in one short word: item number 3 asks for thing 9, which is in box 10 of all")
+    assert isinstance(step(test_set)(distinct), Drop)
 
 
 def test_items_that_are_too_short_are_counted(test_set: dict[str, Any]) -> None:
-    found = index(step(test_set).model_dump_json())
-    assert dict(found.not_searchable) == {"t": ["t:short"]}
-    assert found.sets == {"t": 4}
-    assert {i.name: i.n for i in found.items} == {"t:en": 13, "t:zh": 20, "t:whole": 9}
-    assert found.bytes > 0
+    items = index(step(test_set).model_dump_json())
+    assert dict(items.not_searchable) == {"t": ["t:short"]}
+    assert items.sets == {"t": 4}
+    assert {i.name: i.n for i in items.items} == {"t:en": 13, "t:zh": 20, "t:whole": 9}
+    assert items.bytes > 0
 
 
 @pytest.mark.parametrize(
@@ -174,15 +176,15 @@ def test_report_lists_items_documents_and_lines(
     write_json(
         str(tmp_path / "_manifest.json"), Manifest("rule_based", {}, [InputFile("x", {}, 0, 0)], files).to_json()
     )
-    write_json(str(tmp_path / "_run.json"), {"config": dump(config), "passes": []})
-    found = contamination.report(str(tmp_path))
-    assert found["sets"] == {"t": {"items": 4, "not_searchable": ["t:short"], "items_hit": 2, "documents_hit": 2}}
-    assert [(h["item"], h["done"], h["lines"]) for h in found["hits"]] == [
+    write_record(tmp_path, config)
+    report = contamination.report(str(tmp_path))
+    assert report["sets"] == {"t": {"items": 4, "not_searchable": ["t:short"], "items_hit": 2, "documents_hit": 2}}
+    assert [(h["item"], h["done"], h["lines"]) for h in report["hits"]] == [
         ("t:en", "cut", [1]),
         ("t:zh", "dropped", []),
     ]
-    assert contamination.main([str(tmp_path)]) == 0
+    assert main(["contamination", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "t:en: cut, lines 2" in out
-    assert contamination.main([str(tmp_path / "nothing")]) == 2
+    assert main(["contamination", str(tmp_path / "nothing")]) == 2
     assert "is not a finished stage output" in capsys.readouterr().err

@@ -7,26 +7,17 @@ import math
 import pytest
 
 from pipeline.rule_based.fineweb import TERMINAL, LineDuplicateCharacters, LinePunctuation, LinesPerWord, ShortLines
-from pipeline.schema import Document, Drop
 from pipeline.steps import Rule, bound
+from tests.pipeline.rule_based.helpers import document, reason
 
 N = 1000
 
 
-def document(text: str, language: str | None) -> Document:
-    return Document(doc_id="0" * 32, source_file="a", text=text, language=language)
-
-
-def reason(step: Rule, text: str, language: str | None) -> str | None:
-    verdict = step(document(text, language))
-    return verdict.reason if isinstance(verdict, Drop) else None
-
-
 def most(step: Rule, language: str) -> int:
     """The upper bound in thousandths."""
-    found = bound(step.max, language)
-    assert found is not None
-    return math.floor(found * N + 1e-9)
+    limit = bound(step.max, language)
+    assert limit is not None
+    return math.floor(limit * N + 1e-9)
 
 
 def with_share(k: int, some: str, other: str) -> str:
@@ -43,14 +34,6 @@ def test_lines_that_end_a_sentence(sign: str, language: str, line: str) -> None:
     k = math.ceil(least * N - 1e-9)
     assert reason(step, with_share(k, line + sign, line), language) is None
     assert reason(step, with_share(k - 1, line + sign, line), language) == "too_few_lines_end_a_sentence"
-
-
-def test_chinese_lines_end_in_chinese_punctuation() -> None:
-    """Judged by Latin signs alone no Chinese page ends a sentence (datatrove#289)."""
-    step = LinePunctuation()
-    assert reason(step, "今天天气很好。\n真的吗？\n她说：“是的。”", "zh") is None
-    assert reason(step, "今天天氣很好！\n「真的嗎？」\n她說：『是的。』", "zh") is None
-    assert reason(step, "皮鞋\n运动鞋\n女鞋，", "zh") == "too_few_lines_end_a_sentence"
 
 
 @pytest.mark.parametrize(("language", "sign"), [("en", "x"), ("zh", "字")])

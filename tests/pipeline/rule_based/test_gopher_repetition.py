@@ -23,8 +23,8 @@ from pipeline.rule_based.gopher_repetition import (
     Top3Gram,
     Top4Gram,
 )
-from pipeline.schema import Document, Drop
 from pipeline.steps import Rule, bound
+from tests.pipeline.rule_based.helpers import reason
 
 N = 1000
 TOP = (Top2Gram(), Top3Gram(), Top4Gram())
@@ -44,19 +44,10 @@ def name(value: object) -> str | None:
     return value.step if isinstance(value, Rule) else None
 
 
-def document(text: str, language: str | None) -> Document:
-    return Document(doc_id="0" * 32, source_file="a", text=text, language=language)
-
-
-def reason(step: Rule, text: str, language: str | None) -> str | None:
-    verdict = step(document(text, language))
-    return verdict.reason if isinstance(verdict, Drop) else None
-
-
 def most(step: Rule, language: str) -> float:
-    found = bound(step.max, language)
-    assert found is not None
-    return found
+    limit = bound(step.max, language)
+    assert limit is not None
+    return limit
 
 
 def gram(n: int, characters: int) -> list[str]:
@@ -100,11 +91,7 @@ def test_repeated_ngrams(n: int, step: Rule, language: str) -> None:
 @pytest.mark.parametrize("step", [*TOP, *DUPLICATE], ids=name)
 @pytest.mark.parametrize(
     ("repeated", "language"),
-    [
-        ("Click here to see more of our cheap shoes in the shop online. ", "en"),
-        ("点击这里查看本店更多的便宜皮鞋，欢迎光临我们的网上商店。", "zh"),
-        ("點擊這裡查看本店更多的便宜皮鞋，歡迎光臨我們的網上商店。", "zh"),
-    ],
+    [(e.text[: len(e.text) // 30], e.language) for e in Duplicate5Grams.drops if e.text],
 )
 def test_repeated_sentence(step: Rule, repeated: str, language: str) -> None:
     if step in TOP:
@@ -148,12 +135,11 @@ def test_characters_in_repeated_lines_and_paragraphs(step: Rule, language: str) 
 
 
 def test_lines_that_repeat_within_a_paragraph_are_no_repeated_paragraphs() -> None:
-    text = "\n".join(["the same"] * 20)
-    assert reason(DuplicateLines(), text, "en") == "duplicate_lines"
-    assert reason(DuplicateParagraphs(), text, "en") is None
+    example = DuplicateParagraphs.keeps[-1].document()
+    assert reason(DuplicateLines(), example.text or "", "en") == "duplicate_lines"
+    assert reason(DuplicateParagraphs(), example.text or "", "en") is None
 
 
 @pytest.mark.parametrize("step", [*TOP, *DUPLICATE], ids=name)
 def test_ngrams_of_other_languages_pass(step: Rule) -> None:
-    assert reason(step, "le même mot " * 50, "fr") is None
     assert reason(step, "le même mot " * 50, None) is None

@@ -284,9 +284,9 @@ def test_candidates_follow_the_closed_form(s: float, union: int) -> None:
     pairs = 1000
     flat, offsets, s = synthetic(s, union, pairs, seed=union)
     keys = HASHER.band_keys(HASHER.signatures(flat, offsets))
-    found = (keys[::2] == keys[1::2]).any(axis=1).mean()
+    share = (keys[::2] == keys[1::2]).any(axis=1).mean()
     expected = candidate_probability(s, 128, 16)
-    assert abs(found - expected) <= 4.5 * math.sqrt(expected * (1 - expected) / pairs) + 1e-9
+    assert abs(share - expected) <= 4.5 * math.sqrt(expected * (1 - expected) / pairs) + 1e-9
 
 
 @pytest.mark.parametrize("s", [0.0, 0.3, 0.5, 0.8, 0.95])

@@ -33,10 +33,10 @@ from pipeline.rule_based.statistics import TextStatistics, statistics, word_list
     ],
 )
 def test_words(text: str, language: str, words: list[str]) -> None:
-    found = TextStatistics(text, language)
-    assert found.words == words
-    assert found.lengths.tolist() == [len(w) for w in words]
-    assert found.vocabulary == set(words)
+    stats = TextStatistics(text, language)
+    assert stats.words == words
+    assert stats.lengths.tolist() == [len(w) for w in words]
+    assert stats.vocabulary == set(words)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_chinese_text_without_a_language_is_segmented() -> None:
     ],
 )
 def test_lines_and_paragraphs(text: str, lines: list[str], paragraphs: list[str]) -> None:
-    found = TextStatistics(text, "en")
-    assert found.lines == lines
-    assert found.paragraphs == paragraphs
+    stats = TextStatistics(text, "en")
+    assert stats.lines == lines
+    assert stats.paragraphs == paragraphs
 
 
 def plain_duplicates(pieces: list[str]) -> tuple[int, int]:
@@ -85,10 +85,10 @@ def plain_duplicates(pieces: list[str]) -> tuple[int, int]:
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["", "a", "bb", "你好", "a line", "一行文字", " a"]), max_size=20))
 def test_duplicates_are_those_of_a_plain_count(pieces: list[str]) -> None:
-    found = TextStatistics("\n".join(pieces), "en")
-    assert found.duplicate_lines == plain_duplicates([p.strip() for p in pieces if p.strip()])
-    found = TextStatistics("\n\n".join(p.strip() or "x" for p in pieces), "en")
-    assert found.duplicate_paragraphs == plain_duplicates([p.strip() or "x" for p in pieces])
+    stats = TextStatistics("\n".join(pieces), "en")
+    assert stats.duplicate_lines == plain_duplicates([p.strip() for p in pieces if p.strip()])
+    stats = TextStatistics("\n\n".join(p.strip() or "x" for p in pieces), "en")
+    assert stats.duplicate_paragraphs == plain_duplicates([p.strip() or "x" for p in pieces])
 
 
 def plain_top(words: list[str], n: int) -> set[int]:
@@ -115,13 +115,13 @@ def plain_repeated(words: list[str], n: int) -> int:
 
 def assert_ngrams(words: list[str]) -> None:
     text = " ".join(words)
-    found = TextStatistics(text, "en")
-    assert found.words == words
+    stats = TextStatistics(text, "en")
+    assert stats.words == words
     size = max(1, len(text))
     for n in (2, 3, 4):
-        assert found.repeated_ngrams[n - 2] in {min(1, c / size) for c in plain_top(words, n)}, n
+        assert stats.repeated_ngrams[n - 2] in {min(1, c / size) for c in plain_top(words, n)}, n
     for n in range(5, 11):
-        assert found.repeated_ngrams[n - 2] == plain_repeated(words, n) / size, n
+        assert stats.repeated_ngrams[n - 2] == plain_repeated(words, n) / size, n
 
 
 @settings(deadline=None)  # the first example pays for compiling
@@ -147,8 +147,8 @@ def test_ngram_that_occurs_once_is_not_repeated(text: str, language: str) -> Non
 
 
 def test_overlapping_repeats_are_counted_once() -> None:
-    found = TextStatistics(" ".join(["aa"] * 100), "en").repeated_ngrams
-    assert all(share <= 200 / 299 for share in found[3:])
+    shares = TextStatistics(" ".join(["aa"] * 100), "en").repeated_ngrams
+    assert all(share <= 200 / 299 for share in shares[3:])
 
 
 def test_longest_text_is_judged_by_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ def test_same_text_in_another_language_is_counted_anew() -> None:
 
 def test_word_lists_have_chinese_and_english_each_word_once() -> None:
     for name in ("stop_words", "policy_phrases"):
-        found = word_list(name)
-        assert {"en", "zh"} <= set(found)
-        assert all(words and all(w.strip() == w != "" for w in words) for words in found.values())
+        by_language = word_list(name)
+        assert {"en", "zh"} <= set(by_language)
+        assert all(words and all(w.strip() == w != "" for w in words) for words in by_language.values())
     assert {"the", "of", "and"} <= set(word_list("stop_words")["en"])
     assert {"的", "们", "們", "这", "這"} <= set(word_list("stop_words")["zh"])

@@ -18,7 +18,9 @@ from pipeline.config import dump, load, parse
 from pipeline.outputs import difference
 from pipeline.schema import Document, to_table
 from pipeline.tokenization.axes import OTHER
-from pipeline.tokenization.mixture import PRESETS, Cell, Count, Mixture, Plan, copies, copy_hash, kth_least, solve
+from pipeline.tokenization.mixture import PRESETS, Mixture
+from pipeline.tokenization.plan import Cell, Count, Plan, copies, copy_hash, kth_least
+from pipeline.tokenization.solver import solve
 
 ROOT = Path(__file__).resolve().parents[3]
 ONE_TO_ONE: dict[str, dict[str, float]] = {"language": {"zh": 1, "en": 1}}

@@ -17,26 +17,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import storage
+from pipeline.inspection import shards as inspect
 from pipeline.strict import UserError
-from pipeline.tokenization import inspect, shards
-from pipeline.tokenization.shards import (
+from pipeline.tokenization import shards
+from pipeline.tokenization.shard_files import SPLITS, ShardHeader, ShardInfo, ShardWriter, write_shard
+from pipeline.tokenization.shard_rows import (
     SHARD,
-    Manifest,
-    ShardHeader,
-    ShardInfo,
     ShardOptions,
-    ShardWriter,
     cut_document,
     is_validation,
-    read_shards,
     shard_number,
     shard_rows,
     shuffle_key,
     shuffle_order,
-    verify,
-    write_manifest,
-    write_shard,
 )
+from pipeline.tokenization.shards import Manifest, read_shards, verify, write_manifest
 from pipeline.tokenization.tokenizer import Tokenizer, load_tokenizer
 
 TEXTS = [
@@ -118,7 +113,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, qwen: Tokenizer) -> Path:
 def test_everything_comes_back(folder: Path, qwen: Tokenizer) -> None:
     table, texts = documents(qwen)
     seen: Counter[str] = Counter()
-    for split in shards.SPLITS:
+    for split in SPLITS:
         for rows in read_shards(str(folder), split):
             assert rows.schema.equals(SHARD)
             for row in rows.to_pylist():
@@ -183,9 +178,9 @@ def test_datasets_reads_the_shards(folder: Path, tmp_path: Path, monkeypatch: py
     import datasets
 
     listed = json.loads((folder / "manifest.json").read_text())["shards"]
-    files = {s: [str(folder / x["path"]) for x in listed if x["split"] == s] for s in shards.SPLITS}
+    files = {s: [str(folder / x["path"]) for x in listed if x["split"] == s] for s in SPLITS}
     loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path))
-    for split in shards.SPLITS:
+    for split in SPLITS:
         expected = pa.concat_tables(read_shards(str(folder), split))
         assert loaded[split]["doc_id"][:] == expected["doc_id"].to_pylist()
         assert loaded[split]["input_ids"][:] == expected["input_ids"].to_pylist()

@@ -1,0 +1,1 @@
+"""Post-training: conversations, chat template, supervised and rejection-sampling fine-tuning, preferences, answers."""

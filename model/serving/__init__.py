@@ -1,0 +1,1 @@
+"""Models for inference engines: what each engine reads, conversion, servers of OpenAI's protocol."""

@@ -1,0 +1,1 @@
+"""Which experts take which documents: load by language, source, category or domain, and over training."""

@@ -1,0 +1,504 @@
+"""One pass of a stage, from its plan to its commit. No Spark here: an `Engine` does the work of many documents.
+
+    plan      which input files are new: they become the next generation
+    round     document steps, fused, one task a unit of work -> chunk + receipt; then the marks of the cross-document steps
+    publish   chunks and marks -> documents/verdict=kept|dropped, once
+    check     rows in = kept + dropped, per step and for the stage
+    commit    _run.json, _manifest.json, and last of all _SUCCESS
+
+Killed at any point, the same call resumes it: what has a receipt, or finished marks, is not done again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any, Protocol
+
+import pipeline
+from pipeline import storage
+from pipeline.config import StageConfig, dump
+from pipeline.executor import ERRORS, READ, REMOVAL, Group, Receipt, Task, Unit
+from pipeline.outputs import (
+    MANIFEST,
+    RUN,
+    SUCCESS,
+    InputFile,
+    Lease,
+    Manifest,
+    PassRecord,
+    PublishedFile,
+    RunRecord,
+    StepCount,
+    as_first_named,
+    difference,
+    gone_inputs,
+    has_record,
+    read_manifest,
+    read_record,
+    require_manifest,
+)
+from pipeline.progress import Progress
+from pipeline.readers.inputs import fingerprint as input_fingerprint
+from pipeline.readers.inputs import list_inputs
+from pipeline.removal import RemovalList
+from pipeline.steps import CrossDocumentStep, file_sha256
+from pipeline.strict import UserError
+
+
+class StageFailed(Exception):
+    """The stage ran and may not be published: too many errors, or rows that do not add up."""
+
+
+@dataclasses.dataclass
+class Plan:
+    """The pass under way: its files, and whether an old output must still be cleared away first."""
+
+    fingerprint: dict[str, Any]
+    files: list[InputFile]
+    discard: bool = False
+    started: str = ""
+
+    @property
+    def pass_id(self) -> str:
+        """Names the pass by what it makes of what. A worker that outlives a killed run writes under its own pass's names
+        alone, so it cannot slip a receipt or a file into a pass with another configuration."""
+        what = json.dumps([self.fingerprint, [dataclasses.asdict(f) for f in self.files]], sort_keys=True)
+        return hashlib.sha256(what.encode()).hexdigest()[:8]
+
+    def save(self, path: str) -> None:
+        storage.write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls, path: str) -> Plan:
+        data = storage.read_json(path)
+        return cls(**{**data, "files": [InputFile(**f) for f in data["files"]]})
+
+
+def load_removal_lists(paths: Sequence[str]) -> RemovalList:
+    """:raises UserError: if a list cannot be read, or a line of it is no entry."""
+    try:
+        return RemovalList.load(paths)
+    except (ValueError, OSError) as e:
+        raise UserError(f"removal list: {e}") from e
+
+
+def find_inputs(config: StageConfig, progress: Progress) -> dict[str, dict[str, Any]]:
+    """Find the input files of a stage. :returns: path -> fingerprint.
+
+    An input that is not of the stage before is taken, and said.
+    """
+    if config.kind.reads_crawl:
+        paths = list_inputs(config.input.paths, config.input.list_prefix)
+        with ThreadPoolExecutor(16) as pool:  # on an object store this is waiting, not work
+            return dict(zip(paths, pool.map(input_fingerprint, paths), strict=True))
+    files: dict[str, dict[str, Any]] = {}
+    for path in config.input.paths:
+        manifest = require_manifest(path)
+        if manifest.stage != config.kind.before:
+            progress.say(f"note: input {path!r} is of the stage {manifest.stage}, not of {config.kind.before}")
+        for f in manifest.files:
+            if f.verdict == "kept":
+                files[storage.join(path, f.path)] = {"sha256": f.sha256, "rows": f.rows}
+    return files
+
+
+def plan_pass(config: StageConfig, inputs: dict[str, dict[str, Any]], progress: Progress) -> Plan | None:
+    """The pass to run: an unfinished one goes on; else new files make the next generation; None if there are none."""
+    output = config.output.path
+    path = storage.join(output, "_work", "plan.json")
+    fingerprint = json.loads(json.dumps(config.fingerprint()))
+    manifest = read_manifest(output)
+    unfinished = Plan.read(path) if storage.exists(path) else None
+    if unfinished is not None and manifest is not None and not unfinished.discard:
+        published = {(f.path, f.generation) for f in manifest.inputs}
+        if all((f.path, f.generation) in published for f in unfinished.files):  # killed between manifest and _SUCCESS
+            _succeed(output, manifest)
+            storage.remove(storage.join(output, "_work"))
+            unfinished = None
+    if unfinished is not None and unfinished.fingerprint == fingerprint:
+        _check_unchanged(unfinished.files, inputs)
+        progress.say(f"resuming a pass over {len(unfinished.files)} files that began {unfinished.started}")
+        if unfinished.discard:
+            _discard(output)
+            unfinished.discard = False
+            unfinished.save(path)
+        return unfinished
+    old = unfinished.fingerprint if unfinished else manifest.fingerprint if manifest else None
+    changes = difference(old, fingerprint) if old is not None else []
+    if changes and not config.run.overwrite:
+        raise UserError(
+            f"{output!r} was made by another configuration: {'; '.join(changes)}. To make it again: "
+            "--set run.overwrite=true; to keep it: choose another output.path"
+        )
+    discard = bool(manifest) and (bool(changes) or config.run.overwrite)
+    # A generation once given is kept when an output is made again, so that the result is the same as file by file.
+    before = {f.path: f for f in (manifest.inputs if manifest else unfinished.files if unfinished else [])}
+    if manifest is not None and not discard:
+        _check_unchanged(manifest.inputs, inputs, only_known=True)
+        gone = gone_inputs(manifest, config.input.paths) if not config.kind.reads_crawl else []
+        if gone:
+            raise UserError(
+                f"{output!r} was made of {len(gone)} files that its input does not publish any more, such as {gone[0]!r}: "
+                "the stage before was made again. Make this output again too (--set run.overwrite=true), or choose another "
+                "output.path"
+            )
+        taken = {as_first_named(p) for p in before}  # a file that a take-down rewrote is not a new one
+        new = sorted(p for p in inputs if as_first_named(p) not in taken)
+        generation, file_no = manifest.generations, 1 + max((f.file_no for f in manifest.inputs), default=-1)
+        files = [InputFile(p, inputs[p], generation, file_no + i) for i, p in enumerate(new)]
+    else:
+        last = 1 + max((f.generation for f in before.values()), default=-1)
+        order = sorted((before[p].generation if p in before else last, p) for p in inputs)
+        files = [InputFile(p, inputs[p], g, i) for i, (g, p) in enumerate(order)]
+    if not files and manifest is not None:
+        return None
+    storage.remove(storage.join(output, "_work"))
+    plan = Plan(fingerprint, files, discard, _now())
+    plan.save(path)
+    if discard:
+        _discard(output)
+        plan.discard = False
+        plan.save(path)
+    generations = sorted({f.generation for f in files})
+    progress.say(f"{len(files)} input files, generation {', '.join(map(str, generations)) or 0}")
+    return plan
+
+
+def _check_unchanged(files: list[InputFile], inputs: dict[str, dict[str, Any]], only_known: bool = False) -> None:
+    for f in files:
+        now = inputs.get(f.path)
+        if now is None and not only_known:
+            raise UserError(f"input {f.path!r} belongs to the pass that is being resumed and is not there any more")
+        if now is not None and now != f.fingerprint:
+            raise UserError(
+                f"input {f.path!r} has changed since generation {f.generation} was made of it: "
+                f"{'; '.join(difference(f.fingerprint, now))}. Give new data new file names, or make the output again "
+                "(--set run.overwrite=true)"
+            )
+
+
+def _discard(output: str) -> None:
+    for name in (SUCCESS, MANIFEST, RUN):
+        storage.remove(storage.join(output, name))
+    for name in storage.names(output):
+        if not name.startswith("_"):
+            storage.remove(storage.join(output, name))
+    storage.remove(storage.join(output, "_state"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Input of a cross-document step: the units of the round just done, and what earlier steps and generations decided."""
+
+    label: str
+    step: CrossDocumentStep
+    work: str
+    units: list[Unit]
+    """Each with its chunk."""
+    earlier_mark_folders: dict[str, str]
+    """Folders of the marks of steps of the same round that come before this one, by label."""
+    state: list[str]
+    """State files of this step of earlier generations, full paths."""
+    rows_in: int
+    """Rows of the pass: how finely the work is cut depends on it."""
+    folder: str
+    """Where the marks go."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Marked:
+    """Result of a cross-document step.
+
+    :param rows: rows marked; None if the step decides by its record alone.
+    :param state: state files that this pass adds, full paths.
+    :param record: what the step wants written into `_run.json`.
+    """
+
+    rows: int | None
+    state: list[str]
+    cpu_seconds: float
+    record: dict[str, Any]
+
+
+class Engine(Protocol):
+    """Does the work of a pass: many units side by side. Spark's is `pipeline.spark.stages.SparkEngine`."""
+
+    def run_units(self, task: Task, units: list[Unit]) -> dict[str, Receipt]:
+        """Run the units of a round that have no receipt yet. :returns: the receipts of all, by unit id, in order."""
+
+    def publish(self, task: Task, groups: list[Group], output: str) -> dict[str, Receipt]:
+        """Publish the groups that have no receipt yet. :returns: the receipts of all, by unit id, in order."""
+
+    def compare(self, comparison: Comparison) -> Marked:
+        """Decide which rows a cross-document step drops or cuts, and write the marks."""
+
+    def write_shards(self, work: str, units: list[Unit], record: dict[str, Any]) -> dict[str, Any]:
+        """Write the token shards of the kept rows. :returns: their totals."""
+
+
+class Pass:
+    """One pass of a stage over the files of its plan."""
+
+    def __init__(self, config: StageConfig, plan: Plan, engine: Engine, progress: Progress, lease: Lease) -> None:
+        self.config, self.plan, self.engine, self.progress, self.lease = config, plan, engine, progress, lease
+        self.output = config.output.path
+        self.work = storage.join(self.output, "_work", plan.pass_id)
+        self.manifest = read_manifest(self.output) or Manifest(config.stage, plan.fingerprint)
+        self.counts: dict[str, StepCount] = {}
+        self.skipped: Counter[str] = Counter()
+        self.state: dict[str, list[str]] = {}
+        self.notes: dict[str, Any] = {}
+        self.rows_in = 0
+
+    def run(self) -> RunRecord:
+        """Run the rounds, publish, check and commit. :returns: the run record, as stored."""
+        rounds = self.config.rounds()
+        phases = sum(1 + len(r.cross) for r in rounds) + 1 + self.config.kind.writes_shards
+        clock = time.monotonic()
+        with self.progress.whole(phases):
+            units = [Unit(f"{f.file_no:06d}", f) for f in self.plan.files]
+            marks: dict[str, str] = {}
+            for n, round_ in enumerate(rounds):
+                steps = [label for label, _ in round_.steps] or ([READ] if n == 0 else [])
+                with self.progress.phase(_short(steps)):
+                    receipts = self.engine.run_units(self._task(n, marks), units)
+                self._count(receipts)
+                if n == 0:
+                    self.rows_in = sum(r.rows for r in receipts.values())
+                self._check_errors(receipts)
+                done = [dataclasses.replace(u, chunk=receipts[u.unit_id].chunk) for u in units]
+                marks = self._marks(n, round_.cross, done)
+                units = _split(done, receipts) if n == 0 and len(rounds) > 1 else done
+            characters = [receipts[u.unit_id].characters for u in units]
+            groups = _groups(units, characters, self.config.output.file_characters, self.plan.pass_id)
+            self.lease.check()
+            storage.remove(
+                storage.join(self.output, SUCCESS)
+            )  # from here on the folder holds more than the manifest says
+            with self.progress.phase("publish"):
+                receipts = self.engine.publish(self._task(len(rounds), marks), groups, self.output)
+            self._count(receipts)
+            files = [f for r in receipts.values() for f in r.files]
+            self._check_rows(files)
+            if self.config.kind.writes_shards:
+                begun = time.monotonic()
+                with self.progress.phase("shards"):
+                    notes = self.notes["shards"]
+                    notes["totals"] = self.engine.write_shards(self.work, units, notes)
+                self.progress.say(f"shards: written, {time.monotonic() - begun:.1f} s")
+            return self._commit(files, time.monotonic() - clock)
+
+    def _task(self, round_no: int, marks: dict[str, str]) -> Task:
+        return Task(dump(self.config), self.work, round_no, marks)
+
+    def _marks(self, n: int, cross: Sequence[tuple[str, CrossDocumentStep]], units: list[Unit]) -> dict[str, str]:
+        """Marks of a round's cross-document steps, each finished once and for all. :returns: label -> folder."""
+        marks: dict[str, str] = {}
+        for label, step in cross:
+            folder = storage.join(self.work, f"round-{n}", "marks", label)
+            done = storage.join(folder, "done.json")
+            with self.progress.phase(label):
+                if storage.exists(done):
+                    self.progress.say(f"{label}: found finished")
+                else:
+                    self.lease.check()
+                    clock = time.monotonic()
+                    state = [storage.join(self.output, p) for p in self.manifest.state.get(label, [])]
+                    marked = self.engine.compare(
+                        Comparison(label, step, self.work, units, dict(marks), state, self.rows_in, folder)
+                    )
+                    result = {
+                        "rows": marked.rows or 0,
+                        "state": [p.removeprefix(self.output + "/") for p in marked.state],
+                        "cpu_seconds": marked.cpu_seconds,
+                        "record": marked.record,
+                    }
+                    storage.write_json(done, result)
+                    outcome = "decided" if marked.rows is None else f"{marked.rows} rows marked"
+                    self.progress.say(f"{label}: {outcome}, {time.monotonic() - clock:.1f} s")
+                    for alarm in marked.record.get("alarms", ()):
+                        self.progress.say(f"{label}: ALARM: {alarm}")
+            result = storage.read_json(done)
+            self.counts.setdefault(label, StepCount()).cpu_seconds += result["cpu_seconds"]
+            self.state[label] = result["state"]
+            if result["record"]:
+                self.notes[label] = result["record"]
+            marks[label] = folder
+        return marks
+
+    def _count(self, receipts: dict[str, Receipt]) -> None:
+        for receipt in receipts.values():
+            for label, count in receipt.steps.items():
+                self.counts.setdefault(label, StepCount()).add(count)
+            self.skipped.update(receipt.skipped)
+
+    def _check_errors(self, receipts: dict[str, Receipt]) -> None:
+        errors = sum(c.dropped.get(reason, 0) for c in self.counts.values() for reason in ERRORS)
+        allowed = self.config.run.max_error_fraction
+        if self.rows_in and errors / self.rows_in > allowed:
+            examples = [e for r in receipts.values() for e in r.errors][:3]
+            causes = "; ".join(f"{e['step']} on {e['url']}: {e['error']}" for e in examples)
+            raise StageFailed(
+                f"{errors} of {self.rows_in} rows failed in a step ({errors / self.rows_in:.2%}, allowed "
+                f"run.max_error_fraction={allowed:.2%}); for example {causes}"
+            )
+
+    def _check_rows(self, files: list[PublishedFile]) -> None:
+        """Check conservation: what came in is in the published files, and each step's rows add up."""
+        published = sum(f.rows for f in files)
+        if published != self.rows_in:
+            raise StageFailed(f"{self.rows_in} rows came in, but {published} were published; nothing is committed")
+        live = self.rows_in
+        for label in self._labels():
+            count = self.counts.get(label, StepCount())
+            if count.rows_in != live:
+                raise StageFailed(f"step {label}: {count.rows_in} rows came in, expected {live}; nothing is committed")
+            live = count.kept
+        kept = sum(f.rows for f in files if f.verdict == "kept")
+        if kept != live:
+            raise StageFailed(f"{live} rows passed the last step, but {kept} were published; nothing is committed")
+
+    def _labels(self) -> list[str]:
+        first = [READ] if self.config.kind.reads_crawl else []
+        return [*first, *([REMOVAL] if self.config.removal_lists else []), *self.config.labels()]
+
+    def _commit(self, files: list[PublishedFile], seconds: float) -> RunRecord:
+        state: dict[str, list[str]] = {k: list(v) for k, v in self.manifest.state.items()}
+        for label, paths in self.state.items():
+            for path in paths:  # kept under a name of its own: _work/ goes away
+                kept = f"_state/{label}/{path.rsplit('/', 1)[-1]}"
+                storage.write_bytes(
+                    storage.join(self.output, kept), storage.read_bytes(storage.join(self.output, path))
+                )
+                state.setdefault(label, []).append(kept)
+        manifest = Manifest(
+            stage=self.config.stage,
+            fingerprint=self.plan.fingerprint,
+            inputs=[*self.manifest.inputs, *self.plan.files],
+            files=[*self.manifest.files, *files],
+            state=state,
+        )
+        record = self._record(manifest, files, seconds)
+        commit(self.output, self.lease, record, manifest)
+        if not self.config.run.keep_work:
+            storage.remove(storage.join(self.output, "_work"))
+        return record
+
+    def _record(self, manifest: Manifest, files: list[PublishedFile], seconds: float) -> RunRecord:
+        earlier = read_record(self.output).passes if self.manifest.inputs and has_record(self.output) else []
+        generations = sorted({f.generation for f in self.plan.files})
+        one = PassRecord(
+            generations=generations,
+            started=self.plan.started,
+            finished=_now(),
+            wall_seconds_of_last_run=round(seconds, 3),
+            rows_in=self.rows_in,
+            kept=sum(f.rows for f in files if f.verdict == "kept"),
+            dropped=sum(f.rows for f in files if f.verdict == "dropped"),
+            steps={label: self.counts.get(label, StepCount()) for label in self._labels()},
+            other_records=dict(sorted(self.skipped.items())),
+            inputs=self.plan.files,
+            removal_lists={p: file_sha256(p) for p in self.config.removal_lists},
+            machine=machine(),
+            versions=versions(),
+            notes=self.notes,
+        )
+        # A record of these generations is this pass's own, of a run that was killed before the manifest.
+        passes = [*(p for p in earlier if p.generations != generations), one]
+        return RunRecord(self.config.stage, dump(self.config), self.plan.fingerprint, manifest.schema_version, passes)
+
+
+def commit(output: str, lease: Lease, record: RunRecord, manifest: Manifest) -> None:
+    """Make new files of an output count: the record, the manifest as a whole, and last `_SUCCESS`.
+
+    Readers trust the manifest alone, so a run that is killed before it is written has changed nothing for them.
+
+    :raises LeaseLost: if another run took the output over.
+    """
+    lease.check()
+    record.write(output)
+    storage.write_json(storage.join(output, MANIFEST), manifest.to_json())
+    _succeed(output, manifest)
+
+
+def _succeed(output: str, manifest: Manifest) -> None:
+    counts = {"generations": manifest.generations, "kept": manifest.rows("kept"), "dropped": manifest.rows("dropped")}
+    storage.write_json(storage.join(output, SUCCESS), counts)
+
+
+def _short(names: Sequence[str]) -> str:
+    """Names of steps that run together, few enough for a line."""
+    return " + ".join(names if len(names) <= 4 else [*names[:2], f"{len(names) - 3} more", names[-1]])
+
+
+def _split(units: list[Unit], receipts: dict[str, Receipt]) -> list[Unit]:
+    """Files cut into ranges of rows, at the offsets that the first round noted: units of the rounds to come."""
+    pieces: list[Unit] = []
+    for unit in units:
+        receipt = receipts[unit.unit_id]
+        starts = receipt.offsets or [(0, None)]
+        if any(offset is None for _, offset in starts):  # not seekable: each piece would read the file from its start
+            starts = starts[:1]
+        stops = [start for start, _ in starts[1:]] + [receipt.rows]
+        for i, ((start, offset), stop) in enumerate(zip(starts, stops, strict=True)):
+            pieces.append(Unit(f"{unit.unit_id}-{i:05d}", unit.file, start, stop, offset, unit.chunk))
+    return pieces
+
+
+def _groups(units: list[Unit], characters: list[int], file_characters: int, pass_id: str) -> list[Group]:
+    """Consecutive units of a generation, as many as fill a file: decided by what is in them, not by who did them."""
+    groups: list[Group] = []
+    filled = 0
+    for unit, size in zip(units, characters, strict=True):
+        generation = unit.file.generation
+        if groups and groups[-1].generation == generation and filled + size <= file_characters:
+            groups[-1].chunks.append(unit)
+            filled += size
+        else:
+            number = sum(g.generation == generation for g in groups)
+            groups.append(Group(f"g{generation:04d}-{number:05d}-{pass_id}", generation, [unit]))
+            filled = size
+    return groups
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers of a record were taken on (the driver)."""
+    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the code and of the libraries that results depend on."""
+    names = ("pyspark", "pyarrow", "trafilatura", "lxml", "resiliparse", "FastWARC", "fasttext-numpy2", "tokenizers")
+    table = {"corpusmill": pipeline.__version__, "commit": _code_commit(), "python": platform.python_version()}
+    for name in names:
+        try:
+            table[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # run from a zip without metadata
+            table[name] = "unknown"
+    return table
+
+
+def _code_commit() -> str:
+    """Commit of the checkout that the code runs from, with `+` if it was changed; `unknown` for an installed package."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    command = ["git", "-C", here, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
