@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.base import Batch
-from extraction.kernels import compiled
+from extraction.kernels import FNV_START, compiled, fnv1a, is_cjk_or_supplementary, utf8_point, utf8_size
 from extraction.lines import scan_text
 from extraction.lines import tags as t
-from extraction.lines.scan import (
-    FNV,
-    FNV_START,
+from extraction.lines.columns import (
     L_CHARACTERS,
     L_CJK,
     L_CJK_PUNCTUATION,
@@ -179,11 +177,6 @@ def page_numbers(url: str | None, title: str | None, signals: Mapping[str, Any] 
 
 
 @numba.njit
-def _mixed(value: Any, other: Any) -> Any:
-    return np.uint32((np.uint32(value) ^ np.uint32(other)) * FNV)
-
-
-@numba.njit
 def _finished(value: Any) -> Any:
     """Spread a hash over all its bits: FNV leaves the upper ones of short words alike."""
     value = np.uint32(value)
@@ -216,38 +209,32 @@ def _hash_words(data, ends, classes, out, starts, numbers):  # type: ignore[no-u
             c = np.int64(data[p])
             kind = classes[data[p]]
             if kind == _LOWER or kind == _UPPER:
-                h = _mixed(h, c | 32)
+                h = fnv1a(h, c | 32)
                 inside = True
                 p += 1
                 continue
             if kind == _DIGIT:
-                h = _mixed(h, 48)
+                h = fnv1a(h, 48)
                 inside = True
                 p += 1
                 continue
             if kind == _LEAD:
-                size = 2 if c < 0xE0 else 3 if c < 0xF0 else 4
+                size = utf8_size(c)
                 if p + size > end:
                     break
                 if size == 2:
-                    h = _mixed(_mixed(h, c), data[p + 1])
+                    h = fnv1a(fnv1a(h, c), data[p + 1])
                     inside = True
                     p += size
                     continue
-                if size == 3:
-                    c = (c & 15) << 12 | (np.int64(data[p + 1]) & 63) << 6 | (np.int64(data[p + 2]) & 63)
-                else:
-                    c = np.int64(0x20000)
                 if inside:
                     words[n] = h
                     n += 1
                     inside = False
                     h = FNV_START
-                if n < MAX_WORDS and (
-                    0x3400 <= c < 0xA000 or 0x3040 <= c < 0x3100 or 0xAC00 <= c < 0xD7B0 or c >= 0x20000
-                ):
+                if n < MAX_WORDS and is_cjk_or_supplementary(utf8_point(data, p, size)):
                     for q in range(p, p + size):
-                        h = _mixed(h, data[q])
+                        h = fnv1a(h, data[q])
                     words[n] = h
                     n += 1
                     h = FNV_START
@@ -264,9 +251,9 @@ def _hash_words(data, ends, classes, out, starts, numbers):  # type: ignore[no-u
             n += 1
         starts[piece] = k
         for i in range(n):
-            out[k + i] = _finished(_mixed(words[i], 7 + field)) & np.uint32(_MASK)
+            out[k + i] = _finished(fnv1a(words[i], 7 + field)) & np.uint32(_MASK)
         for i in range(1, n):
-            out[k + n + i - 1] = _finished(_mixed(_mixed(_finished(words[i - 1]), words[i]), 77 + field)) & np.uint32(
+            out[k + n + i - 1] = _finished(fnv1a(fnv1a(_finished(words[i - 1]), words[i]), 77 + field)) & np.uint32(
                 _MASK
             )
         total = max(0, 2 * n - 1)
@@ -291,7 +278,7 @@ def _hash_words(data, ends, classes, out, starts, numbers):  # type: ignore[no-u
             if n > 8:
                 grams = np.empty(n - 3, np.uint32)
                 for i in range(n - 3):
-                    grams[i] = _mixed(_mixed(_mixed(_finished(words[i]), words[i + 1]), words[i + 2]), words[i + 3])
+                    grams[i] = fnv1a(fnv1a(fnv1a(_finished(words[i]), words[i + 1]), words[i + 2]), words[i + 3])
                 grams = np.sort(grams)
                 repeated = 0
                 for i in range(1, len(grams)):

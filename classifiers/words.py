@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from extraction.kernels import compiled
+from extraction.kernels import FNV_START, compiled, fnv1a, is_cjk_or_supplementary, utf8_point, utf8_size
 from extraction.lines import tags as t
-from extraction.lines.scan import FNV, FNV_START
 
 WORD_LENGTH = 6
 """Characters of the longest CJK word."""
@@ -83,7 +82,7 @@ def _hash(data, ends, classes, out):  # type: ignore[no-untyped-def]
                 c |= np.uint32(32)
             elif kind == _DIGIT:
                 c = np.uint32(48)
-            h = np.uint32((h ^ c) * FNV)
+            h = fnv1a(h, c)
         out[i] = h
         begin = ends[i]
 
@@ -105,31 +104,27 @@ def _look_up(data, ends, bounds, classes, slots, rows, out, starts):  # type: ig
             c = np.uint32(data[p])
             kind = classes[data[p]]
             size = 0
-            code = np.int64(0)
+            point = np.int64(0)
             if kind == _LOWER or kind == _UPPER:
-                h = np.uint32((h ^ (c | np.uint32(32))) * FNV)
+                h = fnv1a(h, c | np.uint32(32))
                 inside = True
                 p += 1
                 continue
             if kind == _DIGIT:
-                h = np.uint32((h ^ np.uint32(48)) * FNV)
+                h = fnv1a(h, 48)
                 inside = True
                 p += 1
                 continue
             if kind == _LEAD:
-                size = 2 if c < 0xE0 else 3 if c < 0xF0 else 4
+                size = utf8_size(c)
                 if p + size > end:
                     break
                 if size == 2:
-                    h = np.uint32((h ^ c) * FNV)
-                    h = np.uint32((h ^ np.uint32(data[p + 1])) * FNV)
+                    h = fnv1a(fnv1a(h, c), data[p + 1])
                     inside = True
                     p += 2
                     continue
-                if size == 3:
-                    code = (np.int64(c) & 15) << 12 | (np.int64(data[p + 1]) & 63) << 6 | (np.int64(data[p + 2]) & 63)
-                else:
-                    code = np.int64(0x20000)
+                point = utf8_point(data, p, size)
             if inside:
                 at = np.int64((h * _SPREAD) >> np.uint32(5)) & mask
                 while rows[at] >= 0 and slots[at] != h:
@@ -140,31 +135,31 @@ def _look_up(data, ends, bounds, classes, slots, rows, out, starts):  # type: ig
                 inside = False
                 h = FNV_START
                 continue
-            if not (0x3400 <= code < 0xA000 or 0x3040 <= code < 0x3100 or 0xAC00 <= code < 0xD7B0 or code >= 0x20000):
+            if not is_cjk_or_supplementary(point):
                 p += max(size, 1)
                 continue
             # The longest word that begins here.
-            found = np.int64(-1)
+            longest = np.int64(-1)
             h = FNV_START
             q = p
             after = p + size
             for _ in range(WORD_LENGTH):
                 if q >= end or data[q] < 0xE0:
                     break
-                own = 3 if data[q] < 0xF0 else 4
-                if q + own > end:
+                size = utf8_size(data[q])
+                if q + size > end:
                     break
-                for b in range(q, q + own):
-                    h = np.uint32((h ^ np.uint32(data[b])) * FNV)
-                q += own
+                for b in range(q, q + size):
+                    h = fnv1a(h, data[b])
+                q += size
                 at = np.int64((h * _SPREAD) >> np.uint32(5)) & mask
                 while rows[at] >= 0 and slots[at] != h:
                     at = (at + 1) & mask
                 if rows[at] >= 0:
-                    found = rows[at]
+                    longest = rows[at]
                     after = q
-            if found >= 0:
-                out[k] = found
+            if longest >= 0:
+                out[k] = longest
                 k += 1
             h = FNV_START
             p = after

@@ -1,4 +1,4 @@
-"""Compiled functions of this package: numba, on one thread, at their first call, kept on disk."""
+"""Compiled functions: numba, on one thread, at their first call, kept on disk; and what several of them call."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import llvmlite
 import numba
 import numpy as np
 
+from extraction import characters
+
 caching: Any = importlib.import_module("numba.core.caching")
 
 
@@ -23,9 +25,10 @@ class Compiled:
     """A numba function of one signature, compiled at its first call: importing this package must stay cheap, and the scanner of
     HTML alone takes 14 CPU seconds.
 
-    The machine code is kept in `cache_folder()`, under a name that says all it was made from: the function, every function and
-    constant that it uses, and the versions of Python and numba (numba's own cache knows only the file of the outermost
-    function). numba itself adds the processor. Where the folder cannot be had, each process compiles for itself.
+    The machine code is kept in `cache_folder()`, under a name that says all it was made from: the function and its module, every
+    function and constant that it uses, their options, and the versions of Python and numba (numba's own cache knows only the
+    file of the outermost function). numba itself adds the processor. Where the folder cannot be had, each process compiles for
+    itself.
     """
 
     def __init__(self, signature: str, function: Callable[..., Any]) -> None:
@@ -91,6 +94,7 @@ def _parts(function: Any, seen: set[int]) -> Iterator[str]:
         inner = getattr(value, "py_func", None) or (value._function if isinstance(value, Compiled) else None)
         if inner is not None:
             seen.add(id(value))
+            yield repr(getattr(value, "targetoptions", None))
             yield from _parts(inner, seen)
         elif isinstance(value, bool | int | float | str | tuple | np.generic):
             yield repr(value)
@@ -108,6 +112,11 @@ def _parts(function: Any, seen: set[int]) -> Iterator[str]:
 
 
 _KNOWN = ("numpy", "numba", "math", "builtins")
+
+
+helper = numba.njit(_nrt=False)
+"""Decorator of what compiled functions call. No references to arrays are counted (that took a fifth of the scanner's time),
+so such a function can make views of arrays but no arrays."""
 
 
 class _Locator(caching._CacheLocator):  # type: ignore[misc]
@@ -148,3 +157,84 @@ def _numba_type(name: str) -> Any:
     if not use:
         return number
     return numba.types.Array(number, 1 + item.count("*"), "C", readonly=use == "in")
+
+
+# --- Characters and hashes: as in `extraction.characters`, a definition never gets another answer ----------------------
+
+FNV_PRIME, FNV_START = np.uint32(characters.FNV_PRIME), np.uint32(characters.FNV_START)
+FNV64_PRIME, FNV64_START = np.uint64(1099511628211), np.uint64(14695981039346656037)
+
+
+@helper
+def fnv1a(value: Any, other: Any) -> Any:
+    """One step of FNV-1a, 32 bits; `other` is a byte, or any number of 32 bits."""
+    return np.uint32((np.uint32(value) ^ np.uint32(other)) * FNV_PRIME)
+
+
+@helper
+def fnv1a_64(value: Any, byte: Any) -> Any:
+    """One step of FNV-1a, 64 bits."""
+    return (value ^ np.uint64(byte)) * FNV64_PRIME
+
+
+@helper
+def utf8_size(lead: Any) -> Any:
+    """Bytes of the character whose first byte is `lead`, from 0xC0 on: 2, 3 or 4."""
+    return 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+
+
+@helper
+def utf8_point(data: Any, place: Any, size: Any) -> Any:
+    """Code point of the character of `size` bytes, two or more, at `place`. Nothing is checked."""
+    first = np.int64(data[place])
+    second = np.int64(data[place + 1]) & 0x3F
+    if size == 2:
+        return (first & 0x1F) << 6 | second
+    third = np.int64(data[place + 2]) & 0x3F
+    if size == 3:
+        return (first & 0x0F) << 12 | second << 6 | third
+    return (first & 0x07) << 18 | second << 12 | third << 6 | (np.int64(data[place + 3]) & 0x3F)
+
+
+@helper
+def is_han_of_jieba(point: Any) -> Any:
+    """jieba's own range: the runs that a segmenter cuts for fuzzy deduplication, whose fingerprints are stored."""
+    return 0x4E00 <= point <= 0x9FD5
+
+
+@helper
+def is_cjk(point: Any) -> Any:
+    """Han, kana and Hangul, each a word of its own for the line model's weights."""
+    return (
+        0x3400 <= point < 0xA000 or 0x3040 <= point < 0x3100 or 0xAC00 <= point < 0xD7B0 or 0x20000 <= point < 0x32000
+    )
+
+
+@helper
+def is_cjk_or_supplementary(point: Any) -> Any:
+    """`is_cjk` and all that takes four bytes, emoji too: words for the weights of the page classifiers."""
+    return point >= 0x10000 or is_cjk(point)
+
+
+@helper
+def is_unspaced(point: Any) -> Any:
+    """Of a script without spaces (Thai to Burmese, Khmer, kana, Han): a word for the embedder's stored vectors."""
+    return (
+        0x0E00 <= point <= 0x109F
+        or 0x1780 <= point <= 0x17FF
+        or 0x3040 <= point <= 0x30FF
+        or 0x3400 <= point <= 0x9FFF
+        or 0x20000 <= point <= 0x3FFFF
+    )
+
+
+@helper
+def is_unspaced_or_compatibility(point: Any) -> Any:
+    """`is_unspaced`, CJK symbols, bopomofo and compatibility: a token of fuzzy deduplication, whose fingerprints are stored."""
+    return is_unspaced(point) or 0x3000 <= point <= 0x33FF or 0xF900 <= point <= 0xFAFF
+
+
+@helper
+def is_wide_sentence_end(point: Any) -> Any:
+    """One of 。！？；"""
+    return point == 0x3002 or point == 0xFF01 or point == 0xFF1F or point == 0xFF1B

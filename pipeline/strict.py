@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-_LISTED = 20
-"""Known names that a message lists."""
+_LISTED = 20  # known names that a message lists
 
 
 class UserError(Exception):

@@ -11,11 +11,12 @@ from pipeline.console.app import COMMANDS, app
 
 HEAD = """# The console
 
-`corpusmill` runs the chain on one machine and answers questions about a run. `corpusmill COMMAND --help` shows the same in a terminal;
-`corpusmill --install-completion` completes names in your shell. On a cluster the stages are jobs: [cluster](cluster.md).
+`corpusmill` runs the chain on one machine and answers questions about a run. `corpusmill COMMAND --help` shows the same in a
+terminal; `corpusmill --install-completion` completes names in your shell. On a cluster the stages are jobs
+([cluster](cluster.md)).
 
-Exit codes: 0 done, 1 failed (the same command continues), 2 a mistake in the command, a config or a path. `make golden` writes this
-page from the code; a test holds it to the code.
+Exit codes: 0 done, 1 failed (the same command continues), 2 a mistake in the command, a config or a path. `make golden` writes
+this page from the code; a test holds it to the code.
 """
 
 

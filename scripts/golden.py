@@ -5,7 +5,7 @@
     python -m scripts.golden --no-demo        only what needs no run
     python -m scripts.golden --data DATA      also the pages of examples, which train on the source collections (half an hour)
 
-A new generator is a module of `scripts` with `pages()`, path in the repository to text, named in `PAGES`.
+A new generator is a function that returns path in the repository to text, named in `PAGES`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import __main__ as tables
 from pipeline.inspection import rules
 from pipeline.outputs import read_run_records
 from scripts import configuration, console_page, made_pages, sizing
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTS = "tests/golden/sample_counts.json"
+
+
+def table_pages() -> dict[str, str]:
+    """Pages with tables of the benchmarks' committed results: path in the repository to text."""
+    return {str(p.relative_to(ROOT)): tables.filled(p.read_text(encoding="utf-8")) for p in tables.PAGES}
+
+
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
     "made_pages": made_pages.pages,
     "configuration": configuration.pages,
     "sizing": sizing.pages,
     "console": console_page.pages,
+    "tables": table_pages,
 }
 """Generators that need no run. `sizing` reads the counts of the demo."""
 
@@ -169,7 +178,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         write(demo_pages(options.demo or ROOT / "out" / "demo"))
     for make in PAGES.values():
         write(make())
-    run(sys.executable, "-m", "benchmarks.tables", "--write")
     for script in TRAINED if options.data else ():
         run(sys.executable, "-m", f"scripts.{script}", "--data", str(options.data))
     print("\n".join(changes(before, snapshot())) or "nothing changed")

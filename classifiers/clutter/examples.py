@@ -17,7 +17,7 @@ from classifiers.clutter.pages import FOLDS, LabelledPage, load_annotated, load_
 from extraction import extract
 from extraction.line_model.model import Form
 from extraction.lines import Scan, scan, scan_text, text_of
-from extraction.lines.scan import L_CJK, L_WORDS
+from extraction.lines.columns import L_CJK, L_WORDS
 
 BLOG_PAGES = 40
 """Pages of each Chinese blog that are trained on: more of the same theme teach nothing."""

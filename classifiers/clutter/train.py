@@ -29,7 +29,7 @@ from extraction.line_model import features as f
 from extraction.line_model.convolution import Parameters
 from extraction.line_model.model import FORMS, Form, LineModel, column_names, features
 from extraction.line_model.trees import Trees
-from extraction.lines.scan import E_PARENT, E_TOKEN0, E_TOKEN1, L_ELEMENT
+from extraction.lines.columns import E_PARENT, E_TOKEN0, E_TOKEN1, L_ELEMENT
 
 WEIGHTS = Path(line_model.__file__).parent / "weights"
 SEED = 20261123

@@ -20,7 +20,7 @@ from extraction.decode import to_utf8
 from extraction.embedded import embedded_html
 from extraction.line_model.model import load, sha256
 from extraction.lines import Scan, scan, text_of
-from extraction.lines.scan import K_CODE, L_CHARACTERS, L_KIND, L_LINK_CHARACTERS
+from extraction.lines.columns import K_CODE, L_CHARACTERS, L_KIND, L_LINK_CHARACTERS
 from extraction.lines.text import is_clean
 from extraction.prepare import Prepared, TooLarge, prepare
 from extraction.result import CODE_SPACES, CutLine, Extraction, Line, assemble

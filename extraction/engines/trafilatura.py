@@ -39,6 +39,7 @@ from trafilatura.xpaths import RAW_TREE_PRUNE_XPATH, REMOVE_COMMENTS_AND_LISTS_X
 
 from extraction import engines
 from extraction.blocks import lines_of
+from extraction.characters import HAN
 from extraction.embedded import embedded_html
 from extraction.engines import Page
 from extraction.engines.resiliparse import all_text, main_content
@@ -71,7 +72,7 @@ _OPTIONS = Extractor(fast=True, recall=True, comments=False, links=True)
 _PARSER = HTMLParser(encoding="utf-8", collect_ids=False, default_doctype=False, remove_comments=True, remove_pis=True)
 # The class of every element is chosen in C instead of by a Python call each.
 _PARSER.set_element_class_lookup(etree.ElementDefaultClassLookup(element=HtmlElement))
-_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
+_HAN = re.compile(f"[{HAN}]+")
 _KANA = re.compile("[\u3041-\u30ff]+")
 _GUTTER = ("gutter", "lineno", "line-number", "linenumber")
 

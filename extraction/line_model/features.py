@@ -15,9 +15,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from extraction.kernels import compiled
+from extraction.kernels import FNV_START, compiled, fnv1a
 from extraction.lines import tags as t
-from extraction.lines.scan import (
+from extraction.lines.columns import (
     E_COLUMNS,
     E_DEPTH,
     E_PARENT,
@@ -99,12 +99,6 @@ _N_FLAGS = t.N_FLAGS
 _LEVELS = LEVELS
 _E, _L = E_COLUMNS, L_COLUMNS
 _HEADING, _H1_BIT, _H1_TAG = t.IN_HEADING, t.FLAG["h1"], t.TAG["h1"]
-_F = np.uint32(16777619)
-
-
-@numba.njit
-def _mix(value: Any, other: Any) -> Any:
-    return np.uint32((np.uint32(value) ^ np.uint32(other)) * _F)
 
 
 @numba.njit
@@ -383,10 +377,10 @@ def attribute_hashes(elements, tokens, lines, out, starts):  # type: ignore[no-u
                 k += 1
             below = elements[e, E_TAG]
             for q in range(elements[e, E_TOKEN0], elements[e, E_TOKEN1]):
-                out[k] = _mix(tokens[q], 0x51) & np.uint32(_MASK)
+                out[k] = fnv1a(tokens[q], 0x51) & np.uint32(_MASK)
                 k += 1
                 if level < 3:
-                    out[k] = _mix(tokens[q], 0x1234567) & np.uint32(_MASK)
+                    out[k] = fnv1a(tokens[q], 0x1234567) & np.uint32(_MASK)
                     k += 1
             e = elements[e, E_PARENT]
             level += 1
@@ -395,7 +389,7 @@ def attribute_hashes(elements, tokens, lines, out, starts):  # type: ignore[no-u
 
 @numba.njit
 def _of_tag(tag: Any, below: Any, level: Any) -> Any:
-    return _mix(_mix(np.uint32(2166136261), tag + 1000 * level), below + 500) & np.uint32(_MASK)
+    return fnv1a(fnv1a(FNV_START, tag + 1000 * level), below + 500) & np.uint32(_MASK)
 
 
 @compiled("in:i4* in:u4 io:u4 io:i8")
@@ -412,14 +406,14 @@ def word_hashes(lines, words, out, starts):  # type: ignore[no-untyped-def]
 def _words_of(line: Any, words: Any, out: Any, k: Any) -> Any:
     first, last = line[L_WORD0], line[L_WORD1]
     for q in range(first, last):
-        out[k] = _mix(words[q], 3) & np.uint32(_MASK)
+        out[k] = fnv1a(words[q], 3) & np.uint32(_MASK)
         k += 1
         if q > first:
-            out[k] = _mix(_mix(words[q], words[q - 1]), 9) & np.uint32(_MASK)
+            out[k] = fnv1a(fnv1a(words[q], words[q - 1]), 9) & np.uint32(_MASK)
             k += 1
     if 0 < last - first < 8:
-        out[k] = _mix(np.uint32(line[L_HASH]), 5) & np.uint32(_MASK)
-        out[k + 1] = _mix(words[first], 11) & np.uint32(_MASK)
+        out[k] = fnv1a(np.uint32(line[L_HASH]), 5) & np.uint32(_MASK)
+        out[k + 1] = fnv1a(words[first], 11) & np.uint32(_MASK)
         k += 2
     return k
 
@@ -438,8 +432,8 @@ def score_attributes(elements, tokens, lines, weights, bias, out):  # type: igno
         p = elements[e, E_PARENT]
         total = far[p]
         for q in range(elements[e, E_TOKEN0], elements[e, E_TOKEN1]):
-            total += weights[_mix(tokens[q], 0x51) & np.uint32(_MASK)]
-            near[e] += weights[_mix(tokens[q], 0x1234567) & np.uint32(_MASK)]
+            total += weights[fnv1a(tokens[q], 0x51) & np.uint32(_MASK)]
+            near[e] += weights[fnv1a(tokens[q], 0x1234567) & np.uint32(_MASK)]
         far[e] = total
         number[e] = number[p] + elements[e, E_TOKEN1] - elements[e, E_TOKEN0]
     for i in range(len(lines)):
@@ -478,10 +472,10 @@ def score_words(lines, words, weights, bias, out):  # type: ignore[no-untyped-de
                 total += weights[found[k]]
         else:  # a row of many cells
             for q in range(first, last):
-                total += weights[_mix(words[q], 3) & np.uint32(_MASK)]
+                total += weights[fnv1a(words[q], 3) & np.uint32(_MASK)]
                 count += 1
                 if q > first:
-                    total += weights[_mix(_mix(words[q], words[q - 1]), 9) & np.uint32(_MASK)]
+                    total += weights[fnv1a(fnv1a(words[q], words[q - 1]), 9) & np.uint32(_MASK)]
                     count += 1
         out[i] = bias + (total / np.sqrt(float(count)) if count else 0.0)
 

@@ -24,7 +24,8 @@ import safetensors.numpy
 from extraction.line_model import features as f
 from extraction.line_model.convolution import Parameters, predict
 from extraction.line_model.trees import Trees, evaluate
-from extraction.lines.scan import L_CJK, L_WORDS, Scan, scan_text
+from extraction.lines.columns import L_CJK, L_WORDS
+from extraction.lines.scan import Scan, scan_text
 from extraction.result import SCALE
 
 Form = Literal["dom", "text"]

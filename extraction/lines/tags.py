@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from extraction.characters import fnv1a_of
+
 # fmt: off
 NAMES = (
     "a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blockquote body br button canvas "
@@ -98,22 +100,14 @@ for _bit, _names in enumerate(FLAGS):
 # --- finding a tag by its name ---------------------------------------------------------------------------------------
 
 
-def fnv(name: bytes) -> int:
-    """FNV-1a, 32 bits."""
-    value = 2166136261
-    for byte in name:
-        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
-    return value
-
-
 def table(names: dict[str, int], size: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     """Open-addressed table of hash and number, shape (size, 2)."""
     out = np.zeros((size, 2), np.int64)
     for name, number in names.items():
-        slot = fnv(name.encode()) % size
+        slot = fnv1a_of(name.encode()) % size
         while out[slot, 1]:
             slot = (slot + 1) % size
-        out[slot] = fnv(name.encode()), number
+        out[slot] = fnv1a_of(name.encode()), number
     return out
 
 

@@ -13,8 +13,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from extraction.characters import fnv1a_of
 from extraction.kernels import compiled
-from extraction.lines.scan import (
+from extraction.lines.columns import (
     JOINED,
     K_CODE,
     K_H1,
@@ -27,9 +28,8 @@ from extraction.lines.scan import (
     NEW_CELL,
     NEW_LINE,
     TAGS,
-    Scan,
 )
-from extraction.lines.tags import fnv
+from extraction.lines.scan import Scan
 
 _BETWEEN = {JOINED: b"", NEW_LINE: b"\n"}
 
@@ -105,7 +105,7 @@ def _references() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     for name, value in html5.items():
         if not name.endswith(";"):
             continue
-        key = fnv(name[:-1].encode())
+        key = fnv1a_of(name[:-1].encode())
         slot = key % size
         while table[slot, 2]:
             if table[slot, 0] == key:

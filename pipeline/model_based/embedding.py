@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from classifiers.base import digest
 from classifiers.checkpoint import MAX_TOKENS, device, padded
-from extraction.kernels import compiled
+from extraction.kernels import FNV_PRIME, FNV_START, compiled, fnv1a, is_unspaced, utf8_point, utf8_size
 from extraction.lines import tags as t
 
 Vectors = npt.NDArray[np.int8]
@@ -34,8 +34,6 @@ SPREAD = 8
 
 MAX_COUNT = 256
 _LOWER, _UPPER, _DIGIT, _LEAD = t.LOWER, t.UPPER, t.DIGIT, t.LEAD
-_SEED = np.uint32(2166136261)
-_PRIME = np.uint32(16777619)
 
 
 class Embedder(Protocol):
@@ -200,7 +198,7 @@ def _words(data, begin, end, classes, counts, touched):  # type: ignore[no-untyp
     """Counts each word of a text in `counts` and lists it, once, in `touched`; returns how many are listed."""
     n = 0
     p = begin
-    h = _SEED
+    h = FNV_START
     inside = False
     before = np.uint32(0)  # the character without spaces that stands just before
     while p <= end:
@@ -209,44 +207,39 @@ def _words(data, begin, end, classes, counts, touched):  # type: ignore[no-untyp
         size = 1
         alone: Any = False
         if p < end and kind == _LEAD:
-            size = 2 if c < 0xE0 else 3 if c < 0xF0 else 4
+            size = utf8_size(c)
             if p + size > end:
                 size = end - p
                 kind = 0
             elif size == 3:
-                code = (np.int64(c) & 15) << 12 | (np.int64(data[p + 1]) & 63) << 6 | (np.int64(data[p + 2]) & 63)
-                alone = (
-                    0x3400 <= code < 0xA000
-                    or 0x3040 <= code < 0x3100
-                    or 0x0E00 <= code < 0x10A0
-                    or 0x1780 <= code < 0x1800
-                )
+                code = utf8_point(data, p, size)
+                alone = is_unspaced(code)
                 # Punctuation and signs part words; other scripts' letters belong to them.
                 if 0x2000 <= code < 0x3040 or code >= 0xFE30 or 0xE000 <= code < 0xF900:
                     kind = 0
             elif size == 4:
-                alone = c == 0xF0 and data[p + 1] >= 0xA0
+                alone = is_unspaced(utf8_point(data, p, size))
                 if not alone:
                     kind = 0
         if not alone and (kind == _LOWER or kind == _UPPER or kind == _DIGIT or kind == _LEAD):
             if kind == _UPPER:
-                h = np.uint32((h ^ (c | np.uint32(32))) * _PRIME)
+                h = fnv1a(h, c | np.uint32(32))
             else:
                 for q in range(p, p + size):
-                    h = np.uint32((h ^ np.uint32(data[q])) * _PRIME)
+                    h = fnv1a(h, data[q])
             inside = True
         elif inside:
             n = _add(h, counts, touched, n)
-            h = _SEED
+            h = FNV_START
             inside = False
         if alone:
-            own = _SEED
+            character = FNV_START
             for q in range(p, p + size):
-                own = np.uint32((own ^ np.uint32(data[q])) * _PRIME)
-            n = _add(own, counts, touched, n)
-            if before != 0:
-                n = _add(np.uint32((before * _PRIME) ^ own), counts, touched, n)
-            before = own
+                character = fnv1a(character, data[q])
+            n = _add(character, counts, touched, n)
+            if before != 0:  # FNV-1 (the product first), as in the vectors that are stored
+                n = _add(np.uint32((before * FNV_PRIME) ^ character), counts, touched, n)
+            before = character
         else:
             before = np.uint32(0)
         p += size

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import regex
 from pydantic import Field
 
-from extraction.kernels import compiled
+from extraction.kernels import FNV64_START, compiled, fnv1a_64
 from extraction.text import lines
 from pipeline.lines import cut_lines
 from pipeline.rule_based.minhash_text import identity_forms, mix64
@@ -304,9 +304,9 @@ def _split(data, offsets, by_character, begins, ends, unit_lines, count):  # typ
 @compiled("in:u1 in:i8 in:i8 io:u8")
 def _hash_units(data, begins, ends, out):  # type: ignore[no-untyped-def]
     for k in range(len(begins)):
-        h = np.uint64(14695981039346656037)
+        h = FNV64_START
         for i in range(begins[k], ends[k]):
-            h = (h ^ np.uint64(data[i])) * np.uint64(1099511628211)
+            h = fnv1a_64(h, data[i])
         out[k] = mix64(h)
 
 

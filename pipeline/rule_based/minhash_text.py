@@ -17,7 +17,15 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from extraction.kernels import compiled
+from extraction.kernels import (
+    FNV64_START,
+    compiled,
+    fnv1a_64,
+    is_han_of_jieba,
+    is_unspaced_or_compatibility,
+    utf8_point,
+    utf8_size,
+)
 from extraction.text import identity_form
 
 Segmenter = Literal["rjieba", "jieba"]
@@ -92,14 +100,8 @@ def _normalise(data, offsets, ascii_map, entries, written, out, out_offsets, odd
                     out[o] = m
                     o += 1
                 continue
-            if c < 0xE0:
-                size, point = 2, (c & 0x1F) << 6 | (data[i + 1] & 0x3F)
-            elif c < 0xF0:
-                size, point = 3, (c & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F)
-            else:
-                size, point = 4, (c & 0x07) << 18 | (data[i + 1] & 0x3F) << 12
-                point |= (data[i + 2] & 0x3F) << 6 | (data[i + 3] & 0x3F)
-            entry = entries[point]
+            size = utf8_size(c)
+            entry = entries[utf8_point(data, i, size)]
             kind = entry & np.uint64(7)
             if kind == _DROP:
                 i += size
@@ -160,17 +162,11 @@ def identity_forms(texts: list[str]) -> tuple[Bytes, Ids]:
     )
 
 
-# jieba's own range of Chinese characters. Runs of them alone go to the segmenter, so that what it makes of letters, of
-# later blocks of ideographs (where rjieba and jieba differ) or of a neighbouring script does not matter.
-_HAN_FIRST, _HAN_LAST = 0x4E00, 0x9FD5
-
-
+# Runs of `is_han_of_jieba` alone go to the segmenter, so that what it makes of letters, of later blocks of ideographs
+# (where rjieba and jieba differ) or of a neighbouring script does not matter.
 @numba.njit
 def _is_han(data, i):  # type: ignore[no-untyped-def]
-    if data[i] < 0xE4 or data[i] > 0xE9:
-        return False
-    point = (data[i] & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F)
-    return _HAN_FIRST <= point <= _HAN_LAST
+    return 0xE4 <= data[i] <= 0xE9 and is_han_of_jieba(utf8_point(data, i, 3))
 
 
 @compiled("in:u1 in:i8 io:u1")
@@ -220,42 +216,30 @@ def mix64(x):  # type: ignore[no-untyped-def]
 @compiled("in:u1 in:i8 in:u1 io:u8 io:i8")
 def _tokens(data, offsets, words, out, out_offsets):  # type: ignore[no-untyped-def]
     """Hashes of the tokens of each document; `words` are the runs of `_han_runs`, words parted by spaces."""
-    prime = np.uint64(0x100000001B3)  # FNV-1a, 64 bits; `mix64` at the end of a token
-    basis = np.uint64(0xCBF29CE484222325)
     o, w = 0, 0
     out_offsets[0] = 0
     for d in range(len(offsets) - 1):
         i, end = offsets[d], offsets[d + 1]
-        h = basis  # of the open token; none is open while it is `basis`
+        h = FNV64_START  # of the open token, `mix64` at its end; none is open while it is this
         while i < end:
             c = data[i]
             if c < 0xE0 and c != 32:
-                h = (h ^ np.uint64(c)) * prime
+                h = fnv1a_64(h, c)
                 i += 1
                 continue
-            if c == 32:
-                size, alone = 1, False
-            elif c < 0xF0:
-                size, point = 3, (c & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F)
-                # Scripts without spaces: each character is a token. Thai, Lao, Tibetan, Burmese; Khmer; kana, bopomofo
-                # and the ideographs that jieba does not know.
-                alone = (
-                    0x0E00 <= point <= 0x109F
-                    or 0x1780 <= point <= 0x17FF
-                    or 0x3000 <= point <= 0x9FFF
-                    or 0xF900 <= point <= 0xFAFF
-                )
-            else:
-                size, alone = 4, 0x20000 <= ((c & 0x07) << 18 | (data[i + 1] & 0x3F) << 12) <= 0x3FFFF
+            size, alone = 1, False  # of scripts without spaces each character is a token
+            if c != 32:
+                size = utf8_size(c)
+                alone = is_unspaced_or_compatibility(utf8_point(data, i, size))
             if not (alone or c == 32):
                 for j in range(size):
-                    h = (h ^ np.uint64(data[i + j])) * prime
+                    h = fnv1a_64(h, data[i + j])
                 i += size
                 continue
-            if h != basis:
+            if h != FNV64_START:
                 out[o] = mix64(h)
                 o += 1
-                h = basis
+                h = FNV64_START
             if alone and _is_han(data, i):
                 while i < end and _is_han(data, i):
                     i += 3
@@ -263,23 +247,23 @@ def _tokens(data, offsets, words, out, out_offsets):  # type: ignore[no-untyped-
                     c = words[w]
                     w += 1
                     if c != 32 and c != 10:
-                        h = (h ^ np.uint64(c)) * prime
+                        h = fnv1a_64(h, c)
                         continue
-                    if h != basis:
+                    if h != FNV64_START:
                         out[o] = mix64(h)
                         o += 1
-                        h = basis
+                        h = FNV64_START
                     if c == 10:
                         break
                 continue
             if alone:
                 for j in range(size):
-                    h = (h ^ np.uint64(data[i + j])) * prime
+                    h = fnv1a_64(h, data[i + j])
                 out[o] = mix64(h)
                 o += 1
-                h = basis
+                h = FNV64_START
             i += size
-        if h != basis:
+        if h != FNV64_START:
             out[o] = mix64(h)
             o += 1
         out_offsets[d + 1] = o

@@ -21,10 +21,11 @@ import numpy.typing as npt
 import rjieba
 import yaml
 
-from extraction.kernels import compiled
+from extraction.characters import HAN_AND_COMPATIBILITY
+from extraction.kernels import compiled, is_wide_sentence_end
 
 _WORD = re.compile(r"[^\W_]+(?:['’.\-_][^\W_]+)*")
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_HAN = re.compile(f"[{HAN_AND_COMPATIBILITY}]")
 _PARAGRAPHS = re.compile(r"\n{2,}")
 LONGEST_TEXT = 2_000_000
 """Characters that are counted: a longer text is judged by its beginning."""
@@ -155,7 +156,7 @@ def _count(codes, out):  # type: ignore[no-untyped-def]
             start = i + 1
         elif 48 <= c <= 57 or 0xFF10 <= c <= 0xFF19:
             digits += 1
-        elif c == 0x3002 or c == 0xFF01 or c == 0xFF1F or c == 0xFF1B:  # 。！？；
+        elif is_wide_sentence_end(c):
             ends += 1
         elif (c == 46 or c == 33 or c == 63) and i + 1 < n:
             after = codes[i + 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numba
@@ -13,13 +14,17 @@ import pytest
 
 from extraction.kernels import cache_folder, fingerprint
 
-MODULE = """
-import numba, numpy as np
-from extraction.kernels import compiled
-STEP = {step}
-@numba.njit
+HELPERS = """
+from extraction.kernels import helper
+@helper
 def inner(x):
     return x + {inner}
+"""
+MODULE = """
+import numpy as np
+from extraction.kernels import compiled
+from helpers import inner
+STEP = {step}
 @compiled("in:i8")
 def total(values):
     out = 0
@@ -32,16 +37,16 @@ if __name__ == "__main__":
 
 
 def run(folder: Path, step: int = 1, inner: int = 0) -> list[int]:
-    """Result, and how often the disk had it."""
-    file = folder / "kernel.py"
-    file.write_text(MODULE.format(step=step, inner=inner))
-    os.utime(file, (1, 1))  # neither time nor size of the file may be what tells
+    """Result, and how often the disk had it; from a zip, as Spark's workers have the code."""
+    with zipfile.ZipFile(folder / "code.zip", "w") as archive:  # all files in it are from 1980
+        for name, text in (("kernel", MODULE.format(step=step)), ("helpers", HELPERS.format(inner=inner))):
+            archive.writestr(zipfile.ZipInfo(f"{name}.py"), text)
     env = {
         **os.environ,
         "CORPUSMILL_CACHE": str(folder / "cache"),
-        "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
+        "PYTHONPATH": os.pathsep.join([str(folder / "code.zip"), os.getcwd(), *sys.path]),
     }
-    done = subprocess.run([sys.executable, "-B", str(file)], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-m", "kernel"], env=env, capture_output=True, text=True, check=True)
     return [int(word) for word in done.stdout.split()]
 
 
@@ -49,7 +54,7 @@ def test_the_second_process_does_not_compile_and_any_change_does(tmp_path: Path)
     assert run(tmp_path) == [6, 0]
     assert run(tmp_path) == [6, 1]
     assert run(tmp_path, step=2) == [12, 0]
-    assert run(tmp_path, inner=1) == [10, 0]  # a function that it calls
+    assert run(tmp_path, inner=1) == [10, 0]  # a function of another module that it calls
     assert run(tmp_path) == [6, 1]
 
 
@@ -84,3 +89,20 @@ def test_what_a_function_reads_is_part_of_its_fingerprint(monkeypatch: pytest.Mo
     assert fingerprint(reads_table.py_func) != first
     with pytest.raises(TypeError, match="uses SETTINGS, a dict"):
         fingerprint(reads_settings.py_func)
+
+
+@numba.njit  # type: ignore[untyped-decorator]
+def doubled(x: float) -> float:
+    return x * 2
+
+
+def calls(x: float) -> float:
+    return float(doubled(x))
+
+
+def test_options_and_modules_are_part_of_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fingerprint(calls)
+    monkeypatch.setitem(globals(), "doubled", numba.njit(fastmath=True)(doubled.py_func))
+    fast = fingerprint(calls)
+    monkeypatch.setattr(calls, "__module__", "elsewhere")  # numba imports the module that machine code on disk names
+    assert len({first, fast, fingerprint(calls)}) == 3

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from classifiers.clutter.pages import read_html
 from extraction.lines import Scan, scan, scan_text, text_of
 from extraction.lines import tags as t
-from extraction.lines.scan import (
+from extraction.lines.columns import (
     E_DEPTH,
     E_PARENT,
     E_TAG,

@@ -22,7 +22,7 @@ from extraction.line_model import features as f
 from extraction.line_model.model import FORMS, best_cut, column_names, features, load
 from extraction.line_model.trees import evaluate
 from extraction.lines import scan, scan_text
-from extraction.lines.scan import L_CHARACTERS
+from extraction.lines.columns import L_CHARACTERS
 from extraction.result import SCALE
 
 PAGE = """<html><head><title>The river</title></head><body class="home main-page">

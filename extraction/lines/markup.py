@@ -1,0 +1,263 @@
+"""Bytes of a page: names of those that mean something in markup, and where names, values, comments and raw text end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from extraction.kernels import FNV_START, fnv1a, helper
+from extraction.lines import tags as t
+
+TAB, NEWLINE, SPACE, EXCLAMATION, DOUBLE_QUOTE, HASH, AMPERSAND, APOSTROPHE, COMMA, HYPHEN = b"\t\n !\"#&',-"
+FULL_STOP, SLASH, DIGIT_0, DIGIT_9, COLON, SEMICOLON, LESS_THAN, EQUALS, GREATER_THAN, QUESTION = b"./09:;<=>?"
+BRACKET_OPEN, BRACKET_CLOSE, LETTER_A, LETTER_F, LETTER_X, LETTER_Y, LETTER_Z, VERTICAL_BAR = b"[]afxyz|"
+LOWER_CASE = 32
+"""The bit that makes a letter of ASCII a small one."""
+
+_LOWER, _UPPER, _SPACE = t.LOWER, t.UPPER, t.SPACE
+_CLASSES, _ATTRIBUTE_TABLE = t.CLASSES, t.ATTRIBUTE_TABLE
+_NONE, _HIDD, _LD = (np.frombuffer(word, np.uint8) for word in (b"none", b"hidd", b"ld"))
+_LETTER_T = ord("t")
+_TOKEN_KINDS = 0x9E3779B1  # 2**32 by the golden ratio
+
+
+@helper
+def is_letter(byte: Any) -> Any:
+    """Whether a byte is a letter of ASCII."""
+    return LETTER_A <= byte | LOWER_CASE <= LETTER_Z
+
+
+@helper
+def is_digit(byte: Any) -> Any:
+    """Whether a byte is a digit of ASCII."""
+    return DIGIT_0 <= byte <= DIGIT_9
+
+
+@helper
+def find(table: Any, key: Any) -> Any:
+    """Number of a hash in an open-addressed table, whose size is a power of two, or 0."""
+    mask = len(table) - 1
+    slot = np.int64(key) & mask
+    while table[slot, 1] != 0:
+        if table[slot, 0] == np.int64(key):
+            return table[slot, 1]
+        slot = (slot + 1) & mask
+    return np.int64(0)
+
+
+@helper
+def find_byte(html: Any, i: Any, byte: Any) -> Any:
+    """Place of a byte from `i` on, or the end of the page."""
+    n = len(html)
+    while i < n and html[i] != byte:
+        i += 1
+    return i
+
+
+@helper
+def skip_space(html: Any, i: Any, end: Any) -> Any:
+    """Place of the first byte from `i` on that is no white space, or `end`."""
+    while i < end and _CLASSES[html[i]] == _SPACE:
+        i += 1
+    return i
+
+
+@helper
+def after_declaration(html: Any, i: Any, svg: Any) -> Any:
+    """Behind the comment, doctype, instruction or (in SVG and MathML) CDATA section that begins at `i`."""
+    n = len(html)
+    if html[i + 1] == EXCLAMATION:
+        if i + 3 < n and html[i + 2] == HYPHEN and html[i + 3] == HYPHEN:
+            return _after_comment(html, i + 4)
+        if svg and i + 2 < n and html[i + 2] == BRACKET_OPEN:
+            j = i + 3
+            while j + 2 < n and not (
+                html[j] == BRACKET_CLOSE and html[j + 1] == BRACKET_CLOSE and html[j + 2] == GREATER_THAN
+            ):
+                j += 1
+            return j + 3
+    return find_byte(html, i, GREATER_THAN) + 1
+
+
+@helper
+def _after_comment(html: Any, j: Any) -> Any:
+    """Behind the comment whose text begins at `j`."""
+    n = len(html)
+    if j < n and html[j] == GREATER_THAN:  # <!-->
+        return j + 1
+    if j + 1 < n and html[j] == HYPHEN and html[j + 1] == GREATER_THAN:  # <!--->
+        return j + 2
+    while j + 2 < n:
+        if html[j] == HYPHEN and html[j + 1] == HYPHEN:
+            if html[j + 2] == GREATER_THAN:
+                return j + 3
+            if html[j + 2] == EXCLAMATION and j + 3 < n and html[j + 3] == GREATER_THAN:
+                return j + 4
+        j += 1
+    return n
+
+
+@helper
+def _name_ends(html: Any, j: Any) -> Any:
+    return j >= len(html) or _CLASSES[html[j]] == _SPACE or html[j] == SLASH or html[j] == GREATER_THAN
+
+
+@helper
+def _in_lower_case(byte: Any) -> Any:
+    return byte | LOWER_CASE if _CLASSES[byte] == _UPPER else byte
+
+
+@helper
+def tag_name(html: Any, j: Any) -> Any:
+    """Hash of the tag's name at `j`, in lower case, and its end."""
+    name = FNV_START
+    while not _name_ends(html, j):
+        name = fnv1a(name, _in_lower_case(html[j]))
+        j += 1
+    return name, j
+
+
+@helper
+def attribute(html: Any, j: Any) -> Any:
+    """The attribute at `j`: its number (0 if it is not known), start and end of its value (0, 0 without one), and its end."""
+    n = len(html)
+    name = FNV_START
+    start = j
+    while j < n and (j == start or html[j] != EQUALS) and not _name_ends(html, j):
+        name = fnv1a(name, _in_lower_case(html[j]))
+        j += 1
+    j = skip_space(html, j, n)
+    value = value_end = 0
+    if j < n and html[j] == EQUALS:
+        value = skip_space(html, j + 1, n)
+        if value < n and (html[value] == DOUBLE_QUOTE or html[value] == APOSTROPHE):
+            value_end = find_byte(html, value + 1, html[value])
+            value += 1
+            j = value_end + 1
+        else:
+            value_end = value
+            while value_end < n and _CLASSES[html[value_end]] != _SPACE and html[value_end] != GREATER_THAN:
+                value_end += 1
+            j = value_end
+    return find(_ATTRIBUTE_TABLE, name), value, value_end, j
+
+
+@helper
+def end_of_end_tag(html: Any, j: Any) -> Any:
+    """Place of the `>` of an end tag, or the end of the page: its attributes are skipped as those of a start tag are."""
+    n = len(html)
+    while j < n and html[j] != GREATER_THAN:
+        if html[j] == EQUALS:
+            j = skip_space(html, j + 1, n)
+            if j < n and (html[j] == DOUBLE_QUOTE or html[j] == APOSTROPHE):
+                j = find_byte(html, j + 1, html[j]) + 1
+        else:
+            j += 1
+    return min(j, n)
+
+
+@helper
+def _after_name(html: Any, j: Any, name: Any) -> Any:
+    """End of the name at `j` if its hash is `name`, else 0."""
+    n = len(html)
+    h = FNV_START
+    while j < n and is_letter(html[j]):
+        h = fnv1a(h, html[j] | LOWER_CASE)
+        j += 1
+    return j if h == name and _name_ends(html, j) else 0
+
+
+@helper
+def end_of_raw(html: Any, i: Any, name: Any, script: Any) -> Any:
+    """Place of the `</name` that ends raw text, or the end of the page. A script inside `<!--` may hold a whole script."""
+    n = len(html)
+    escaped = False
+    double = False
+    while i < n:
+        c = html[i]
+        if c == LESS_THAN and i + 2 < n:
+            if html[i + 1] == SLASH:
+                if _after_name(html, i + 2, name) > 0:
+                    if not double:
+                        return i
+                    double = False
+            elif (
+                script and html[i + 1] == EXCLAMATION and i + 3 < n and html[i + 2] == HYPHEN and html[i + 3] == HYPHEN
+            ):
+                escaped = True
+                i += 2  # <!--> ends it at once
+            elif script and escaped and _after_name(html, i + 1, name) > 0:
+                double = True
+        elif script and escaped and c == HYPHEN and i + 2 < n and html[i + 1] == HYPHEN and html[i + 2] == GREATER_THAN:
+            escaped = False
+            double = False
+        i += 1
+    return n
+
+
+@helper
+def whole_number(html: Any, i: Any, end: Any) -> Any:
+    """A whole number of at most nine digits, or -1."""
+    value = np.int64(0)
+    j = i
+    while j < end and is_digit(html[j]) and j - i < 9:
+        value = value * 10 + html[j] - DIGIT_0
+        j += 1
+    return value if j > i else np.int64(-1)
+
+
+@helper
+def _reads(html: Any, p: Any, word: Any) -> Any:
+    """Whether a word in lower case stands at `p`, in any case."""
+    for k in range(len(word)):  # noqa: SIM110, numba has no generators in `all`
+        if html[p + k] | LOWER_CASE != word[k]:
+            return False
+    return True
+
+
+@helper
+def hides(html: Any, start: Any, end: Any) -> Any:
+    """Whether a style says display: none or visibility: hidden."""
+    for p in range(start, end - 3):
+        if _reads(html, p, _NONE):
+            letter = LETTER_A  # displAy
+        elif p + 5 < end and _reads(html, p, _HIDD):
+            letter = _LETTER_T  # visibiliTy
+        else:
+            continue
+        q = p - 1
+        while q > start and (html[q] == SPACE or html[q] == COLON):
+            q -= 1
+        if q > start + 5 and q < p - 1 and html[q] | LOWER_CASE == LETTER_Y and html[q - 1] | LOWER_CASE == letter:
+            return True
+    return False
+
+
+@helper
+def is_json_ld(html: Any, start: Any, end: Any) -> Any:
+    """Whether a type is as long as application/ld+json and has the `ld` in its place."""
+    return end - start >= 19 and _reads(html, start + 12, _LD)
+
+
+@helper
+def add_tokens(html: Any, start: Any, end: Any, kind: Any, tokens: Any, n: Any, room: Any) -> Any:
+    """Append the hashes of the sub-words of an attribute of `kind`, at most `room`; the new number of tokens."""
+    h = FNV_START
+    length = 0
+    before = 0
+    added = 0
+    for p in range(start, end + 1):
+        k = _CLASSES[html[p]] if p < end else _SPACE
+        if k != _LOWER and (k != _UPPER or before == _LOWER):
+            if length >= 2 and added < room and n < len(tokens):
+                tokens[n] = h ^ np.uint32(kind * _TOKEN_KINDS & 0xFFFFFFFF)
+                n += 1
+                added += 1
+            h = FNV_START
+            length = 0
+        if k == _LOWER or k == _UPPER:
+            h = fnv1a(h, html[p] | LOWER_CASE)
+            length += 1
+        before = k
+    return n
