@@ -1,4 +1,4 @@
-"""Base of every configuration model, and the one error that is the user's to mend."""
+"""Base of every configuration model, and the one error that the user can fix."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-_LISTED = 20
-"""Known names that a message lists."""
+_LISTED = 20  # known names that a message lists
 
 
 class UserError(Exception):

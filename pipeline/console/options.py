@@ -42,9 +42,10 @@ def print_data(data: Any, as_json: bool, lines: Callable[[], Sequence[str]]) -> 
 
 
 @contextlib.contextmanager
-def mistakes_in_files() -> Iterator[None]:
-    """Turn what cannot be read or understood in files that the user names into a `UserError`."""
+def mistakes_in_files(*others: type[Exception]) -> Iterator[None]:
+    """Turn what cannot be read or understood in files that the user names, or another error, into a `UserError`."""
+    mistakes: tuple[type[Exception], ...] = (ValueError, OSError, *others)
     try:
         yield
-    except (ValueError, OSError) as e:
+    except mistakes as e:
         raise UserError(str(e)) from e

@@ -43,14 +43,9 @@ def extract(
 
     if engine not in engine_names():
         raise no_such("engine", engine, engine_names())
-    with mistakes_in_files():
+    with mistakes_in_files(TooLarge):
         html = sys.stdin.buffer.read() if page == "-" else Path(page).read_bytes()
-        try:
-            extraction = extract_page(
-                html, engine=engine, profile=profile, headings=headings, list_markers=list_markers
-            )
-        except TooLarge as e:
-            raise ValueError(str(e)) from e
+        extraction = extract_page(html, engine=engine, profile=profile, headings=headings, list_markers=list_markers)
     if not every_line:
         print(extraction.text)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,3 +50,9 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "none" in capsys.readouterr().err
     assert main(["extract", "x", "--engine", "trafilature"]) == 2
     assert "no engine 'trafilature' (did you mean 'trafilatura'?); there are: lines" in capsys.readouterr().err
+
+
+def test_help_loads_nothing_of_what_commands_need() -> None:
+    code = "import sys, pipeline.console.app; print({'numpy', 'pyarrow', 'pyspark', 'trafilatura'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
