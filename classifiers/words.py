@@ -7,11 +7,12 @@ greedily, the longest word of the vocabulary first, at most WORD_LENGTH characte
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from extraction.kernels import FNV_START, compiled, fnv1a, is_cjk_or_supplementary, utf8_point, utf8_size
+from extraction.kernels import FNV_START, compiled, fnv1a, helper, is_cjk_or_supplementary, utf8_point, utf8_size
 from extraction.lines import tags as t
 
 WORD_LENGTH = 6
@@ -87,9 +88,18 @@ def _hash(data, ends, classes, out):  # type: ignore[no-untyped-def]
         begin = ends[i]
 
 
+@helper
+def _row(slots: Any, rows: Any, key: Any) -> Any:
+    """Row of the word with a hash, or -1."""
+    mask = len(slots) - 1
+    at = np.int64((key * _SPREAD) >> np.uint32(5)) & mask
+    while rows[at] >= 0 and slots[at] != key:
+        at = (at + 1) & mask
+    return rows[at]
+
+
 @compiled("in:u1 in:i8 in:i8 in:u1 in:u4 in:i4 io:i4 io:i8")
 def _look_up(data, ends, bounds, classes, slots, rows, out, starts):  # type: ignore[no-untyped-def]
-    mask = len(slots) - 1
     k = 0
     begin = 0
     for piece in range(len(ends)):
@@ -126,11 +136,9 @@ def _look_up(data, ends, bounds, classes, slots, rows, out, starts):  # type: ig
                     continue
                 point = utf8_point(data, p, size)
             if inside:
-                at = np.int64((h * _SPREAD) >> np.uint32(5)) & mask
-                while rows[at] >= 0 and slots[at] != h:
-                    at = (at + 1) & mask
-                if rows[at] >= 0:
-                    out[k] = rows[at]
+                row = _row(slots, rows, h)
+                if row >= 0:
+                    out[k] = row
                     k += 1
                 inside = False
                 h = FNV_START
@@ -152,11 +160,9 @@ def _look_up(data, ends, bounds, classes, slots, rows, out, starts):  # type: ig
                 for b in range(q, q + size):
                     h = fnv1a(h, data[b])
                 q += size
-                at = np.int64((h * _SPREAD) >> np.uint32(5)) & mask
-                while rows[at] >= 0 and slots[at] != h:
-                    at = (at + 1) & mask
-                if rows[at] >= 0:
-                    longest = rows[at]
+                row = _row(slots, rows, h)
+                if row >= 0:
+                    longest = row
                     after = q
             if longest >= 0:
                 out[k] = longest
@@ -164,11 +170,9 @@ def _look_up(data, ends, bounds, classes, slots, rows, out, starts):  # type: ig
             h = FNV_START
             p = after
         if inside and k < limit:
-            at = np.int64((h * _SPREAD) >> np.uint32(5)) & mask
-            while rows[at] >= 0 and slots[at] != h:
-                at = (at + 1) & mask
-            if rows[at] >= 0:
-                out[k] = rows[at]
+            row = _row(slots, rows, h)
+            if row >= 0:
+                out[k] = row
                 k += 1
     starts[len(ends)] = k
 

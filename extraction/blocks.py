@@ -52,6 +52,13 @@ class _Writer:
         if self._parts:
             self._parts.append(" ")
 
+    def end_block(self) -> None:
+        """End the line; within a row, a word."""
+        if self.cells is not None:
+            self.space()
+        else:
+            self.flush()
+
     def flush(self) -> None:
         """End the line, if there is one."""
         if self.cells is not None:
@@ -140,10 +147,7 @@ def _start(writer: _Writer, element: Any, tag: str) -> None:
         if writer.cells is None:
             writer.flush()
     elif tag in HEADINGS or tag == "head" or tag in _CONTEXT or tag in _BLOCKS:
-        if writer.cells is not None:
-            writer.space()
-        else:
-            writer.flush()
+        writer.end_block()
         writer.context.append(_line_tag(element, tag, writer.context[-1]))
 
 
@@ -159,10 +163,7 @@ def _end(writer: _Writer, tag: str) -> None:
         else:
             writer.end_cell()
     elif tag in HEADINGS or tag == "head" or tag in _CONTEXT or tag in _BLOCKS:
-        if writer.cells is not None:
-            writer.space()
-        else:
-            writer.flush()
+        writer.end_block()
         writer.context.pop()
 
 
@@ -261,19 +262,15 @@ def lines_of_reduced_html(text: str) -> list[Line]:
             continue
         if name == "a":
             writer.links = 0 if closing else int(number in closed)
-        elif name is None or name == "br":
-            writer.flush()
-        elif name == "pre" and not closing:
-            writer.flush()
+            continue
+        writer.flush()
+        if name == "pre" and not closing:
             code = []
         elif name in HEADINGS or name in _CONTEXT:
-            writer.flush()
             if not closing:
                 writer.context.append(name if name in HEADINGS else _CONTEXT[name])
             elif len(writer.context) > 1:
                 writer.context.pop()
-        else:
-            writer.flush()
     take(len(text))
     if code is not None:
         writer.code("".join(code))

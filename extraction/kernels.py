@@ -231,7 +231,7 @@ def is_unspaced(point: Any) -> Any:
 
 
 @helper
-def is_unspaced_or_compatibility(point: Any) -> Any:
+def is_unspaced_or_symbol(point: Any) -> Any:
     """`is_unspaced`, CJK symbols, bopomofo and compatibility: a token of fuzzy deduplication, whose fingerprints are stored."""
     return is_unspaced(point) or 0x3000 <= point <= 0x33FF or 0xF900 <= point <= 0xFAFF
 
@@ -239,4 +239,4 @@ def is_unspaced_or_compatibility(point: Any) -> Any:
 @helper
 def is_wide_sentence_end(point: Any) -> Any:
     """One of 。！？；"""
-    return point == 0x3002 or point == 0xFF01 or point == 0xFF1F or point == 0xFF1B
+    return point in (0x3002, 0xFF01, 0xFF1F, 0xFF1B)

@@ -21,14 +21,11 @@ from extraction.lines.columns import E, L
 
 # fmt: off
 TEXT = (
-    "characters", "length", "characters per word", "stop words", "upper case", "digits", "signs", "CJK",
-    "commas", "sentence ends",
-    "first character", "last character", "bars", "marks per word", "times on the page", "times before",
-    "title words", "title share",
-    "place", "lines before", "lines after", "text before", "lines of the page", "text of the page",
-    "CJK of the page", "prose of the page",
-    "prose share of the page", "marks per line of the page", "lines since prose", "lines to prose", "lines since first prose",
-    "lines to last prose",
+    "characters", "length", "characters per word", "stop words", "upper case", "digits", "signs", "CJK", "commas",
+    "sentence ends", "first character", "last character", "bars", "marks per word", "times on the page", "times before",
+    "title words", "title share", "place", "lines before", "lines after", "text before", "lines of the page",
+    "text of the page", "CJK of the page", "prose of the page", "prose share of the page", "marks per line of the page",
+    "lines since prose", "lines to prose", "lines since first prose", "lines to last prose",
 )
 LEVELS = 5
 """Ancestors that are looked at: the line's block, its parent, and so on."""
@@ -439,25 +436,15 @@ def score_attributes(elements, tokens, lines, weights, bias, out):  # type: igno
 @compiled("in:i4* in:u4 in:f4 f4 io:f4")
 def score_words(lines, words, weights, bias, out):  # type: ignore[no-untyped-def]
     """The linear score of each line's words, as `score_attributes`."""
-    hashes = np.zeros(256, np.uint32)
+    longest = 0
     for i in range(len(lines)):
-        line = lines[i]
-        last = line[L.WORD1]
-        first = line[L.WORD0]
+        longest = max(longest, lines[i, L.WORD1] - lines[i, L.WORD0])
+    hashes = np.zeros(2 * longest + 2, np.uint32)
+    for i in range(len(lines)):
         total = 0.0
-        count = 0
-        q = first
-        if last - first <= 100:
-            count = _words_of(line, words, hashes, 0)
-            for k in range(count):
-                total += weights[hashes[k]]
-        else:  # a row of many cells
-            for q in range(first, last):
-                total += weights[fnv1a(words[q], 3) & np.uint32(_MASK)]
-                count += 1
-                if q > first:
-                    total += weights[fnv1a(fnv1a(words[q], words[q - 1]), 9) & np.uint32(_MASK)]
-                    count += 1
+        count = _words_of(lines[i], words, hashes, 0)
+        for k in range(count):
+            total += weights[hashes[k]]
         out[i] = bias + (total / np.sqrt(float(count)) if count else 0.0)
 
 
@@ -468,30 +455,17 @@ NEAR, FAR = 5, 15
 """Radii, in lines, of the running means."""
 
 _OF_SCORE = (
-    f"mean of {2 * NEAR + 1} lines",
-    f"mean of {2 * FAR + 1} lines",
-    "mean of the page",
-    "mean of the page's text",
-    "rank",
-)
+    f"mean of {2 * NEAR + 1} lines", f"mean of {2 * FAR + 1} lines", "mean of the page", "mean of the page's text", "rank",
+)  # fmt: skip
 _OF_TREE = (
-    "mean of this path",
-    "mean of the block",
-    "mean of the parent",
-    "mean of the grandparent",
-    "mean of 3 steps up",
-)
+    "mean of this path", "mean of the block", "mean of the parent", "mean of the grandparent", "mean of 3 steps up",
+)  # fmt: skip
 N_OF_SCORE, N_OF_TREE = len(_OF_SCORE), len(_OF_TREE)
 
 WINDOW_TEXT = ("characters", "sentence ends", "CJK", "bars")
 WINDOW_DOM = (
-    "characters",
-    "link share",
-    "sentence ends",
-    "block",
-    "lines of this path",
-    "depth shared with the line before",
-)
+    "characters", "link share", "sentence ends", "block", "lines of this path", "depth shared with the line before",
+)  # fmt: skip
 
 
 def context_names(scores: tuple[str, ...], dom: bool) -> tuple[str, ...]:

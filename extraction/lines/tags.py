@@ -47,31 +47,25 @@ class Traits(NamedTuple):
 
 T = Traits()
 _TRAITS = {
-    T.BLOCK: "address article aside blockquote body button caption center dd details dialog dir div dl dt "
-    "fieldset figcaption figure "
-    "footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html iframe legend li listing main marquee menu "
-    "nav noframes noscript ol "
-    "optgroup option p plaintext pre search section select summary table tbody td template textarea tfoot th "
-    "thead title tr ul video "
-    "audio xmp br object canvas",
+    T.BLOCK: "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset "
+    "figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html iframe legend li listing "
+    "main marquee menu nav noframes noscript ol optgroup option p plaintext pre search section select summary "
+    "table tbody td template textarea tfoot th thead title tr ul video audio xmp br object canvas",
     T.VOID: "area base basefont bgsound br col embed frame hr image img input keygen link meta param source track wbr",
     T.RAW: "script style textarea title iframe noembed noframes xmp",
-    T.CLOSES_P: "address article aside blockquote center details dialog dir div dl fieldset figcaption figure "
-    "footer form h1 h2 h3 h4 h5 "
-    "h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp dd dt",
+    T.CLOSES_P: "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer form "
+    "h1 h2 h3 h4 h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary "
+    "table ul xmp dd dt",
     T.FORMAT: "a b big code em font i nobr s small strike strong tt u",
-    T.SPECIAL: "address applet area article aside base basefont bgsound blockquote body br button caption "
-    "center col colgroup dd details "
-    "dir div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header "
-    "hgroup hr html iframe img "
-    "input keygen li link listing main marquee menu meta nav noembed noframes noscript object ol p param "
-    "plaintext pre script search "
-    "section select source style summary table tbody td template textarea tfoot th thead title tr track ul wbr xmp foreignobject",
+    T.SPECIAL: "address applet area article aside base basefont bgsound blockquote body br button caption center col "
+    "colgroup dd details dir div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2 h3 "
+    "h4 h5 h6 head header hgroup hr html iframe img input keygen li link listing main marquee menu meta nav "
+    "noembed noframes noscript object ol p param plaintext pre script search section select source style "
+    "summary table tbody td template textarea tfoot th thead title tr track ul wbr xmp foreignobject",
     T.SCOPE: "applet caption html table td th marquee object template foreignobject",
     T.IN_HEAD: "base basefont bgsound link meta noframes noscript script style template title head html",
-    T.BREAKOUT: "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li "
-    "listing menu meta nobr ol "
-    "p pre ruby s small span strong strike sub sup table tt u ul var",
+    T.BREAKOUT: "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing "
+    "menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var",
     T.HEADING: "h1 h2 h3 h4 h5 h6",
     T.CELL: "td th",
     T.ROW_GROUP: "tbody thead tfoot",
@@ -139,12 +133,9 @@ CLASSES[0xC0:] = LEAD
 
 STOP_WORDS = (
     "the of and to a in is it you that he was for on are with as i his they be at one have this from or had "
-    "by not but what all were "
-    "we when your can said there use an each which she do how their if will up other about out many then them "
-    "these so some her would "
-    "make like him into has two more no way could my than been who its now did get may die der das den von zu "
-    "mit ist des auf nicht im "
-    "dem ein eine auch es de la le les et un une du que est pour dans qui sur el los las por con una para su "
-    "del se lo il di che non per"
+    "by not but what all were we when your can said there use an each which she do how their if will up other "
+    "about out many then them these so some her would make like him into has two more no way could my than "
+    "been who its now did get may die der das den von zu mit ist des auf nicht im dem ein eine auch es de la "
+    "le les et un une du que est pour dans qui sur el los las por con una para su del se lo il di che non per"
 ).split()
 STOP_TABLE = table(dict.fromkeys(STOP_WORDS, 1), 1024)

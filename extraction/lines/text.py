@@ -121,15 +121,7 @@ def _space_size(html: Any, p: Any, end: Any) -> Any:
 @helper
 def _is_wide_space(point: Any) -> Any:
     """Whether a code point from U+1000 on is white space."""
-    return (
-        point == 0x1680
-        or 0x2000 <= point <= 0x200A
-        or point == 0x2028
-        or point == 0x2029
-        or point == 0x202F
-        or point == 0x205F
-        or point == 0x3000
-    )
+    return 0x2000 <= point <= 0x200A or point in (0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
 
 
 @helper

@@ -22,7 +22,7 @@ from extraction.kernels import (
     compiled,
     fnv1a_64,
     is_han_of_jieba,
-    is_unspaced_or_compatibility,
+    is_unspaced_or_symbol,
     utf8_point,
     utf8_size,
 )
@@ -230,7 +230,7 @@ def _tokens(data, offsets, words, out, out_offsets):  # type: ignore[no-untyped-
             size, alone = 1, False  # of scripts without spaces each character is a token
             if c != 32:
                 size = utf8_size(c)
-                alone = is_unspaced_or_compatibility(utf8_point(data, i, size))
+                alone = is_unspaced_or_symbol(utf8_point(data, i, size))
             if not (alone or c == 32):
                 for j in range(size):
                     h = fnv1a_64(h, data[i + j])

@@ -17,7 +17,7 @@ COMPILED = (
     "is_cjk",
     "is_cjk_or_supplementary",
     "is_unspaced",
-    "is_unspaced_or_compatibility",
+    "is_unspaced_or_symbol",
     "is_wide_sentence_end",
 )
 # Columns in this order; x is yes.

@@ -215,26 +215,8 @@ def check(html: bytes, page: Scan) -> None:
 
 
 PIECES = [f"<{name}>" for name in t.NAMES] + [f"</{name}>" for name in t.NAMES]
-PIECES += [
-    "<",
-    ">",
-    "<!--",
-    "-->",
-    "&",
-    "&amp;",
-    "&#x41",
-    '"',
-    "'",
-    "=",
-    "<a href='",
-    "<p class=x id=y",
-    "text",
-    "好",
-    " ",
-    "\n",
-    "\x00",
-    "<![CDATA[",
-]
+PIECES += ["<", ">", "<!--", "-->", "<![CDATA[", "&", "&amp;", "&#x41", '"', "'", "=", "<a href='", "<p class=x id=y"]
+PIECES += ["text", "好", " ", "\n", "\x00"]
 
 
 @settings(max_examples=400, deadline=None)
