@@ -103,19 +103,19 @@ def group_of(row: dict[str, Any]) -> str:
     return registered_domain(row["url"]) or row["url"]
 
 
-def multiset_f1(found: Iterable[str], gold: Iterable[str]) -> float:
-    a, b = Counter(found), Counter(gold)
+def multiset_f1(predicted: Iterable[str], gold: Iterable[str]) -> float:
+    a, b = Counter(predicted), Counter(gold)
     if not a and not b:
         return 1.0
     return 2 * (a & b).total() / (a.total() + b.total())
 
 
-def word_f1(found: str, gold: str) -> float:
-    return multiset_f1(_WORD.findall(found.lower()), _WORD.findall(gold.lower()))
+def word_f1(predicted: str, gold: str) -> float:
+    return multiset_f1(_WORD.findall(predicted.lower()), _WORD.findall(gold.lower()))
 
 
-def gram_f1(found: str, gold: str) -> float:
-    a, b = ("".join(text.split()) for text in (found, gold))
+def gram_f1(predicted: str, gold: str) -> float:
+    a, b = ("".join(text.split()) for text in (predicted, gold))
     return multiset_f1(*([text[i : i + 4] for i in range(len(text) - 3)] for text in (a, b)))
 
 
@@ -191,12 +191,12 @@ def parts_of(pages: Sequence[GoldPage], score: Score) -> Parts:
         chinese.append(engine.is_chinese(text))
         preformatted.append("<pre" in page.prepared.html)
         size["all"].append(characters([Line(text, "p")]))
-        found = {
+        candidates = {
             "quick": main_content(tree),
             "rules": engine.rule_lines(page),
             "readability": engine.readability_lines(page),
         }
-        for name, lines in found.items():
+        for name, lines in candidates.items():
             f1[name].append(score("\n".join(line.text for line in lines), gold.gold))
             size[name].append(characters(lines))
     return Parts(

@@ -166,11 +166,11 @@ def peer(folder: str, kind: str) -> int:
 
 def whole_corpus(lengths: Int64s, length: int) -> dict[str, float]:
     """Best-fit decreasing over all documents at once, as the paper has it: nothing is cut that fits a sequence."""
-    rest = lengths % length
+    remainders = lengths % length
     whole = int((lengths // length).sum())
     gaps: list[int] = []
     opened = 0
-    for size in -np.sort(-rest[rest > 0]):
+    for size in -np.sort(-remainders[remainders > 0]):
         at = bisect.bisect_left(gaps, int(size))
         if at == len(gaps):
             opened += 1
