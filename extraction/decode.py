@@ -1,4 +1,4 @@
-"""Bytes of a page to text: which encoding, and what to do with bytes that do not fit.
+"""Decode the bytes of a page: choose the encoding, and handle bytes that do not fit.
 
 The order was found best on real pages (UTF-8, GBK, GB 18030, Big5, 8-bit, each also with bad bytes put in): a byte
 order mark; strict UTF-8; UTF-8 with a few bad bytes; the declared encoding (HTTP header, then <meta>) if it fits;

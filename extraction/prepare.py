@@ -1,4 +1,4 @@
-"""Before parsing: cut what carries no text, and refuse pages that would take a parser minutes.
+"""Prepare a page for parsing: cut parts without text, and refuse pages that would take a parser minutes.
 
 Scripts, style sheets, vector graphics and comments are a large part of a page. Cutting them costs less than parsing them,
 and leaves a short head in which the page's signals are found quickly.

@@ -1,4 +1,4 @@
-"""What an engine returns, and how lines become a text with parallel arrays."""
+"""Result of an engine, and the text with parallel arrays that is made from its lines."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a page says of itself: title, canonical URL, og:type, schema.org types, language. By regular expressions, not
-a parse."""
+"""Metadata that a page declares: title, canonical URL, og:type, schema.org types, language. Read by regular
+expressions, without a parse."""
 
 from __future__ import annotations
 

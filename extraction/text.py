@@ -1,4 +1,4 @@
-"""Text: what is stored, how it is compared, what a line is. The only definitions.
+"""Definitions of text: its stored form, its form for comparison, its lines. There are no others.
 
 `clean` makes the text that is stored; `identity_form` and `text_digest` make what identity removal compares
 (dots.llm1 C.1).

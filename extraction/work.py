@@ -1,4 +1,4 @@
-"""One page from bytes to extraction: what both the child process and in-process callers run."""
+"""Extraction of one page from its bytes. The child process and in-process callers both run it."""
 
 from __future__ import annotations
 

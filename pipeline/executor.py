@@ -1,4 +1,4 @@
-"""What one task does: a unit of work from its source to a chunk and a receipt. No Spark here.
+"""Work of one task: a unit from its source to a chunk and a receipt. No Spark here.
 
 A *unit* is a file, or in later passes a range of a file's rows. `run_unit` reads its rows, passes them through the document
 steps of one round, writes all of them (kept and dropped) to one chunk and then commits a *receipt* that names the chunk.

@@ -1,4 +1,4 @@
-"""A stage's output folder: what is in it, who may write it, and what of it may be believed.
+"""Output folder of a stage: its files, the lease that lets one run write it, and the files that readers may trust.
 
 documents/verdict=kept|dropped/part-g0000-00000-<pass>.parquet    the rows
 _manifest.json     the generations: input files, published files with rows and SHA-256; readers trust this alone

@@ -1,4 +1,4 @@
-"""Lists of web addresses and documents: what must go from every stage and output (takedowns), or what must stay.
+"""Lists of web addresses and documents to remove from every stage and output (takedowns), or to keep.
 
 One entry a line, in UTF-8; `#` starts a comment at the start of a line or after white space:
 

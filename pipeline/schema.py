@@ -1,4 +1,4 @@
-"""THE document schema: one row per input record, the same columns in every stage.
+"""Schema of documents: one row per input record, the same columns in every stage.
 
 A row is a crawled record (or a JSONL/Parquet input row) together with everything that was found out about it.
 Rows are never removed, only marked: `drop_step` is null for a kept row and names the deciding step otherwise.

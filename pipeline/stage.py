@@ -1,4 +1,4 @@
-"""The four stages of the chain, in order, and what sets each apart."""
+"""The four stages of the chain, in order, and the facts that differ between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps: what a stage does to documents, one small class each.
+"""Steps of a stage: one small class for each operation on documents.
 
 A step *is* its validated parameters plus one pure call. Write one by subclassing `DocumentStep` in a module of a stage
 package (`pipeline/preparation/`, `pipeline/rule_based/`, ...):

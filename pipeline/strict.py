@@ -1,4 +1,4 @@
-"""Base of every configuration model, and the one error that is the user's to mend."""
+"""Base of every configuration model, and the one error that the user can fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dedups by similarity have in common: documents in their order, a forest of parents, survivors at its roots.
+"""Common part of deduplication by similarity: documents in order, a forest of parents, survivors at its roots.
 
 A document's parent comes before it in the order, so a tree's root is the first of its documents, and what is kept depends on
 earlier documents alone.

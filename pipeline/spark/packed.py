@@ -1,4 +1,4 @@
-"""Moving many small records through Spark's shuffle as few large rows.
+"""Move many small records through Spark's shuffle as few large rows.
 
 A band key is 16 bytes; a row of Spark's is 40 more and microseconds of work, 128 times a document. So tasks sort their
 records by destination with numpy and hand Spark one blob a destination: the shuffle moves bytes, and numpy reads them.

@@ -1,4 +1,4 @@
-"""Sends units of work to Spark, and reads rows back for the cross-document steps.
+"""Send units of work to Spark, and read rows back for the cross-document steps.
 
 Each unit is one Spark task: a number in, nothing of the corpus through the JVM. Only keys of cross-document steps shuffle.
 """

@@ -1,4 +1,4 @@
-"""Runs stages on Spark: the engine of a pass.
+"""Run stages on Spark: the engine of a pass.
 
 The console and the jobs only call `run_stage`. Whatever is killed at any point, the same call resumes it.
 """
