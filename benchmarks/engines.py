@@ -63,7 +63,7 @@ RESCUE_RATIO = (1.2, 1.5, 2.0, 3.0)
 READABILITY_MIN = (0, 50, 100, 150, 200, 300)
 FAST_SHARE = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 2.0)
 FAST_LOSS = 0.01
-"""What `fast` may lose against `full` on the training folds: among shares within it, the smallest (fastest) is
+"""Loss of `fast` against `full` allowed on the training folds: among shares within it, the smallest (fastest) is
 chosen."""
 
 
@@ -97,7 +97,7 @@ def load(data: Path, name: str, limit: int | None) -> list[GoldPage]:
 
 
 def group_of(row: dict[str, Any]) -> str:
-    """What must not be split over folds: the site."""
+    """Group that folds must not split: the site."""
     if row["source"] == "cwce":
         return str(row.get("link_host") or row.get("split_key"))
     return registered_domain(row["url"]) or row["url"]
@@ -171,7 +171,7 @@ def compare(pages: Sequence[GoldPage], score: Score) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the engine chooses between, for all pages: F1 and size (characters) of each."""
+    """Candidates of the engine, for all pages: F1 and size (characters) of each."""
 
     f1: dict[str, Floats]
     size: dict[str, Floats]

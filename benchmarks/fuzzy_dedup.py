@@ -182,7 +182,7 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def quality(maker: Maker, output: Path, n: int) -> dict[str, Any]:
-    """Of a sample of copies: exact similarity to the original against what was dropped; and what was dropped wrongly."""
+    """Exact similarity of sampled copies to the original against what was dropped; and what was dropped wrongly."""
     chosen = [i for i in range(n) if maker.origin(i) is not None]
     chosen = random.Random(0).sample(chosen, min(2000, len(chosen)))
     ids = {hashlib.md5(str(i).encode(), usedforsecurity=False).hexdigest(): i for i in range(n)}

@@ -57,7 +57,7 @@ class Case:
 
     @property
     def flops(self) -> float:
-        """Of the forward pass; the backward pass has twice as many."""
+        """FLOPs of the forward pass; the backward pass has twice as many."""
         return 2.0 * sum(self.sizes) * self.inner * self.columns
 
 
@@ -123,7 +123,7 @@ class TransformerEngine:
 
 
 def ways() -> dict[str, Way]:
-    """What there is here; `loop` first."""
+    """Ways available here; `loop` first."""
     engine = torch.cuda.is_available() and importlib.util.find_spec("transformer_engine") is not None
     candidates: dict[str, Way | None] = {
         "loop": loop,
@@ -141,7 +141,7 @@ def ways() -> dict[str, Way]:
 def gradients(
     way: Way, y: torch.Tensor, x: torch.Tensor, w: torch.Tensor, dy: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of x and w; `y` may be differentiated again."""
+    """Gradients of x and w; `y` may be differentiated again."""
     if isinstance(way, TransformerEngine):
         dx, *parts = torch.autograd.grad(y, (x, *way.weights(w)), dy, retain_graph=True)
         return dx, torch.stack(parts)

@@ -48,7 +48,7 @@ LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 
 def distinct(texts: list[str]) -> list[str]:
-    """Those whose normalised form no earlier one has: exact copies are the business of another step."""
+    """Texts whose normalised form no earlier one has: exact copies are the business of another step."""
     seen: dict[str, str] = {}
     for text in texts:
         seen.setdefault(identity_form(text), text)
@@ -285,15 +285,15 @@ def colliding(keys: list[list[Any]]) -> set[tuple[int, int]]:
     return {pair for members in buckets.values() for pair in combinations(members, 2)}
 
 
-def by_bucket(pairs: Pairs, proposed: set[tuple[int, int]]) -> dict[str, Any]:
-    """Of the pairs of each bucket, the share found, and what the closed form expects of banding."""
+def by_bucket(pairs: Pairs, candidates: set[tuple[int, int]]) -> dict[str, Any]:
+    """Share of each bucket's pairs that was found, and what the closed form expects of banding."""
     table = {}
     for low, high in BUCKETS:
         inside = [(p, s) for p, s in pairs.items() if low <= s < high or s == high == 1.0]
         if inside:
             table[f"{low}-{high}"] = {
                 "pairs": len(inside),
-                "found": round(sum(p in proposed for p, _ in inside) / len(inside), 4),
+                "found": round(sum(p in candidates for p, _ in inside) / len(inside), 4),
                 "closed_form_of_banding": round(
                     sum(candidate_probability(s, PARAMS.bands, PARAMS.rows) for _, s in inside) / len(inside), 4
                 ),
@@ -301,14 +301,14 @@ def by_bucket(pairs: Pairs, proposed: set[tuple[int, int]]) -> dict[str, Any]:
     return table
 
 
-def against(pairs: Pairs, proposed: set[tuple[int, int]]) -> dict[str, Any]:
+def against(pairs: Pairs, candidates: set[tuple[int, int]]) -> dict[str, Any]:
     alike = {p for p, s in pairs.items() if s >= THRESHOLD}
     return {
-        "by_similarity": by_bucket(pairs, proposed),
+        "by_similarity": by_bucket(pairs, candidates),
         f"pairs of {THRESHOLD} or more": len(alike),
-        "recall": round(len(alike & proposed) / max(1, len(alike)), 4),
-        "precision": round(len(alike & proposed) / max(1, len(proposed)), 4),
-        "found": len(proposed),
+        "recall": round(len(alike & candidates) / max(1, len(alike)), 4),
+        "precision": round(len(alike & candidates) / max(1, len(candidates)), 4),
+        "found": len(candidates),
     }
 
 
@@ -320,15 +320,15 @@ def quality(name: str, texts: list[str], language: str) -> tuple[dict[str, Any],
     flat, offsets, _ = HASHER.shingles(texts)
     pairs = similar_pairs([flat[i:j] for i, j in pairwise(offsets)], 0.3)
     signatures = HASHER.signatures(flat, offsets)
-    proposed = colliding(HASHER.band_keys(signatures).tolist())
-    order = sorted(proposed)
+    candidates = colliding(HASHER.band_keys(signatures).tolist())
+    order = sorted(candidates)
     left, right = np.array(order, np.int64).reshape(-1, 2).T
     sketches = HASHER.sketches(signatures)
     by_sketch = sketch_similarity(sketches[left], sketches[right]) >= THRESHOLD
     by_sets = jaccard(flat, offsets, left, right) >= THRESHOLD
     result = {
         "documents": len(texts),
-        "banding alone": against(pairs, proposed),
+        "banding alone": against(pairs, candidates),
         "verified by sketch": against(pairs, {p for p, yes in zip(order, by_sketch, strict=True) if yes}),
         "verified exactly": against(pairs, {p for p, yes in zip(order, by_sets, strict=True) if yes}),
     }

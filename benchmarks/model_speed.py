@@ -1,4 +1,4 @@
-"""How fast training is, and where its time goes: tokens a second, FLOP/s, MFU, memory, and the share of each part.
+"""Speed of training, and where its time goes: tokens a second, FLOP/s, MFU, memory, and the share of each part.
 
     python benchmarks/model_speed.py                                 # one-gpu on a GPU; without one, tiny on the CPU
     python benchmarks/model_speed.py --config configs/model/one-gpu.yaml --shards out/demo/tokenization --steps 20

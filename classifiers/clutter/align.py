@@ -29,7 +29,7 @@ MAX_CELLS = 400_000_000
 """Product of the two lengths in words up to which the subsequence is computed (a byte each); longer pages take pass 2 alone."""
 
 RUN = 0.6
-"""What a match weighs more if the word before it matched too."""
+"""Extra weight of a match if the word before it matched too."""
 
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 
