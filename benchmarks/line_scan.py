@@ -30,29 +30,10 @@ from extraction.line_model.model import load
 from extraction.lines import scan, text_of
 
 SKIPPED = frozenset(
-    [
-        "script",
-        "style",
-        "template",
-        "head",
-        "title",
-        "svg",
-        "math",
-        "select",
-        "textarea",
-        "iframe",
-        "noembed",
-        "noframes",
-        "video",
-        "audio",
-        "canvas",
-        "object",
-        "applet",
-        "rt",
-        "rp",
-        "rtc",
-        "datalist",
-    ]
+    (  # noqa: SIM905
+        "script style template head title svg math select textarea iframe noembed noframes video audio canvas "
+        "object applet rt rp rtc datalist"
+    ).split()
 )
 HOSTILE: dict[str, Callable[[int], str]] = {
     "attributes of one tag": lambda n: "<p " + "a=b class='c d' " * n + ">x",
@@ -96,47 +77,10 @@ def visible(html: bytes) -> str:
 
 
 INLINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "cite",
-        "code",
-        "del",
-        "dfn",
-        "em",
-        "font",
-        "i",
-        "ins",
-        "kbd",
-        "label",
-        "map",
-        "mark",
-        "nobr",
-        "q",
-        "ruby",
-        "rb",
-        "s",
-        "samp",
-        "slot",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "tt",
-        "u",
-        "var",
-        "wbr",
-        "data",
-        "output",
-    ]
+    (  # noqa: SIM905
+        "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label map mark nobr q ruby rb s "
+        "samp slot small span strike strong sub sup time tt u var wbr data output"
+    ).split()
 )
 
 

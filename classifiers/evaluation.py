@@ -19,9 +19,10 @@ from classifiers.features import Features, features_of
 from classifiers.labelled import LabelledPage, batch_of, load_pages
 from classifiers.small import SmallModel, folds, take
 from classifiers.training import SEED, SmallTrainer, Trainer, train
+from extraction.characters import HAN_AND_HEXAGRAMS
 
 FOLDS = 5
-WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
+WORD = re.compile(rf"[{HAN_AND_HEXAGRAMS}]|[^\W{HAN_AND_HEXAGRAMS}]+")
 """A word as fastText gets it here; a Chinese character is one."""
 
 LANGUAGES = {"English": "en", "Chinese": "zh"}

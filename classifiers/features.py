@@ -14,22 +14,7 @@ from classifiers.base import Batch
 from extraction.kernels import FNV_START, compiled, fnv1a, is_cjk_or_supplementary, utf8_point, utf8_size
 from extraction.lines import scan_text
 from extraction.lines import tags as t
-from extraction.lines.columns import (
-    L_CHARACTERS,
-    L_CJK,
-    L_CJK_PUNCTUATION,
-    L_COMMAS,
-    L_DIGITS,
-    L_FIRST,
-    L_HASH,
-    L_LAST,
-    L_PIPES,
-    L_PUNCTUATION,
-    L_SENTENCE_ENDS,
-    L_STOP_WORDS,
-    L_UPPER,
-    L_WORDS,
-)
+from extraction.lines.columns import L
 
 FIELDS = ("address", "title", "signals", "text")
 BITS = 17
@@ -285,11 +270,11 @@ def _hash_words(data, ends, classes, out, starts, numbers):  # type: ignore[no-u
                     repeated += grams[i] == grams[i - 1]
                 numbers[piece // 4, 2] = repeated / len(grams)
         if total:
-            own = np.sort(out[k : k + total])
+            hashes = np.sort(out[k : k + total])
             kept = 0
             for i in range(total):
-                if i == 0 or own[i] != own[i - 1]:
-                    out[k + kept] = own[i]
+                if i == 0 or hashes[i] != hashes[i - 1]:
+                    out[k + kept] = hashes[i]
                     kept += 1
             k += kept
     starts[len(ends)] = k
@@ -312,25 +297,25 @@ def _line_numbers(lines, first, kinds, links, words, out):  # type: ignore[no-un
         hashes = np.empty(n, np.int64)
         for i in range(n):
             line = lines[a + i]
-            characters = float(line[L_CHARACTERS])
-            own = line[L_WORDS] + 0.6 * line[L_CJK]
-            length[i] = own
+            characters = float(line[L.CHARACTERS])
+            words_of_line = line[L.WORDS] + 0.6 * line[L.CJK]
+            length[i] = words_of_line
             sums[0] += characters
-            sums[1] += own
-            sums[2] += line[L_CJK]
-            sums[3] += line[L_STOP_WORDS]
-            sums[4] += line[L_UPPER]
-            sums[5] += line[L_DIGITS]
-            sums[6] += line[L_PUNCTUATION] + line[L_CJK_PUNCTUATION]
-            sums[7] += line[L_COMMAS]
-            sums[8] += line[L_SENTENCE_ENDS]
-            sums[9] += line[L_PIPES]
-            sums[10] += line[L_WORDS]
-            ended += line[L_LAST] == 3
-            colons += line[L_LAST] == 4
-            digits += line[L_FIRST] == _DIGIT
-            short += own < 5
-            if line[L_SENTENCE_ENDS] + line[L_COMMAS] > 0 and own >= 10 and links[a + i] < 0.5:
+            sums[1] += words_of_line
+            sums[2] += line[L.CJK]
+            sums[3] += line[L.STOP_WORDS]
+            sums[4] += line[L.UPPER]
+            sums[5] += line[L.DIGITS]
+            sums[6] += line[L.PUNCTUATION] + line[L.CJK_PUNCTUATION]
+            sums[7] += line[L.COMMAS]
+            sums[8] += line[L.SENTENCE_ENDS]
+            sums[9] += line[L.PIPES]
+            sums[10] += line[L.WORDS]
+            ended += line[L.LAST] == 3
+            colons += line[L.LAST] == 4
+            digits += line[L.FIRST] == _DIGIT
+            short += words_of_line < 5
+            if line[L.SENTENCE_ENDS] + line[L.COMMAS] > 0 and words_of_line >= 10 and links[a + i] < 0.5:
                 prose += 1
                 prose_characters += characters
                 run += 1
@@ -347,7 +332,7 @@ def _line_numbers(lines, first, kinds, links, words, out):  # type: ignore[no-un
                 by_kind[kind] += 1
                 of_kind[kind] += characters
                 headings += kind == 5
-            hashes[i] = np.int64(line[L_HASH]) << 32 | a + i
+            hashes[i] = np.int64(line[L.HASH]) << 32 | a + i
         characters = max(1.0, sums[0])
         total = max(1.0, sums[1])
         hashes = np.sort(hashes)
@@ -355,7 +340,7 @@ def _line_numbers(lines, first, kinds, links, words, out):  # type: ignore[no-un
         for i in range(1, n):
             if hashes[i] >> 32 == hashes[i - 1] >> 32:
                 repeated += 1
-                repeated_characters += lines[hashes[i] & 0xFFFFFFFF, L_CHARACTERS]
+                repeated_characters += lines[hashes[i] & 0xFFFFFFFF, L.CHARACTERS]
         ordered = np.sort(length)
         mean = sums[1] / n
         spread = 0.0

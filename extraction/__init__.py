@@ -32,5 +32,5 @@ def extract(
     """
     from extraction.engines import Options, get_engine
 
-    found = get_engine(engine, Options(**options))
-    return found.extract(html, url) if isinstance(html, str) else found.extract_bytes(html, charset, url)[0]
+    extractor = get_engine(engine, Options(**options))
+    return extractor.extract(html, url) if isinstance(html, str) else extractor.extract_bytes(html, charset, url)[0]

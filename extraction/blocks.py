@@ -15,39 +15,10 @@ from extraction.result import Line
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _CONTEXT = {"li": "li", "item": "li", "dd": "li", "dt": "li", "blockquote": "quote", "quote": "quote", "q": "quote"}
 _BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "body",
-        "caption",
-        "center",
-        "dir",
-        "div",
-        "dl",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "hgroup",
-        "html",
-        "list",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "p",
-        "section",
-        "summary",
-        "details",
-        "table",
-        "tbody",
-        "tfoot",
-        "thead",
-        "ul",
-    ]
+    (  # noqa: SIM905
+        "address article aside body caption center dir div dl fieldset figcaption figure footer form header "
+        "hgroup html list main menu nav ol p section summary details table tbody tfoot thead ul"
+    ).split()
 )
 _ROWS = frozenset(("tr", "row"))
 _CELLS = frozenset(("td", "th", "cell"))
@@ -55,24 +26,7 @@ _BREAKS = frozenset(("br", "lb", "hr"))
 _LINKS = frozenset(("a", "ref"))
 _CODE = frozenset(("pre", "code"))
 _SKIPPED = frozenset(("rt", "rp", "rtc", "script", "style", "noscript", "template", "textarea", "select", "option"))
-_LAYOUT_BLOCKS = (
-    "p",
-    "div",
-    "li",
-    "item",
-    "head",
-    "quote",
-    "blockquote",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "ul",
-    "ol",
-    "list",
-)
+_LAYOUT_BLOCKS = tuple("p div li item head quote blockquote h1 h2 h3 h4 h5 h6 ul ol list".split())  # noqa: SIM905
 MAX_CELL_BLOCKS = 3
 """A cell with more blocks than this is page layout, not a table's: each block becomes a line of its own."""
 

@@ -57,8 +57,8 @@ def codec_for(label: str | None) -> str | None:
 
 def declared_in_head(html: bytes) -> str | None:
     """Encoding label that the page itself declares (<meta charset>, <meta http-equiv>, <?xml encoding>), or None."""
-    found = _META.search(html[:_META_BYTES])
-    return found[1].decode("ascii", "replace") if found else None
+    declaration = _META.search(html[:_META_BYTES])
+    return declaration[1].decode("ascii", "replace") if declaration else None
 
 
 def decode(html: bytes, declared: str | None = None) -> Decoded:

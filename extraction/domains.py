@@ -72,9 +72,9 @@ def domain_of_host(host: str) -> str:
     """Registered domain of a host that `host_of` returned."""
     if host[0] == "[" or _IPV4.fullmatch(host):
         return host
-    found = _suffixes.extract_str(host)
-    if found.suffix:
-        return f"{found.domain}.{found.suffix}" if found.domain else host
+    parts = _suffixes.extract_str(host)
+    if parts.suffix:
+        return f"{parts.domain}.{parts.suffix}" if parts.domain else host
     return ".".join(host.split(".")[-2:])
 
 

@@ -27,9 +27,9 @@ def _bodies(page: Prepared) -> Iterator[str]:
         if any(key in script for key in _BODY_KEYS):
             for text in _strings(_parsed(script), _BODY_KEYS):
                 yield _as_html(text)
-    found = _DISCOURSE.search(page.html) if "data-preloaded" in page.html else None
-    if found:
-        preloaded = _parsed(html_entities.unescape(found[1] or found[2]))
+    match = _DISCOURSE.search(page.html) if "data-preloaded" in page.html else None
+    if match:
+        preloaded = _parsed(html_entities.unescape(match[1] or match[2]))
         for key, value in preloaded.items() if isinstance(preloaded, dict) else ():
             if key.startswith("topic_") and isinstance(value, str):
                 yield from _strings(_parsed(value), ("cooked",))

@@ -37,20 +37,20 @@ def page_signals(page: Prepared, whole: str | None = None) -> tuple[str | None, 
     end = _HEAD_END.search(head)
     head = head[: end.start()] if end else head
 
-    found = _TITLE.search(head)
-    title = _value(found[1]) if found else None
+    match = _TITLE.search(head)
+    title = _value(match[1]) if match else None
     tag = _HTML_TAG.search(head)
     attributes = _attributes(tag[1]) if tag else {}
     language = attributes.get("lang") or attributes.get("xml:lang")
     canonical = og_url = og_type = og_title = None
-    for name, rest in _META_OR_LINK.findall(head):
+    for name, markup in _META_OR_LINK.findall(head):
         if name in ("link", "LINK"):
-            if canonical is None and "canonical" in rest:
-                attributes = _attributes(rest)
+            if canonical is None and "canonical" in markup:
+                attributes = _attributes(markup)
                 if attributes.get("rel", "").lower() == "canonical":
                     canonical = _value(attributes.get("href"))
-        elif "og:" in rest:
-            attributes = _attributes(rest)
+        elif "og:" in markup:
+            attributes = _attributes(markup)
             key = attributes.get("property") or attributes.get("name")
             if key == "og:type":
                 og_type = og_type or _value(attributes.get("content"))

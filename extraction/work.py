@@ -24,7 +24,7 @@ class Job:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Job:
-        """What `asdict` made of a job."""
+        """Read a job that `asdict` wrote."""
         return cls(fields["engine"], Options(**fields["options"]))
 
 
@@ -50,8 +50,8 @@ class Outcome:
 def extract_bytes(html: bytes, declared_charset: str | None, url: str | None, job: Job) -> Outcome:
     """Decode and extract. Whatever goes wrong becomes the outcome's reason, but for `MemoryError`."""
     try:
-        found, charset = get_engine(job.engine, job.options).extract_bytes(html, declared_charset, url)
-        return Outcome(found, charset)
+        extraction, charset = get_engine(job.engine, job.options).extract_bytes(html, declared_charset, url)
+        return Outcome(extraction, charset)
     except TooLarge as error:
         return Outcome(reason=error.reason, value=error.value)
     except MemoryError:

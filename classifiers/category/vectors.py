@@ -32,6 +32,7 @@ from classifiers.category.sets import public_rows, public_texts, written
 from classifiers.category.train import site_of
 from classifiers.labelled import CATEGORIES, LabelledPage, load_pages
 from classifiers.words import WORD_LENGTH, Vocabulary, keys_of
+from extraction.characters import HAN_AND_HEXAGRAMS
 
 ENGLISH, CHINESE = 34_000, 50_000
 """Words of each language."""
@@ -59,7 +60,7 @@ WINDOW, STRIDE, LAST = 900, 1500, 9000
 MAX_CHARACTERS = 20_000
 SEED = 0
 _LATIN = re.compile(r"[a-z][a-z0-9+#]*(?:'[a-z]+)?")
-_HAN = re.compile(r"[\u3400-\u9fff]+")
+_HAN = re.compile(f"[{HAN_AND_HEXAGRAMS}]+")
 Floats = npt.NDArray[np.float32]
 
 

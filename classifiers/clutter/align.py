@@ -22,6 +22,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from extraction.characters import HAN_AND_HEXAGRAMS
+
 CONTENT = 0.6
 """Share of a line's words in the gold text from which it is content."""
 
@@ -31,7 +33,7 @@ MAX_CELLS = 400_000_000
 RUN = 0.6
 """Extra weight of a match if the word before it matched too."""
 
-_TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
+_TOKEN = re.compile(rf"[{HAN_AND_HEXAGRAMS}]|[^\W_{HAN_AND_HEXAGRAMS}]+")
 
 
 def tokens(text: str) -> list[str]:

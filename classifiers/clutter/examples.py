@@ -17,7 +17,7 @@ from classifiers.clutter.pages import FOLDS, LabelledPage, load_annotated, load_
 from extraction import extract
 from extraction.line_model.model import Form
 from extraction.lines import Scan, scan, scan_text, text_of
-from extraction.lines.columns import L_CJK, L_WORDS
+from extraction.lines.columns import L
 
 BLOG_PAGES = 40
 """Pages of each Chinese blog that are trained on: more of the same theme teach nothing."""
@@ -62,7 +62,7 @@ class Example:
     @property
     def lengths(self) -> npt.NDArray[np.int32]:
         """Words of each line; a Chinese character is one."""
-        lengths: npt.NDArray[np.int32] = self.scan.lines[:, L_WORDS] + self.scan.lines[:, L_CJK]
+        lengths: npt.NDArray[np.int32] = self.scan.lines[:, L.WORDS] + self.scan.lines[:, L.CJK]
         return lengths
 
     @property
@@ -121,7 +121,7 @@ def line_texts(html: bytes, scanned: Scan) -> list[str]:
 
 
 def _example(page: LabelledPage, scanned: Scan, view: View, texts: list[str]) -> Example:
-    lengths = (scanned.lines[:, L_WORDS] + scanned.lines[:, L_CJK]).astype(np.float64)
+    lengths = (scanned.lines[:, L.WORDS] + scanned.lines[:, L.CJK]).astype(np.float64)
     weights = (lengths + 1.5) ** 0.75
     weights = np.clip(PAGE_WEIGHT * weights / max(weights.sum(), 1e-9), 0, MAX_LINE_WEIGHT)
     labels = (label(texts, page.gold) >= CONTENT).astype(np.float32)

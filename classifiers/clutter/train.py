@@ -29,7 +29,7 @@ from extraction.line_model import features as f
 from extraction.line_model.convolution import Parameters
 from extraction.line_model.model import FORMS, Form, LineModel, column_names, features
 from extraction.line_model.trees import Trees
-from extraction.lines.columns import E_PARENT, E_TOKEN0, E_TOKEN1, L_ELEMENT
+from extraction.lines.columns import E, L
 
 WEIGHTS = Path(line_model.__file__).parent / "weights"
 SEED = 20261123
@@ -97,9 +97,9 @@ def _hashed(example: Example, kind: int) -> Hashed:
         # an element's own tokens count at most twice on each of the lines in it
         sizes = np.zeros(len(scan.elements), np.int64)
         for e in range(1, len(sizes)):
-            tokens = int(scan.elements[e, E_TOKEN1] - scan.elements[e, E_TOKEN0])
-            sizes[e] = sizes[scan.elements[e, E_PARENT]] + 2 * tokens + 1
-        room = int(sizes[scan.lines[:, L_ELEMENT]].sum())
+            tokens = int(scan.elements[e, E.TOKEN1] - scan.elements[e, E.TOKEN0])
+            sizes[e] = sizes[scan.elements[e, E.PARENT]] + 2 * tokens + 1
+        room = int(sizes[scan.lines[:, L.ELEMENT]].sum())
         out = np.empty(room + 1, np.uint32)
         f.attribute_hashes(scan.elements, scan.tokens, scan.lines, out, starts)
     else:

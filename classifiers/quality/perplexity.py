@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 
-WORD = re.compile(r"[\u3400-\u9fff]|[a-z]+(?:'[a-z]+)?|\d+|[^\s\w]")
+from extraction.characters import HAN_AND_HEXAGRAMS
+
+WORD = re.compile(rf"[{HAN_AND_HEXAGRAMS}]|[a-z]+(?:'[a-z]+)?|\d+|[^\s\w]")
 MAX_WORDS = 1500
 SHARES = (0.6, 0.3, 0.1)
 """Shares of the bigram, the word, and chance among `VOCABULARY` words (Jelinek-Mercer)."""

@@ -19,11 +19,12 @@ import numpy.typing as npt
 
 from classifiers.base import Batch, Probabilities, StoredClassifier
 from classifiers.small import softmax
+from extraction.characters import HAN_AND_HEXAGRAMS as _HAN
 
 MAX_CHARACTERS = 10_000
 NUMBERS = ("title", "address", "text", "density")
-_BETWEEN = re.compile(r"[^0-9a-z\u3400-\u9fff]+|(?<=[0-9a-z])(?=[\u3400-\u9fff])|(?<=[\u3400-\u9fff])(?=[0-9a-z])")
-_CJK = re.compile(r"[\u3400-\u9fff]")
+_BETWEEN = re.compile(rf"[^0-9a-z{_HAN}]+|(?<=[0-9a-z])(?=[{_HAN}])|(?<=[{_HAN}])(?=[0-9a-z])")
+_CJK = re.compile(f"[{_HAN}]")
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,7 +80,7 @@ class Engine(abc.ABC):
         """
 
     def extract_bytes(self, html: bytes, declared_charset: str | None, url: str | None) -> tuple[Extraction, str]:
-        """As `extract`, of a page as it came; and the encoding that it had."""
+        """Extract from a page as it came: what `extract` returns, and the encoding that the page had."""
         decoded = decode(html, declared_charset)
         return self.extract(decoded.text, url), decoded.charset
 
@@ -93,7 +93,7 @@ class TreeEngine(Engine):
         """The blocks of the main content, in page order; empty if there is none."""
 
     def extract(self, html: str, url: str | None = None) -> Extraction:
-        """As in `Engine`. Without garbage collection in between: it finds nothing in lxml's trees."""
+        """Extract as `Engine` says. Without garbage collection in between: it finds nothing in lxml's trees."""
         check_size(html)
         prepared = prepare(html)
         collecting = gc.isenabled()

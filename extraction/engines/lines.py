@@ -20,7 +20,7 @@ from extraction.decode import to_utf8
 from extraction.embedded import embedded_html
 from extraction.line_model.model import load, sha256
 from extraction.lines import Scan, scan, text_of
-from extraction.lines.columns import K_CODE, L_CHARACTERS, L_KIND, L_LINK_CHARACTERS
+from extraction.lines.columns import K, L
 from extraction.lines.text import is_clean
 from extraction.prepare import Prepared, TooLarge, prepare
 from extraction.result import CODE_SPACES, CutLine, Extraction, Line, assemble
@@ -49,7 +49,7 @@ class Engine(engines.Engine):
         return {"clutter/dom": sha256("dom")}
 
     def extract(self, html: str, url: str | None = None) -> Extraction:
-        """As in `engines.Engine`; `cut_lines` are those that the model cut."""
+        """Extract from a decoded page, as `engines.Engine` says; `cut_lines` are those that the model cut."""
         return self._extract(html.encode("utf-8", "replace"))
 
     def extract_bytes(self, html: bytes, declared_charset: str | None, url: str | None) -> tuple[Extraction, str]:
@@ -59,42 +59,42 @@ class Engine(engines.Engine):
     def _extract(self, html: bytes) -> Extraction:
         if len(html) > MAX_BYTES:
             raise TooLarge("html_too_large", len(html))
-        found = scan(html)
-        if len(found.lines) > MAX_LINES:
-            raise TooLarge("too_many_lines", len(found.lines))
+        page = scan(html)
+        if len(page.lines) > MAX_LINES:
+            raise TooLarge("too_many_lines", len(page.lines))
         model = load("dom")
-        scores = model.score(found)
-        kept = model.choose(found, scores)
-        json_ld = [html[start:end].decode("utf-8", "replace") for start, end in found.json_ld.tolist()]
+        scores = model.score(page)
+        kept = model.choose(page, scores)
+        json_ld = [html[start:end].decode("utf-8", "replace") for start, end in page.json_ld.tolist()]
         whole = html.decode("utf-8", "replace") if b"itemtype" in html else ""
         title, signals = page_signals(Prepared(_head(html), json_ld), whole)
-        content = self._embedded(html, json_ld, found, kept) or self._content(html, found, scores, kept)
+        content = self._embedded(html, json_ld, page, kept) or self._content(html, page, scores, kept)
         return dataclasses.replace(content, title=title, page_signals=signals)
 
-    def _embedded(self, html: bytes, json_ld: list[str], found: Scan, kept: npt.NDArray[np.bool_]) -> Extraction | None:
+    def _embedded(self, html: bytes, json_ld: list[str], page: Scan, kept: npt.NDArray[np.bool_]) -> Extraction | None:
         """Text that the page carries as data, where there is more of it than of content."""
-        size = int(found.lines[kept, L_CHARACTERS].sum())
+        size = int(page.lines[kept, L.CHARACTERS].sum())
         if size >= EMBEDDED_BELOW:
             return None
         embedded = embedded_html(Prepared(html.decode("utf-8", "replace"), json_ld))
         if embedded is None:
             return None
         data = embedded.encode("utf-8", "replace")
-        inner = scan(data)
-        if int(inner.lines[:, L_CHARACTERS].sum()) <= size or len(inner.lines) > MAX_LINES:
+        embedded_page = scan(data)
+        if int(embedded_page.lines[:, L.CHARACTERS].sum()) <= size or len(embedded_page.lines) > MAX_LINES:
             return None
-        return assemble(Line(text, tag) for _, text, tag in self._texts(data, inner, None))
+        return assemble(Line(text, tag) for _, text, tag in self._texts(data, embedded_page, None))
 
     def _content(
-        self, data: bytes, found: Scan, scores: npt.NDArray[np.uint16], kept: npt.NDArray[np.bool_]
+        self, data: bytes, page: Scan, scores: npt.NDArray[np.uint16], kept: npt.NDArray[np.bool_]
     ) -> Extraction:
         numbers = None if self.options.cut_lines else np.flatnonzero(kept)
-        of_text = self._texts(data, found, numbers)
+        of_text = self._texts(data, page, numbers)
         if not of_text:
             return Extraction("", [], [], [])
         places = np.array([number for number, _, _ in of_text])
-        counts = found.lines[places]
-        shares = np.round(counts[:, L_LINK_CHARACTERS] / np.maximum(1, counts[:, L_CHARACTERS]), 4).tolist()
+        counts = page.lines[places]
+        shares = np.round(counts[:, L.LINK_CHARACTERS] / np.maximum(1, counts[:, L.CHARACTERS]), 4).tolist()
         line_scores = scores[places].tolist()
         keeps = kept[places].tolist()
         joined = "\n".join(text for _, text, _ in of_text)
@@ -107,7 +107,7 @@ class Engine(engines.Engine):
             )
             return dataclasses.replace(made, line_scores=made.line_scores or [])  # of a line that vanished too
         rows = list(zip(cleaned.split("\n"), (tag for _, _, tag in of_text), shares, line_scores, keeps, strict=True))
-        if (counts[:, L_KIND] == K_CODE).any():
+        if (counts[:, L.KIND] == K.CODE).any():
             rows = _code(rows)
         chosen = [row for row in rows if row[4]]
         cut = [
@@ -118,15 +118,15 @@ class Engine(engines.Engine):
         texts, tags, link_shares, kept_scores, _ = zip(*chosen, strict=True) if chosen else repeat((), 5)
         return Extraction("\n".join(texts), list(tags), list(link_shares), list(kept_scores), cut or None)
 
-    def _texts(self, data: bytes, found: Scan, numbers: npt.NDArray[np.int64] | None) -> list[tuple[int, str, str]]:
-        return text_of(data, found, numbers, self.options.headings, self.options.list_markers)
+    def _texts(self, data: bytes, page: Scan, numbers: npt.NDArray[np.int64] | None) -> list[tuple[int, str, str]]:
+        return text_of(data, page, numbers, self.options.headings, self.options.list_markers)
 
 
 _Row = tuple[str, str, float, int, bool]
 
 
 def _code(rows: list[_Row]) -> list[_Row]:
-    """As `assemble` has them: of blank lines one between two lines of code, no wide spaces."""
+    """Put code as `assemble` does: of blank lines one between two lines of code, no wide spaces."""
     out: list[_Row] = []
     blank = False
     for row in rows:

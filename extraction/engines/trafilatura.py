@@ -89,25 +89,25 @@ class Engine(engines.TreeEngine):
             embedded = embedded_html(page.prepared)
             if embedded is not None:
                 tree = _parse(f"<html><body>{embedded}</body></html>")
-                found = lines_of(tree) if tree is not None else []
-                if _size(found) > _size(chosen):
-                    return found
+                embedded_lines = lines_of(tree) if tree is not None else []
+                if _size(embedded_lines) > _size(chosen):
+                    return embedded_lines
         return chosen
 
 
 def _chosen(page: Page, text: str, quick: list[Line], profile: str) -> list[Line]:
     quick_size = _size(quick)
     if is_chinese(text):
-        found = readability_lines(page)
-        if _size(found) >= READABILITY_MIN:
-            return found
+        paragraphs = readability_lines(page)
+        if _size(paragraphs) >= READABILITY_MIN:
+            return paragraphs
     elif (
         profile == "fast" and "<pre" not in page.prepared.html and quick_size >= FAST_SHARE * len("".join(text.split()))
     ):
         return quick
-    found = rule_lines(page)
-    size = _size(found)
-    return quick if size < RESCUE_BELOW and quick_size > RESCUE_RATIO * size else found
+    ruled = rule_lines(page)
+    size = _size(ruled)
+    return quick if size < RESCUE_BELOW and quick_size > RESCUE_RATIO * size else ruled
 
 
 def rule_lines(page: Page) -> list[Line]:
@@ -135,10 +135,10 @@ def readability_lines(page: Page) -> list[Line]:
         return []
     _mark_code(tree, page.prepared.html, rename=False)
     try:
-        found = _parse(Readability(tree, min_text_length=25).summary())
+        content = _parse(Readability(tree, min_text_length=25).summary())
     except (AttributeError, IndexError, TypeError, ValueError):  # as above
         return []
-    return lines_of(found) if found is not None else []
+    return lines_of(content) if content is not None else []
 
 
 def is_chinese(text: str) -> bool:

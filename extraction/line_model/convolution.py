@@ -35,8 +35,8 @@ Floats = npt.NDArray[np.float32]
 def layout(columns: Sequence[str]) -> tuple[list[int], list[int]]:
     """Which columns are standardised and which go through embeddings. Those of the lines around are left out: the
     convolution sees these lines themselves."""
-    own = [i for i, name in enumerate(columns) if name.rpartition(", ")[2].lstrip("+-") not in ("1", "2", "3")]
-    return [i for i in own if columns[i] not in NUMBERS], [i for i in own if columns[i] in NUMBERS]
+    of_line = [i for i, name in enumerate(columns) if name.rpartition(", ")[2].lstrip("+-") not in ("1", "2", "3")]
+    return [i for i in of_line if columns[i] not in NUMBERS], [i for i in of_line if columns[i] in NUMBERS]
 
 
 def predict(parameters: Parameters, x: Floats, lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ Three groups of columns, in this order:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -17,44 +17,7 @@ import numpy.typing as npt
 
 from extraction.kernels import FNV_START, compiled, fnv1a
 from extraction.lines import tags as t
-from extraction.lines.columns import (
-    E_COLUMNS,
-    E_DEPTH,
-    E_PARENT,
-    E_PATH,
-    E_TAG,
-    E_TOKEN0,
-    E_TOKEN1,
-    L_BLOCK,
-    L_BOLD,
-    L_BREAKS,
-    L_CHARACTERS,
-    L_CJK,
-    L_CJK_PUNCTUATION,
-    L_COLUMNS,
-    L_COMMAS,
-    L_DIGITS,
-    L_ELEMENT,
-    L_FIRST,
-    L_HASH,
-    L_IMAGES,
-    L_INPUTS,
-    L_KIND,
-    L_LAST,
-    L_LINK_CHARACTERS,
-    L_LINKS,
-    L_LISTS,
-    L_MARKER,
-    L_PIPES,
-    L_PUNCTUATION,
-    L_SENTENCE_ENDS,
-    L_STOP_WORDS,
-    L_TITLE,
-    L_UPPER,
-    L_WORD0,
-    L_WORD1,
-    L_WORDS,
-)
+from extraction.lines.columns import E, L
 
 # fmt: off
 TEXT = (
@@ -91,30 +54,49 @@ N_TEXT, N_DOM = len(TEXT), len(DOM)
 MAIN_TRAITS = 2
 """Commas and sentence ends from which a line without many links counts as prose."""
 
+FAR_AWAY = 99
+"""Lines from which a distance counts as that."""
+
+MANY_TIMES = 50
+"""Repetitions from which their number counts as that."""
+
 BITS = 18
 """Hashed words and attributes fall on 2**BITS weights."""
 
+
+class Sums(NamedTuple):
+    """Columns of sums over the lines of an element, or of a path."""
+
+    CHARACTERS: int = 0
+    LINK_CHARACTERS: int = 1
+    LINES: int = 2
+    MARKS: int = 3
+    LENGTH: int = 4
+    STOP_WORDS: int = 5
+    PROSE: int = 6
+
+
+U = Sums()
 _MASK = (1 << BITS) - 1
 _N_FLAGS = t.N_FLAGS
 _LEVELS = LEVELS
-_E, _L = E_COLUMNS, L_COLUMNS
 _HEADING, _H1_BIT, _H1_TAG = t.IN_HEADING, t.FLAG["h1"], t.TAG["h1"]
 
 
 @numba.njit
 def _marks(line: Any) -> Any:
-    return float(line[L_COMMAS] + line[L_SENTENCE_ENDS])
+    return float(line[L.COMMAS] + line[L.SENTENCE_ENDS])
 
 
 @numba.njit
 def _length(line: Any) -> Any:
     """Words; a Chinese character counts as 0.6."""
-    return line[L_WORDS] + 0.6 * line[L_CJK]
+    return line[L.WORDS] + 0.6 * line[L.CJK]
 
 
 @numba.njit
 def _is_prose(line: Any) -> Any:
-    return line[L_COMMAS] + line[L_SENTENCE_ENDS] >= MAIN_TRAITS and 2 * line[L_LINK_CHARACTERS] < line[L_CHARACTERS]
+    return line[L.COMMAS] + line[L.SENTENCE_ENDS] >= MAIN_TRAITS and 2 * line[L.LINK_CHARACTERS] < line[L.CHARACTERS]
 
 
 @numba.njit
@@ -151,60 +133,60 @@ def text_features(lines, out):  # type: ignore[no-untyped-def]
     last = -1
     for i in range(n):
         line = lines[i]
-        slots[i] = _slot(keys, np.uint64(np.uint32(line[L_HASH])) + np.uint64(1))
-        out[i, 15] = min(count[slots[i]], 50)
+        slots[i] = _slot(keys, np.uint64(np.uint32(line[L.HASH])) + np.uint64(1))
+        out[i, 15] = min(count[slots[i]], MANY_TIMES)
         count[slots[i]] += 1
-        total += line[L_CHARACTERS]
-        cjk += line[L_CJK]
+        total += line[L.CHARACTERS]
+        cjk += line[L.CJK]
         marks += _marks(line)
         if _is_prose(line):
-            prose += line[L_CHARACTERS] - line[L_LINK_CHARACTERS]
+            prose += line[L.CHARACTERS] - line[L.LINK_CHARACTERS]
             first = i if first < 0 else first
             last = i
     before = 0.0
-    since = 99.0
+    since = float(FAR_AWAY)
     for i in range(n):
         line = lines[i]
         x = out[i]
-        characters = max(1.0, float(line[L_CHARACTERS]))
+        characters = max(1.0, float(line[L.CHARACTERS]))
         length = max(1.0, _length(line))
-        words = max(1.0, float(line[L_WORDS]))
-        known = max(1.0, float(line[L_WORD1] - line[L_WORD0]))
+        words = max(1.0, float(line[L.WORDS]))
+        known = max(1.0, float(line[L.WORD1] - line[L.WORD0]))
         x[0] = np.log(characters)
         x[1] = np.log(length)
         x[2] = characters / length
-        x[3] = line[L_STOP_WORDS] / words
-        x[4] = line[L_UPPER] / characters
-        x[5] = line[L_DIGITS] / characters
-        x[6] = (line[L_PUNCTUATION] + line[L_CJK_PUNCTUATION]) / characters
-        x[7] = line[L_CJK] / characters
-        x[8] = line[L_COMMAS]
-        x[9] = line[L_SENTENCE_ENDS]
-        x[10] = line[L_FIRST]
-        x[11] = line[L_LAST]
-        x[12] = line[L_PIPES] / characters
+        x[3] = line[L.STOP_WORDS] / words
+        x[4] = line[L.UPPER] / characters
+        x[5] = line[L.DIGITS] / characters
+        x[6] = (line[L.PUNCTUATION] + line[L.CJK_PUNCTUATION]) / characters
+        x[7] = line[L.CJK] / characters
+        x[8] = line[L.COMMAS]
+        x[9] = line[L.SENTENCE_ENDS]
+        x[10] = line[L.FIRST]
+        x[11] = line[L.LAST]
+        x[12] = line[L.PIPES] / characters
         x[13] = _marks(line) / length
-        x[14] = min(count[slots[i]], 50)
-        x[16] = line[L_TITLE]
-        x[17] = line[L_TITLE] / known
+        x[14] = min(count[slots[i]], MANY_TIMES)
+        x[16] = line[L.TITLE]
+        x[17] = line[L.TITLE] / known
         x[18] = i / n
         x[19] = np.log(i + 1.0)
         x[20] = np.log(float(n - i))
         x[21] = before / total
-        before += line[L_CHARACTERS]
+        before += line[L.CHARACTERS]
         x[22] = np.log(float(n))
         x[23] = np.log(total)
         x[24] = cjk / total
         x[25] = np.log(prose + 1.0)
         x[26] = prose / total
         x[27] = marks / n
-        since = 0.0 if _is_prose(line) else min(since + 1.0, 99.0)
+        since = 0.0 if _is_prose(line) else min(since + 1.0, float(FAR_AWAY))
         x[28] = since
-        x[30] = -99.0 if first < 0 else max(-99.0, min(99.0, float(i - first)))
-        x[31] = -99.0 if first < 0 else max(-99.0, min(99.0, float(last - i)))
-    since = 99.0
+        x[30] = -float(FAR_AWAY) if first < 0 else max(-float(FAR_AWAY), min(float(FAR_AWAY), float(i - first)))
+        x[31] = -float(FAR_AWAY) if first < 0 else max(-float(FAR_AWAY), min(float(FAR_AWAY), float(last - i)))
+    since = float(FAR_AWAY)
     for i in range(n - 1, -1, -1):
-        since = 0.0 if _is_prose(lines[i]) else min(since + 1.0, 99.0)
+        since = 0.0 if _is_prose(lines[i]) else min(since + 1.0, float(FAR_AWAY))
         out[i, 29] = since
 
 
@@ -213,9 +195,9 @@ def _common(elements: Any, a: Any, b: Any) -> Any:
     """Lowest common ancestor; parents have smaller numbers."""
     while a != b:
         if a > b:
-            a = elements[a, E_PARENT]
+            a = elements[a, E.PARENT]
         else:
-            b = elements[b, E_PARENT]
+            b = elements[b, E.PARENT]
     return a
 
 
@@ -224,46 +206,45 @@ def dom_features(elements, flags, lines, out):  # type: ignore[no-untyped-def]
     """Fill columns [N_TEXT, N_TEXT + N_DOM) of `out` from a scan's `elements`, `flags` and `lines`."""
     n = len(lines)
     m = len(elements)
-    # sums over subtrees: characters, link characters, lines, marks, length, stop words, prose
-    sums = np.zeros((m, 7), np.float32)
-    own = np.zeros(m, np.int32)
+    sums = np.zeros((m, len(U)), np.float32)  # over subtrees
+    block_lines = np.zeros(m, np.int32)
     size = _table_size(n)
     keys = np.zeros(size, np.uint64)
-    path = np.zeros((size, 4), np.float32)
+    path = np.zeros((size, len(U)), np.float32)
     recent = np.full(size, -1, np.int64)
     slots = np.zeros(n, np.int64)
     headings = 0
     for i in range(n):
         line = lines[i]
-        e = line[L_ELEMENT]
-        own[line[L_BLOCK]] += 1
-        sums[e, 0] += line[L_CHARACTERS]
-        sums[e, 1] += line[L_LINK_CHARACTERS]
-        sums[e, 2] += 1
-        sums[e, 3] += _marks(line)
-        sums[e, 4] += _length(line)
-        sums[e, 5] += line[L_STOP_WORDS]
+        e = line[L.ELEMENT]
+        block_lines[line[L.BLOCK]] += 1
+        sums[e, U.CHARACTERS] += line[L.CHARACTERS]
+        sums[e, U.LINK_CHARACTERS] += line[L.LINK_CHARACTERS]
+        sums[e, U.LINES] += 1
+        sums[e, U.MARKS] += _marks(line)
+        sums[e, U.LENGTH] += _length(line)
+        sums[e, U.STOP_WORDS] += line[L.STOP_WORDS]
         if _is_prose(line):
-            sums[e, 6] += line[L_CHARACTERS] - line[L_LINK_CHARACTERS]
-        slots[i] = _slot(keys, np.uint64(np.uint32(elements[e, E_PATH])) + np.uint64(1))
-        path[slots[i], 0] += 1
-        path[slots[i], 1] += line[L_CHARACTERS]
-        path[slots[i], 2] += line[L_LINK_CHARACTERS]
-        path[slots[i], 3] += _marks(line)
+            sums[e, U.PROSE] += line[L.CHARACTERS] - line[L.LINK_CHARACTERS]
+        slots[i] = _slot(keys, np.uint64(np.uint32(elements[e, E.PATH])) + np.uint64(1))
+        path[slots[i], U.LINES] += 1
+        path[slots[i], U.CHARACTERS] += line[L.CHARACTERS]
+        path[slots[i], U.LINK_CHARACTERS] += line[L.LINK_CHARACTERS]
+        path[slots[i], U.MARKS] += _marks(line)
         if flags[e] & _H1_BIT:
             headings += 1
     for e in range(m - 1, 0, -1):
-        p = elements[e, E_PARENT]
-        for k in range(7):
+        p = elements[e, E.PARENT]
+        for k in range(len(U)):
             sums[p, k] += sums[e, k]
-    total = max(np.float32(1.0), sums[0, 0])
+    total = max(np.float32(1.0), sums[0, U.CHARACTERS])
     half = 0
     most = 0
-    if sums[0, 6] > 0:
+    if sums[0, U.PROSE] > 0:
         for e in range(m):
-            if sums[e, 6] >= 0.5 * sums[0, 6] and elements[e, E_DEPTH] >= elements[half, E_DEPTH]:
+            if sums[e, U.PROSE] >= 0.5 * sums[0, U.PROSE] and elements[e, E.DEPTH] >= elements[half, E.DEPTH]:
                 half = e
-            if sums[e, 6] >= 0.8 * sums[0, 6] and elements[e, E_DEPTH] >= elements[most, E_DEPTH]:
+            if sums[e, U.PROSE] >= 0.8 * sums[0, U.PROSE] and elements[e, E.DEPTH] >= elements[most, E.DEPTH]:
                 most = e
     seen_h1 = 0
     seen_headings = 0
@@ -272,52 +253,52 @@ def dom_features(elements, flags, lines, out):  # type: ignore[no-untyped-def]
     for i in range(n):
         line = lines[i]
         x = out[i]
-        e = line[L_ELEMENT]
-        block = line[L_BLOCK]
-        characters = max(np.float32(1.0), np.float32(line[L_CHARACTERS]))
+        e = line[L.ELEMENT]
+        block = line[L.BLOCK]
+        characters = max(np.float32(1.0), np.float32(line[L.CHARACTERS]))
         k = N_TEXT
-        x[k] = line[L_LINK_CHARACTERS] / characters
-        x[k + 1] = line[L_LINKS]
-        x[k + 2] = line[L_BOLD] / characters
-        x[k + 3] = line[L_BREAKS]
-        x[k + 4] = line[L_IMAGES]
-        x[k + 5] = line[L_INPUTS]
-        x[k + 6] = line[L_KIND]
-        x[k + 7] = line[L_MARKER]
-        x[k + 8] = line[L_LISTS]
-        x[k + 9] = elements[e, E_DEPTH]
-        x[k + 10] = elements[e, E_TAG]
-        x[k + 11] = elements[block, E_TAG]
-        parent = max(0, elements[block, E_PARENT])
-        x[k + 12] = elements[parent, E_TAG]
-        x[k + 13] = elements[max(0, elements[parent, E_PARENT]), E_TAG]
+        x[k] = line[L.LINK_CHARACTERS] / characters
+        x[k + 1] = line[L.LINKS]
+        x[k + 2] = line[L.BOLD] / characters
+        x[k + 3] = line[L.BREAKS]
+        x[k + 4] = line[L.IMAGES]
+        x[k + 5] = line[L.INPUTS]
+        x[k + 6] = line[L.KIND]
+        x[k + 7] = line[L.MARKER]
+        x[k + 8] = line[L.LISTS]
+        x[k + 9] = elements[e, E.DEPTH]
+        x[k + 10] = elements[e, E.TAG]
+        x[k + 11] = elements[block, E.TAG]
+        parent = max(0, elements[block, E.PARENT])
+        x[k + 12] = elements[parent, E.TAG]
+        x[k + 13] = elements[max(0, elements[parent, E.PARENT]), E.TAG]
         k += 14
         for bit in range(_N_FLAGS):
             x[k + bit] = flags[e] >> bit & 1
         k += _N_FLAGS
         s = slots[i]
-        x[k] = np.log(path[s, 0])
-        x[k + 1] = path[s, 0] / n
-        x[k + 2] = path[s, 1] / total
-        x[k + 3] = path[s, 2] / max(np.float32(1.0), path[s, 1])
-        x[k + 4] = path[s, 3] / path[s, 0]
-        x[k + 5] = np.log(path[s, 1] / path[s, 0] + 1)
-        x[k + 6] = min(i - recent[s], 99) if recent[s] >= 0 else 99
-        x[k + 7] = 99
+        x[k] = np.log(path[s, U.LINES])
+        x[k + 1] = path[s, U.LINES] / n
+        x[k + 2] = path[s, U.CHARACTERS] / total
+        x[k + 3] = path[s, U.LINK_CHARACTERS] / max(np.float32(1.0), path[s, U.CHARACTERS])
+        x[k + 4] = path[s, U.MARKS] / path[s, U.LINES]
+        x[k + 5] = np.log(path[s, U.CHARACTERS] / path[s, U.LINES] + 1)
+        x[k + 6] = min(i - recent[s], FAR_AWAY) if recent[s] >= 0 else FAR_AWAY
+        x[k + 7] = FAR_AWAY
         if recent[s] >= 0:
-            out[recent[s], k + 7] = min(i - recent[s], 99)
+            out[recent[s], k + 7] = min(i - recent[s], FAR_AWAY)
         recent[s] = i
         k += 8
         a = block
         for _level in range(_LEVELS):
-            x[k] = np.log(max(np.float32(1.0), sums[a, 0]))
-            x[k + 1] = sums[a, 1] / max(np.float32(1.0), sums[a, 0])
-            x[k + 2] = np.log(sums[a, 2] + 1)
-            x[k + 3] = sums[a, 3] / max(np.float32(1.0), sums[a, 4])
-            x[k + 4] = sums[a, 0] / total
-            x[k + 5] = sums[a, 5] / max(np.float32(1.0), sums[a, 4])
+            x[k] = np.log(max(np.float32(1.0), sums[a, U.CHARACTERS]))
+            x[k + 1] = sums[a, U.LINK_CHARACTERS] / max(np.float32(1.0), sums[a, U.CHARACTERS])
+            x[k + 2] = np.log(sums[a, U.LINES] + 1)
+            x[k + 3] = sums[a, U.MARKS] / max(np.float32(1.0), sums[a, U.LENGTH])
+            x[k + 4] = sums[a, U.CHARACTERS] / total
+            x[k + 5] = sums[a, U.STOP_WORDS] / max(np.float32(1.0), sums[a, U.LENGTH])
             k += 6
-            a = max(0, elements[a, E_PARENT])
+            a = max(0, elements[a, E.PARENT])
         a = e
         up = 0
         to_half = -1
@@ -327,21 +308,21 @@ def dom_features(elements, flags, lines, out):  # type: ignore[no-untyped-def]
                 to_half = up
             if a == most and to_most < 0:
                 to_most = up
-            a = elements[a, E_PARENT]
+            a = elements[a, E.PARENT]
             up += 1
         x[k] = to_half
         x[k + 1] = to_most
         x[k + 2] = to_most >= 0
-        x[k + 3] = elements[half, E_DEPTH]
-        x[k + 4] = elements[most, E_DEPTH]
-        x[k + 5] = elements[_common(elements, e, half), E_DEPTH] - elements[half, E_DEPTH]
+        x[k + 3] = elements[half, E.DEPTH]
+        x[k + 4] = elements[most, E.DEPTH]
+        x[k + 5] = elements[_common(elements, e, half), E.DEPTH] - elements[half, E.DEPTH]
         if i > 0:
-            before = lines[i - 1, L_ELEMENT]
-            shared = elements[_common(elements, e, before), E_DEPTH]
+            before = lines[i - 1, L.ELEMENT]
+            shared = elements[_common(elements, e, before), E.DEPTH]
             x[k + 6] = shared
-            x[k + 7] = elements[e, E_DEPTH] - shared
+            x[k + 7] = elements[e, E.DEPTH] - shared
             out[i - 1, k + 8] = shared
-            out[i - 1, k + 9] = elements[before, E_DEPTH] - shared
+            out[i - 1, k + 9] = elements[before, E.DEPTH] - shared
         else:
             x[k + 6] = -1
             x[k + 7] = -1
@@ -351,15 +332,15 @@ def dom_features(elements, flags, lines, out):  # type: ignore[no-untyped-def]
             seen_h1 += 1
         x[k + 10] = seen_h1
         x[k + 11] = seen_headings
-        x[k + 12] = min(i - last_heading, 99) if last_heading >= 0 else 99
+        x[k + 12] = min(i - last_heading, FAR_AWAY) if last_heading >= 0 else FAR_AWAY
         x[k + 13] = last_level
         if flags[e] & _HEADING:
             seen_headings += 1
             last_heading = i
-            last_level = line[L_KIND]
+            last_level = line[L.KIND]
         x[k + 14] = headings
-        x[k + 15] = sums[0, 1] / total
-        x[k + 16] = own[block]
+        x[k + 15] = sums[0, U.LINK_CHARACTERS] / total
+        x[k + 16] = block_lines[block]
 
 
 @compiled("in:i4* in:u4 in:i4* io:u4 io:i8")
@@ -368,21 +349,21 @@ def attribute_hashes(elements, tokens, lines, out, starts):  # type: ignore[no-u
     k = 0
     for i in range(len(lines)):
         starts[i] = k
-        e = lines[i, L_ELEMENT]
+        e = lines[i, L.ELEMENT]
         level = 0
         below = 0
         while e > 0:
             if level < 6:
-                out[k] = _of_tag(elements[e, E_TAG], below, level)
+                out[k] = _of_tag(elements[e, E.TAG], below, level)
                 k += 1
-            below = elements[e, E_TAG]
-            for q in range(elements[e, E_TOKEN0], elements[e, E_TOKEN1]):
+            below = elements[e, E.TAG]
+            for q in range(elements[e, E.TOKEN0], elements[e, E.TOKEN1]):
                 out[k] = fnv1a(tokens[q], 0x51) & np.uint32(_MASK)
                 k += 1
                 if level < 3:
                     out[k] = fnv1a(tokens[q], 0x1234567) & np.uint32(_MASK)
                     k += 1
-            e = elements[e, E_PARENT]
+            e = elements[e, E.PARENT]
             level += 1
     starts[len(lines)] = k
 
@@ -404,7 +385,7 @@ def word_hashes(lines, words, out, starts):  # type: ignore[no-untyped-def]
 
 @numba.njit
 def _words_of(line: Any, words: Any, out: Any, k: Any) -> Any:
-    first, last = line[L_WORD0], line[L_WORD1]
+    first, last = line[L.WORD0], line[L.WORD1]
     for q in range(first, last):
         out[k] = fnv1a(words[q], 3) & np.uint32(_MASK)
         k += 1
@@ -412,7 +393,7 @@ def _words_of(line: Any, words: Any, out: Any, k: Any) -> Any:
             out[k] = fnv1a(fnv1a(words[q], words[q - 1]), 9) & np.uint32(_MASK)
             k += 1
     if 0 < last - first < 8:
-        out[k] = fnv1a(np.uint32(line[L_HASH]), 5) & np.uint32(_MASK)
+        out[k] = fnv1a(np.uint32(line[L.HASH]), 5) & np.uint32(_MASK)
         out[k + 1] = fnv1a(words[first], 11) & np.uint32(_MASK)
         k += 2
     return k
@@ -429,15 +410,15 @@ def score_attributes(elements, tokens, lines, weights, bias, out):  # type: igno
     near = np.zeros(m, np.float64)  # of its own, as one of the nearest three
     number = np.zeros(m, np.int64)
     for e in range(1, m):
-        p = elements[e, E_PARENT]
+        p = elements[e, E.PARENT]
         total = far[p]
-        for q in range(elements[e, E_TOKEN0], elements[e, E_TOKEN1]):
+        for q in range(elements[e, E.TOKEN0], elements[e, E.TOKEN1]):
             total += weights[fnv1a(tokens[q], 0x51) & np.uint32(_MASK)]
             near[e] += weights[fnv1a(tokens[q], 0x1234567) & np.uint32(_MASK)]
         far[e] = total
-        number[e] = number[p] + elements[e, E_TOKEN1] - elements[e, E_TOKEN0]
+        number[e] = number[p] + elements[e, E.TOKEN1] - elements[e, E.TOKEN0]
     for i in range(len(lines)):
-        e = lines[i, L_ELEMENT]
+        e = lines[i, L.ELEMENT]
         total = far[e]
         count = number[e]
         below = 0
@@ -445,31 +426,31 @@ def score_attributes(elements, tokens, lines, weights, bias, out):  # type: igno
         for level in range(6):
             if a <= 0:
                 break
-            total += weights[_of_tag(elements[a, E_TAG], below, level)]
+            total += weights[_of_tag(elements[a, E.TAG], below, level)]
             count += 1
             if level < 3:
                 total += near[a]
-                count += elements[a, E_TOKEN1] - elements[a, E_TOKEN0]
-            below = elements[a, E_TAG]
-            a = elements[a, E_PARENT]
+                count += elements[a, E.TOKEN1] - elements[a, E.TOKEN0]
+            below = elements[a, E.TAG]
+            a = elements[a, E.PARENT]
         out[i] = bias + (total / np.sqrt(float(count)) if count else 0.0)
 
 
 @compiled("in:i4* in:u4 in:f4 f4 io:f4")
 def score_words(lines, words, weights, bias, out):  # type: ignore[no-untyped-def]
     """The linear score of each line's words, as `score_attributes`."""
-    found = np.zeros(256, np.uint32)
+    hashes = np.zeros(256, np.uint32)
     for i in range(len(lines)):
         line = lines[i]
-        last = line[L_WORD1]
-        first = line[L_WORD0]
+        last = line[L.WORD1]
+        first = line[L.WORD0]
         total = 0.0
         count = 0
         q = first
         if last - first <= 100:
-            count = _words_of(line, words, found, 0)
+            count = _words_of(line, words, hashes, 0)
             for k in range(count):
-                total += weights[found[k]]
+                total += weights[hashes[k]]
         else:  # a row of many cells
             for q in range(first, last):
                 total += weights[fnv1a(words[q], 3) & np.uint32(_MASK)]
@@ -595,9 +576,9 @@ def tree_features(scores, elements, lines, start, out):  # type: ignore[no-untyp
     path = np.zeros((size, channels + 1), np.float64)
     slots = np.zeros(n, np.int64)
     for i in range(n):
-        e = lines[i, L_ELEMENT]
-        weight = np.sqrt(1.0 + lines[i, L_CHARACTERS])
-        slots[i] = _slot(keys, np.uint64(np.uint32(elements[e, E_PATH])) + np.uint64(1))
+        e = lines[i, L.ELEMENT]
+        weight = np.sqrt(1.0 + lines[i, L.CHARACTERS])
+        slots[i] = _slot(keys, np.uint64(np.uint32(elements[e, E.PATH])) + np.uint64(1))
         for c in range(channels):
             sums[e, c] += weight * scores[c, i]
             path[slots[i], c] += weight * scores[c, i]
@@ -605,12 +586,12 @@ def tree_features(scores, elements, lines, start, out):  # type: ignore[no-untyp
         path[slots[i], channels] += weight
     for e in range(m - 1, 0, -1):
         for c in range(channels + 1):
-            sums[elements[e, E_PARENT], c] += sums[e, c]
+            sums[elements[e, E.PARENT], c] += sums[e, c]
     for i in range(n):
         for c in range(channels):
             k = start + c * _N_OF_TREE
             out[i, k] = path[slots[i], c] / path[slots[i], channels]
-            a = lines[i, L_BLOCK]
+            a = lines[i, L.BLOCK]
             for level in range(1, _N_OF_TREE):
                 out[i, k + level] = sums[a, c] / max(sums[a, channels], 1e-9)
-                a = max(0, elements[a, E_PARENT])
+                a = max(0, elements[a, E.PARENT])

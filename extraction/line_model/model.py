@@ -24,7 +24,7 @@ import safetensors.numpy
 from extraction.line_model import features as f
 from extraction.line_model.convolution import Parameters, predict
 from extraction.line_model.trees import Trees, evaluate
-from extraction.lines.columns import L_CJK, L_WORDS
+from extraction.lines.columns import L
 from extraction.lines.scan import Scan, scan_text
 from extraction.result import SCALE
 
@@ -57,23 +57,23 @@ class LineModel:
     convolution: Parameters | None = None
     floor: float = FLOOR
 
-    def linear_scores(self, found: Scan) -> npt.NDArray[np.float32]:
+    def linear_scores(self, page: Scan) -> npt.NDArray[np.float32]:
         """The linear scores, shape (1 or 2, lines): of attributes (form `dom`), of words."""
-        out = np.zeros((1 if self.attributes is None else 2, len(found.lines)), np.float32)
+        out = np.zeros((1 if self.attributes is None else 2, len(page.lines)), np.float32)
         if self.attributes is not None:
             weights, bias = self.attributes
-            f.score_attributes(found.elements, found.tokens, found.lines, weights, np.float32(bias), out[0])
-        f.score_words(found.lines, found.words, self.words[0], np.float32(self.words[1]), out[-1])
+            f.score_attributes(page.elements, page.tokens, page.lines, weights, np.float32(bias), out[0])
+        f.score_words(page.lines, page.words, self.words[0], np.float32(self.words[1]), out[-1])
         return out
 
-    def score(self, found: Scan) -> Scores:
-        """Scores of the lines of a page, in its order. Of one page alone: nothing else changes them."""
-        if not len(found.lines):
+    def score(self, page: Scan) -> Scores:
+        """Score the lines of a page, in its order. Other pages change nothing."""
+        if not len(page.lines):
             return np.zeros(0, np.uint16)
-        columns = features(found, self.linear_scores(found), self.form)
+        columns = features(page, self.linear_scores(page), self.form)
         raw = evaluate(self.trees, columns)
         if self.convolution is not None:
-            lengths = found.lines[:, L_WORDS] + found.lines[:, L_CJK]
+            lengths = page.lines[:, L.WORDS] + page.lines[:, L.CJK]
             raw += CONVOLUTION_SHARE * (predict(self.convolution, columns, lengths) - raw)
         return np.rint(SCALE / (1.0 + np.exp(-raw))).astype(np.uint16)
 
@@ -83,10 +83,10 @@ class LineModel:
             raise ValueError("the form `dom` scores scanned pages: use `score`")
         return self.score(scan_text(lines))
 
-    def choose(self, found: Scan, scores: Scores) -> npt.NDArray[np.bool_]:
+    def choose(self, page: Scan, scores: Scores) -> npt.NDArray[np.bool_]:
         """Which lines to keep, shape (lines,): those that make the expected F1 of the kept words largest, without those below the
         floor."""
-        return best_cut(scores, found.lines[:, L_WORDS] + found.lines[:, L_CJK], self.floor)
+        return best_cut(scores, page.lines[:, L.WORDS] + page.lines[:, L.CJK], self.floor)
 
     def save(self, folder: Path, meta: dict[str, object]) -> None:
         """Write `{form}.safetensors`; `meta` goes into its header."""
@@ -154,20 +154,20 @@ def _window(form: Form) -> npt.NDArray[np.int64]:
     return f.window_columns(form == "dom")
 
 
-def features(found: Scan, scores: npt.NDArray[np.float32], form: Form) -> npt.NDArray[np.float32]:
-    """What the trees see of a page's lines, float32 (lines, columns)."""
-    out = np.zeros((len(found.lines), len(column_names(form))), np.float32)
+def features(page: Scan, scores: npt.NDArray[np.float32], form: Form) -> npt.NDArray[np.float32]:
+    """Compute what the trees see of a page's lines, float32 (lines, columns)."""
+    out = np.zeros((len(page.lines), len(column_names(form))), np.float32)
     if not len(out):
         return out
-    f.text_features(found.lines, out)
+    f.text_features(page.lines, out)
     dense = f.N_TEXT
     if form == "dom":
-        f.dom_features(found.elements, found.flags, found.lines, out)
+        f.dom_features(page.elements, page.flags, page.lines, out)
         dense += f.N_DOM
     f.context_features(scores, _window(form), dense, out)
     if form == "dom":
         start = dense + len(scores) * (1 + f.N_OF_SCORE)
-        f.tree_features(scores, found.elements, found.lines, start, out)
+        f.tree_features(scores, page.elements, page.lines, start, out)
     return out
 
 

@@ -9,79 +9,33 @@ import numpy as np
 
 from extraction.kernels import FNV_START, fnv1a, helper, is_cjk, is_wide_sentence_end, utf8_point, utf8_size
 from extraction.lines import tags as t
-from extraction.lines.columns import (
-    L_BOLD,
-    L_CHARACTERS,
-    L_CJK,
-    L_CJK_PUNCTUATION,
-    L_COLUMNS,
-    L_COMMAS,
-    L_DIGITS,
-    L_HASH,
-    L_LAST,
-    L_LINK_CHARACTERS,
-    L_LINKS,
-    L_LOWER,
-    L_PIPES,
-    L_PUNCTUATION,
-    L_SENTENCE_ENDS,
-    L_STOP_WORDS,
-    L_TITLE,
-    L_UPPER,
-    L_WORD0,
-    L_WORD1,
-    L_WORDS,
-    MAX_WORDS,
-)
-from extraction.lines.markup import (
-    AMPERSAND,
-    APOSTROPHE,
-    COLON,
-    COMMA,
-    DIGIT_0,
-    EXCLAMATION,
-    FULL_STOP,
-    GREATER_THAN,
-    HASH,
-    LETTER_A,
-    LETTER_F,
-    LETTER_X,
-    LOWER_CASE,
-    QUESTION,
-    SEMICOLON,
-    SLASH,
-    SPACE,
-    VERTICAL_BAR,
-    find,
-    is_digit,
-    is_letter,
-)
+from extraction.lines.columns import MAX_WORDS, L
+from extraction.lines.markup import B, find, is_digit, is_letter
 
 MAX_TITLE = 2000
 """Bytes of the title whose words are looked for in the lines."""
 
-# What a line ends with, as L_LAST has it.
+# What a line ends with, as L.LAST has it.
 _LETTER_LAST, _DIGIT_LAST, _END_LAST, _COLON_LAST, _SIGN_LAST, _CJK_LAST, _OTHER_LAST = range(1, 8)
 
 _LOWER, _UPPER, _DIGIT, _SPACE, _PUNCTUATION, _LEAD, _TRAIL = range(1, 8)  # as in `tags`
 _CLASSES, _STOP_TABLE = t.CLASSES, t.STOP_TABLE
 _RIGHT_QUOTE, _ELLIPSIS, _IDEOGRAPHIC_COMMA, _WIDE_COMMA, _WIDE_COLON = (ord(c) for c in "\u2019…、，：")
-_LETTER_B, _LETTER_P, _LETTER_S = b"bps"
 
 
 @helper
 def add_to_hash(line: Any, h: Any) -> None:
     """Mix the hash of a word, or of another line, into the hash of a line."""
-    line[L_HASH] = np.int32(fnv1a(np.uint32(line[L_HASH]), h))
+    line[L.HASH] = np.int32(fnv1a(np.uint32(line[L.HASH]), h))
 
 
 @helper
 def _end_word(line: Any, words: Any, n_words: Any, h: Any) -> Any:
     """Count a Latin word; the new number of words."""
-    line[L_WORDS] += 1
+    line[L.WORDS] += 1
     if find(_STOP_TABLE, h) > 0:
-        line[L_STOP_WORDS] += 1
-    if n_words - line[L_WORD0] < MAX_WORDS:
+        line[L.STOP_WORDS] += 1
+    if n_words - line[L.WORD0] < MAX_WORDS:
         words[n_words] = h
         n_words += 1
     add_to_hash(line, h)
@@ -91,7 +45,7 @@ def _end_word(line: Any, words: Any, n_words: Any, h: Any) -> Any:
 @helper
 def number_reference(html: Any, q: Any, end: Any) -> Any:
     """Code point (-1 if there is no digit) and end of the number behind `&#`, at most 8 digits."""
-    hexadecimal = q < end and html[q] | LOWER_CASE == LETTER_X
+    hexadecimal = q < end and html[q] | B.LOWER_CASE == B.LETTER_X
     if hexadecimal:
         q += 1
     value = np.int64(0)
@@ -99,9 +53,9 @@ def number_reference(html: Any, q: Any, end: Any) -> Any:
     while q < end and q - start < 8:
         c = html[q]
         if is_digit(c):
-            digit = c - DIGIT_0
-        elif hexadecimal and LETTER_A <= c | LOWER_CASE <= LETTER_F:
-            digit = (c | LOWER_CASE) - LETTER_A + 10
+            digit = c - B.DIGIT_0
+        elif hexadecimal and B.LETTER_A <= c | B.LOWER_CASE <= B.LETTER_F:
+            digit = (c | B.LOWER_CASE) - B.LETTER_A + 10
         else:
             break
         value = value * (16 if hexadecimal else 10) + digit
@@ -113,53 +67,53 @@ def number_reference(html: Any, q: Any, end: Any) -> Any:
 def _reference(html: Any, p: Any, end: Any) -> Any:
     """Code point and end of the character reference at `p`. A named one counts as `;`, one that is white space as a space."""
     q = p + 1
-    if q < end and html[q] == HASH:
+    if q < end and html[q] == B.HASH:
         value, q = number_reference(html, q + 1, end)
         if value < 0:
-            return np.int64(AMPERSAND), p + 1
-        if q < end and html[q] == SEMICOLON:
+            return np.int64(B.AMPERSAND), p + 1
+        if q < end and html[q] == B.SEMICOLON:
             q += 1
         if value == 0xA0 or value == 0x3000 or 0x2000 <= value <= 0x200B:
-            value = np.int64(SPACE)
+            value = np.int64(B.SPACE)
         return value, q
     start = q
     while q < end and q - start < 32 and (is_letter(html[q]) or is_digit(html[q])):
         q += 1
     length = q - start
     if length == 0:
-        return np.int64(AMPERSAND), p + 1
+        return np.int64(B.AMPERSAND), p + 1
     # nbsp, ensp, emsp, thinsp
-    space = 4 <= length <= 6 and html[q - 1] == _LETTER_P and html[q - 2] == _LETTER_S
-    if q < end and html[q] == SEMICOLON:
+    space = 4 <= length <= 6 and html[q - 1] == B.LETTER_P and html[q - 2] == B.LETTER_S
+    if q < end and html[q] == B.SEMICOLON:
         q += 1
-    elif length > 6 or (space and html[start + 1] != _LETTER_B):
+    elif length > 6 or (space and html[start + 1] != B.LETTER_B):
         # "&copyright=..." in a text: some short names may lack the semicolon
-        return np.int64(AMPERSAND), p + 1
-    return np.int64(SPACE if space else SEMICOLON), q
+        return np.int64(B.AMPERSAND), p + 1
+    return np.int64(B.SPACE if space else B.SEMICOLON), q
 
 
 @helper
 def _count_sign(line: Any, c: Any) -> Any:
     """Count a character that is neither letter, digit nor CJK; what it is as a line's last."""
     if 0x3000 <= c < 0x3020 or 0xFF00 <= c < 0xFF66:
-        line[L_CJK_PUNCTUATION] += 1
+        line[L.CJK_PUNCTUATION] += 1
         if is_wide_sentence_end(c):
-            line[L_SENTENCE_ENDS] += 1
+            line[L.SENTENCE_ENDS] += 1
             return _END_LAST
         if c == _WIDE_COMMA or c == _IDEOGRAPHIC_COMMA:
-            line[L_COMMAS] += 1
+            line[L.COMMAS] += 1
         return _COLON_LAST if c == _WIDE_COLON else _SIGN_LAST
     if c >= 128 and not 0x2000 <= c < 0x2070:
         return _OTHER_LAST
-    line[L_PUNCTUATION] += 1
-    if c == FULL_STOP or c == EXCLAMATION or c == QUESTION or c == _ELLIPSIS:
-        line[L_SENTENCE_ENDS] += 1
+    line[L.PUNCTUATION] += 1
+    if c == B.FULL_STOP or c == B.EXCLAMATION or c == B.QUESTION or c == _ELLIPSIS:
+        line[L.SENTENCE_ENDS] += 1
         return _END_LAST
-    if c == COMMA:
-        line[L_COMMAS] += 1
-    elif c == VERTICAL_BAR or c == SLASH or c == GREATER_THAN:
-        line[L_PIPES] += 1
-    return _COLON_LAST if c == COLON else _SIGN_LAST
+    if c == B.COMMA:
+        line[L.COMMAS] += 1
+    elif c == B.VERTICAL_BAR or c == B.SLASH or c == B.GREATER_THAN:
+        line[L.PIPES] += 1
+    return _COLON_LAST if c == B.COLON else _SIGN_LAST
 
 
 @helper
@@ -198,7 +152,7 @@ def count_text(html: Any, p: Any, end: Any, line: Any, words: Any, n_words: Any,
                 if p + size > end:
                     break
                 c = utf8_point(html, p, size)
-            elif c == AMPERSAND:
+            elif c == B.AMPERSAND:
                 c, after = _reference(html, p, end)
                 size = after - p
                 k = _CLASSES[c] if c < 128 else np.uint8(_LEAD)
@@ -218,12 +172,12 @@ def count_text(html: Any, p: Any, end: Any, line: Any, words: Any, n_words: Any,
                 h = FNV_START
             if k == _DIGIT:
                 digits += 1
-                h = fnv1a(h, DIGIT_0)  # all digits are alike
+                h = fnv1a(h, B.DIGIT_0)  # all digits are alike
                 last = _DIGIT_LAST
             else:
                 if k == _UPPER:
                     up += 1
-                    c |= LOWER_CASE
+                    c |= B.LOWER_CASE
                 else:
                     low += 1
                 h = fnv1a(h, c & 255)
@@ -232,7 +186,7 @@ def count_text(html: Any, p: Any, end: Any, line: Any, words: Any, n_words: Any,
                 last = _LETTER_LAST
             before = np.uint32(0)
             continue
-        if in_word and c != APOSTROPHE and c != _RIGHT_QUOTE:
+        if in_word and c != B.APOSTROPHE and c != _RIGHT_QUOTE:
             n_words = _end_word(line, words, n_words, h)
             in_word = False
         if is_cjk(c):
@@ -240,7 +194,7 @@ def count_text(html: Any, p: Any, end: Any, line: Any, words: Any, n_words: Any,
             last = _CJK_LAST
             h = fnv1a(fnv1a(fnv1a(FNV_START, c & 255), c >> 8 & 255), c >> 16)
             add_to_hash(line, h)
-            if before != 0 and n_words - line[L_WORD0] < MAX_WORDS:
+            if before != 0 and n_words - line[L.WORD0] < MAX_WORDS:
                 words[n_words] = fnv1a(h, before)
                 n_words += 1
             before = h
@@ -249,25 +203,25 @@ def count_text(html: Any, p: Any, end: Any, line: Any, words: Any, n_words: Any,
             last = _count_sign(line, c)
     if in_word:
         n_words = _end_word(line, words, n_words, h)
-    line[L_CHARACTERS] += characters
+    line[L.CHARACTERS] += characters
     if link:
-        line[L_LINK_CHARACTERS] += characters
-        line[L_LINKS] += 1
+        line[L.LINK_CHARACTERS] += characters
+        line[L.LINKS] += 1
     if bold:
-        line[L_BOLD] += characters
-    line[L_LOWER] += low
-    line[L_UPPER] += up
-    line[L_DIGITS] += digits
-    line[L_CJK] += cjk
+        line[L.BOLD] += characters
+    line[L.LOWER] += low
+    line[L.UPPER] += up
+    line[L.DIGITS] += digits
+    line[L.CJK] += cjk
     if last > 0:
-        line[L_LAST] = last
+        line[L.LAST] = last
     return n_words
 
 
 @numba.njit
 def count_title_words(html: Any, start: Any, end: Any, lines: Any, n_lines: Any, words: Any) -> None:
     """Count in each line the words that the title, [start, end), has."""
-    line = np.zeros(L_COLUMNS, np.int32)
+    line = np.zeros(len(L), np.int32)
     title = np.zeros(MAX_WORDS + 1, np.uint32)
     n = count_text(html, start, min(end, start + MAX_TITLE), line, title, np.int64(0), False, False)
     if n == 0:
@@ -280,11 +234,11 @@ def count_title_words(html: Any, start: Any, end: Any, lines: Any, n_lines: Any,
         table[slot] = title[i]
     for i in range(n_lines):
         known = 0
-        for w in range(lines[i, L_WORD0], lines[i, L_WORD1]):
+        for w in range(lines[i, L.WORD0], lines[i, L.WORD1]):
             slot = np.int64(words[w]) % 64
             while table[slot] != 0:
                 if table[slot] == words[w]:
                     known += 1
                     break
                 slot = (slot + 1) % 64
-        lines[i, L_TITLE] = known
+        lines[i, L.TITLE] = known

@@ -2,36 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from extraction.kernels import FNV_START, fnv1a, helper
 from extraction.lines import tags as t
 
-TAB, NEWLINE, SPACE, EXCLAMATION, DOUBLE_QUOTE, HASH, AMPERSAND, APOSTROPHE, COMMA, HYPHEN = b"\t\n !\"#&',-"
-FULL_STOP, SLASH, DIGIT_0, DIGIT_9, COLON, SEMICOLON, LESS_THAN, EQUALS, GREATER_THAN, QUESTION = b"./09:;<=>?"
-BRACKET_OPEN, BRACKET_CLOSE, LETTER_A, LETTER_F, LETTER_X, LETTER_Y, LETTER_Z, VERTICAL_BAR = b"[]afxyz|"
-LOWER_CASE = 32
-"""The bit that makes a letter of ASCII a small one."""
 
+class Bytes(NamedTuple):
+    """Bytes that mean something."""
+
+    TAB: int = 0x09
+    NEWLINE: int = 0x0A
+    RETURN: int = 0x0D
+    SPACE: int = 0x20
+    EXCLAMATION: int = 0x21
+    DOUBLE_QUOTE: int = 0x22
+    HASH: int = 0x23
+    AMPERSAND: int = 0x26
+    APOSTROPHE: int = 0x27
+    COMMA: int = 0x2C
+    HYPHEN: int = 0x2D
+    FULL_STOP: int = 0x2E
+    SLASH: int = 0x2F
+    DIGIT_0: int = 0x30
+    DIGIT_9: int = 0x39
+    COLON: int = 0x3A
+    SEMICOLON: int = 0x3B
+    LESS_THAN: int = 0x3C
+    EQUALS: int = 0x3D
+    GREATER_THAN: int = 0x3E
+    QUESTION: int = 0x3F
+    BRACKET_OPEN: int = 0x5B
+    BRACKET_CLOSE: int = 0x5D
+    LETTER_A: int = 0x61
+    LETTER_B: int = 0x62
+    LETTER_F: int = 0x66
+    LETTER_P: int = 0x70
+    LETTER_S: int = 0x73
+    LETTER_T: int = 0x74
+    LETTER_X: int = 0x78
+    LETTER_Y: int = 0x79
+    LETTER_Z: int = 0x7A
+    VERTICAL_BAR: int = 0x7C
+    DELETE: int = 0x7F
+    LOWER_CASE: int = 0x20  # the bit that makes a letter a small one
+
+
+B = Bytes()
 _LOWER, _UPPER, _SPACE = t.LOWER, t.UPPER, t.SPACE
 _CLASSES, _ATTRIBUTE_TABLE = t.CLASSES, t.ATTRIBUTE_TABLE
 _NONE, _HIDD, _LD = (np.frombuffer(word, np.uint8) for word in (b"none", b"hidd", b"ld"))
-_LETTER_T = ord("t")
 _TOKEN_KINDS = 0x9E3779B1  # 2**32 by the golden ratio
 
 
 @helper
 def is_letter(byte: Any) -> Any:
     """Whether a byte is a letter of ASCII."""
-    return LETTER_A <= byte | LOWER_CASE <= LETTER_Z
+    return B.LETTER_A <= byte | B.LOWER_CASE <= B.LETTER_Z
 
 
 @helper
 def is_digit(byte: Any) -> Any:
     """Whether a byte is a digit of ASCII."""
-    return DIGIT_0 <= byte <= DIGIT_9
+    return B.DIGIT_0 <= byte <= B.DIGIT_9
 
 
 @helper
@@ -67,32 +102,32 @@ def skip_space(html: Any, i: Any, end: Any) -> Any:
 def after_declaration(html: Any, i: Any, svg: Any) -> Any:
     """Behind the comment, doctype, instruction or (in SVG and MathML) CDATA section that begins at `i`."""
     n = len(html)
-    if html[i + 1] == EXCLAMATION:
-        if i + 3 < n and html[i + 2] == HYPHEN and html[i + 3] == HYPHEN:
+    if html[i + 1] == B.EXCLAMATION:
+        if i + 3 < n and html[i + 2] == B.HYPHEN and html[i + 3] == B.HYPHEN:
             return _after_comment(html, i + 4)
-        if svg and i + 2 < n and html[i + 2] == BRACKET_OPEN:
+        if svg and i + 2 < n and html[i + 2] == B.BRACKET_OPEN:
             j = i + 3
             while j + 2 < n and not (
-                html[j] == BRACKET_CLOSE and html[j + 1] == BRACKET_CLOSE and html[j + 2] == GREATER_THAN
+                html[j] == B.BRACKET_CLOSE and html[j + 1] == B.BRACKET_CLOSE and html[j + 2] == B.GREATER_THAN
             ):
                 j += 1
             return j + 3
-    return find_byte(html, i, GREATER_THAN) + 1
+    return find_byte(html, i, B.GREATER_THAN) + 1
 
 
 @helper
 def _after_comment(html: Any, j: Any) -> Any:
     """Behind the comment whose text begins at `j`."""
     n = len(html)
-    if j < n and html[j] == GREATER_THAN:  # <!-->
+    if j < n and html[j] == B.GREATER_THAN:  # <!-->
         return j + 1
-    if j + 1 < n and html[j] == HYPHEN and html[j + 1] == GREATER_THAN:  # <!--->
+    if j + 1 < n and html[j] == B.HYPHEN and html[j + 1] == B.GREATER_THAN:  # <!--->
         return j + 2
     while j + 2 < n:
-        if html[j] == HYPHEN and html[j + 1] == HYPHEN:
-            if html[j + 2] == GREATER_THAN:
+        if html[j] == B.HYPHEN and html[j + 1] == B.HYPHEN:
+            if html[j + 2] == B.GREATER_THAN:
                 return j + 3
-            if html[j + 2] == EXCLAMATION and j + 3 < n and html[j + 3] == GREATER_THAN:
+            if html[j + 2] == B.EXCLAMATION and j + 3 < n and html[j + 3] == B.GREATER_THAN:
                 return j + 4
         j += 1
     return n
@@ -100,12 +135,12 @@ def _after_comment(html: Any, j: Any) -> Any:
 
 @helper
 def _name_ends(html: Any, j: Any) -> Any:
-    return j >= len(html) or _CLASSES[html[j]] == _SPACE or html[j] == SLASH or html[j] == GREATER_THAN
+    return j >= len(html) or _CLASSES[html[j]] == _SPACE or html[j] == B.SLASH or html[j] == B.GREATER_THAN
 
 
 @helper
 def _in_lower_case(byte: Any) -> Any:
-    return byte | LOWER_CASE if _CLASSES[byte] == _UPPER else byte
+    return byte | B.LOWER_CASE if _CLASSES[byte] == _UPPER else byte
 
 
 @helper
@@ -124,20 +159,20 @@ def attribute(html: Any, j: Any) -> Any:
     n = len(html)
     name = FNV_START
     start = j
-    while j < n and (j == start or html[j] != EQUALS) and not _name_ends(html, j):
+    while j < n and (j == start or html[j] != B.EQUALS) and not _name_ends(html, j):
         name = fnv1a(name, _in_lower_case(html[j]))
         j += 1
     j = skip_space(html, j, n)
     value = value_end = 0
-    if j < n and html[j] == EQUALS:
+    if j < n and html[j] == B.EQUALS:
         value = skip_space(html, j + 1, n)
-        if value < n and (html[value] == DOUBLE_QUOTE or html[value] == APOSTROPHE):
+        if value < n and (html[value] == B.DOUBLE_QUOTE or html[value] == B.APOSTROPHE):
             value_end = find_byte(html, value + 1, html[value])
             value += 1
             j = value_end + 1
         else:
             value_end = value
-            while value_end < n and _CLASSES[html[value_end]] != _SPACE and html[value_end] != GREATER_THAN:
+            while value_end < n and _CLASSES[html[value_end]] != _SPACE and html[value_end] != B.GREATER_THAN:
                 value_end += 1
             j = value_end
     return find(_ATTRIBUTE_TABLE, name), value, value_end, j
@@ -147,10 +182,10 @@ def attribute(html: Any, j: Any) -> Any:
 def end_of_end_tag(html: Any, j: Any) -> Any:
     """Place of the `>` of an end tag, or the end of the page: its attributes are skipped as those of a start tag are."""
     n = len(html)
-    while j < n and html[j] != GREATER_THAN:
-        if html[j] == EQUALS:
+    while j < n and html[j] != B.GREATER_THAN:
+        if html[j] == B.EQUALS:
             j = skip_space(html, j + 1, n)
-            if j < n and (html[j] == DOUBLE_QUOTE or html[j] == APOSTROPHE):
+            if j < n and (html[j] == B.DOUBLE_QUOTE or html[j] == B.APOSTROPHE):
                 j = find_byte(html, j + 1, html[j]) + 1
         else:
             j += 1
@@ -163,7 +198,7 @@ def _after_name(html: Any, j: Any, name: Any) -> Any:
     n = len(html)
     h = FNV_START
     while j < n and is_letter(html[j]):
-        h = fnv1a(h, html[j] | LOWER_CASE)
+        h = fnv1a(h, html[j] | B.LOWER_CASE)
         j += 1
     return j if h == name and _name_ends(html, j) else 0
 
@@ -176,20 +211,31 @@ def end_of_raw(html: Any, i: Any, name: Any, script: Any) -> Any:
     double = False
     while i < n:
         c = html[i]
-        if c == LESS_THAN and i + 2 < n:
-            if html[i + 1] == SLASH:
+        if c == B.LESS_THAN and i + 2 < n:
+            if html[i + 1] == B.SLASH:
                 if _after_name(html, i + 2, name) > 0:
                     if not double:
                         return i
                     double = False
             elif (
-                script and html[i + 1] == EXCLAMATION and i + 3 < n and html[i + 2] == HYPHEN and html[i + 3] == HYPHEN
+                script
+                and html[i + 1] == B.EXCLAMATION
+                and i + 3 < n
+                and html[i + 2] == B.HYPHEN
+                and html[i + 3] == B.HYPHEN
             ):
                 escaped = True
                 i += 2  # <!--> ends it at once
             elif script and escaped and _after_name(html, i + 1, name) > 0:
                 double = True
-        elif script and escaped and c == HYPHEN and i + 2 < n and html[i + 1] == HYPHEN and html[i + 2] == GREATER_THAN:
+        elif (
+            script
+            and escaped
+            and c == B.HYPHEN
+            and i + 2 < n
+            and html[i + 1] == B.HYPHEN
+            and html[i + 2] == B.GREATER_THAN
+        ):
             escaped = False
             double = False
         i += 1
@@ -202,7 +248,7 @@ def whole_number(html: Any, i: Any, end: Any) -> Any:
     value = np.int64(0)
     j = i
     while j < end and is_digit(html[j]) and j - i < 9:
-        value = value * 10 + html[j] - DIGIT_0
+        value = value * 10 + html[j] - B.DIGIT_0
         j += 1
     return value if j > i else np.int64(-1)
 
@@ -211,7 +257,7 @@ def whole_number(html: Any, i: Any, end: Any) -> Any:
 def _reads(html: Any, p: Any, word: Any) -> Any:
     """Whether a word in lower case stands at `p`, in any case."""
     for k in range(len(word)):  # noqa: SIM110, numba has no generators in `all`
-        if html[p + k] | LOWER_CASE != word[k]:
+        if html[p + k] | B.LOWER_CASE != word[k]:
             return False
     return True
 
@@ -221,15 +267,20 @@ def hides(html: Any, start: Any, end: Any) -> Any:
     """Whether a style says display: none or visibility: hidden."""
     for p in range(start, end - 3):
         if _reads(html, p, _NONE):
-            letter = LETTER_A  # displAy
+            letter = B.LETTER_A  # displAy
         elif p + 5 < end and _reads(html, p, _HIDD):
-            letter = _LETTER_T  # visibiliTy
+            letter = B.LETTER_T  # visibiliTy
         else:
             continue
         q = p - 1
-        while q > start and (html[q] == SPACE or html[q] == COLON):
+        while q > start and (html[q] == B.SPACE or html[q] == B.COLON):
             q -= 1
-        if q > start + 5 and q < p - 1 and html[q] | LOWER_CASE == LETTER_Y and html[q - 1] | LOWER_CASE == letter:
+        if (
+            q > start + 5
+            and q < p - 1
+            and html[q] | B.LOWER_CASE == B.LETTER_Y
+            and html[q - 1] | B.LOWER_CASE == letter
+        ):
             return True
     return False
 
@@ -257,7 +308,7 @@ def add_tokens(html: Any, start: Any, end: Any, kind: Any, tokens: Any, n: Any, 
             h = FNV_START
             length = 0
         if k == _LOWER or k == _UPPER:
-            h = fnv1a(h, html[p] | LOWER_CASE)
+            h = fnv1a(h, html[p] | B.LOWER_CASE)
             length += 1
         before = k
     return n

@@ -12,65 +12,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from extraction.kernels import FNV_START, compiled, fnv1a, helper
 from extraction.lines import tags as t
-from extraction.lines.columns import (
-    E_COLUMNS,
-    E_COUNT,
-    E_DEPTH,
-    E_INDEX,
-    E_LISTS,
-    E_MARKED,
-    E_NAME,
-    E_PARENT,
-    E_PATH,
-    E_TAG,
-    E_TOKEN0,
-    E_TOKEN1,
-    JOINED,
-    K_CODE,
-    K_H1,
-    K_LI,
-    K_P,
-    K_QUOTE,
-    K_ROW,
-    L_BLOCK,
-    L_BREAKS,
-    L_CHARACTERS,
-    L_CHUNK0,
-    L_CHUNK1,
-    L_COLUMNS,
-    L_ELEMENT,
-    L_FIRST,
-    L_HASH,
-    L_IMAGES,
-    L_INPUTS,
-    L_KIND,
-    L_LAST,
-    L_LISTS,
-    L_MARKER,
-    L_ROW,
-    L_WORD0,
-    L_WORD1,
-    MAX_CELL_LINES,
-    MAX_DEPTH,
-    MAX_TOKENS,
-    NEW_CELL,
-    NEW_LINE,
-    SPACED,
-)
+from extraction.lines.columns import JOINED, MAX_CELL_LINES, MAX_DEPTH, MAX_TOKENS, NEW_CELL, NEW_LINE, SPACED, E, K, L
 from extraction.lines.counts import add_to_hash, count_text, count_title_words
 from extraction.lines.markup import (
-    EXCLAMATION,
-    GREATER_THAN,
-    LESS_THAN,
-    QUESTION,
-    SLASH,
+    B,
     add_tokens,
     after_declaration,
     attribute,
@@ -85,28 +37,32 @@ from extraction.lines.markup import (
     tag_name,
     whole_number,
 )
+from extraction.lines.tags import T
 
-# Slots of the scanner's state: numbers of what there is so far, and what the bytes before say of those to come.
-(
-    S_ELEMENTS,
-    S_TOKENS,
-    S_CHUNKS,
-    S_LINES,
-    S_WORDS,
-    S_SPANS,  # scripts of JSON-LD
-    S_OPEN,  # elements in the stack
-    S_TOO_DEEP,  # open elements beyond it
-    S_IN_HEAD,  # 1 until something stands in the body
-    S_PLAIN,  # 1 behind <plaintext>
-    S_NEW_LINE,  # 1 if the next text begins a line
-    S_BEFORE,  # what stands before the next chunk: JOINED, SPACED, NEW_LINE
-    S_BREAKS,  # <br>, images and form fields since the last line began
-    S_IMAGES,
-    S_INPUTS,
-    S_INDENT,  # white space that <pre> began with, to be put before its first line; -1: none
-    S_INDENT_END,
-) = range(17)
-S_SLOTS = 17
+
+class Slots(NamedTuple):
+    """Slots of the scanner's state: numbers of what there is so far, and what the bytes before say of those to come."""
+
+    ELEMENTS: int = 0
+    TOKENS: int = 1
+    CHUNKS: int = 2
+    LINES: int = 3
+    WORDS: int = 4
+    SPANS: int = 5  # scripts of JSON-LD
+    OPEN: int = 6  # elements in the stack
+    TOO_DEEP: int = 7  # open elements beyond it
+    IN_HEAD: int = 8  # 1 until something stands in the body
+    PLAIN: int = 9  # 1 behind <plaintext>
+    NEW_LINE: int = 10  # 1 if the next text begins a line
+    BEFORE: int = 11  # what stands before the next chunk: JOINED, SPACED, NEW_LINE
+    BREAKS: int = 12  # <br>, images and form fields since the last line began
+    IMAGES: int = 13
+    INPUTS: int = 14
+    INDENT: int = 15  # white space that <pre> began with, to be put before its first line; -1: none
+    INDENT_END: int = 16
+
+
+S = Slots()
 
 MAX_JSON_LD = 64
 
@@ -124,16 +80,6 @@ _NO_TAG = -1
 _AT_CLASS, _AT_ID, _AT_ROLE, _AT_PROPERTY, _AT_HIDDEN, _AT_HREF, _AT_ARIA, _AT_STYLE, _AT_TYPE, _AT_START, _AT_VALUE = (
     t.ATTRIBUTES.values()
 )
-_BLOCK, _VOID, _RAW, _CLOSES_P, _FORMAT, _SPECIAL, _SCOPE = (
-    t.BLOCK,
-    t.VOID,
-    t.RAW,
-    t.CLOSES_P,
-    t.FORMAT,
-    t.SPECIAL,
-    t.SCOPE,
-)
-_IN_HEAD, _BREAKOUT, _IS_HEADING, _IS_CELL, _ROW_GROUP = t.IN_HEAD, t.BREAKOUT, t.HEADING, t.CELL, t.ROW_GROUP
 _F_A, _F_PRE, _F_BOLD, _F_SVG, _F_SELECT, _F_LI, _F_CELL, _F_QUOTE = (
     t.FLAG[n] for n in ("a", "pre", "strong", "svg", "select", "li", "td", "blockquote")
 )
@@ -145,9 +91,9 @@ _CLASSES, _TAG_TABLE, _TRAITS, _TAG_FLAGS, _SPACE = t.CLASSES, t.TAG_TABLE, t.TR
 class Scan:
     """What `scan` found in a page.
 
-    `elements` (n, E_COLUMNS) int32 in the order of their start tags, element 0 is the root; `flags` (n,) int64, the bits of
+    `elements` (n, len(E)) int32 in the order of their start tags, element 0 is the root; `flags` (n,) int64, the bits of
     `tags.FLAGS`, `tags.HIDDEN` and so on that hold in an element; `tokens` uint32, hashes of the sub-words of class, id, role and
-    itemprop; `chunks` (m, 3) int32: first byte, end, what stands before; `lines` (l, L_COLUMNS) int32; `words` uint32, hashes;
+    itemprop; `chunks` (m, 3) int32: first byte, end, what stands before; `lines` (l, len(L)) int32; `words` uint32, hashes;
     `title` the bytes of the first <title>; `json_ld` (k, 2) int32, the bytes of scripts of that type.
     """
 
@@ -171,9 +117,9 @@ def scan(html: bytes) -> Scan:
     usual = n <= _USUAL_TAGS and n_bytes <= _USUAL_BYTES
     elements, flags, tokens, chunks, lines, words = _usual_arrays() if usual else _arrays(n, n_bytes)
     spans = np.zeros((MAX_JSON_LD + 1, 2), np.int32)  # the title first
-    state = np.zeros(S_SLOTS, np.int64)
+    state = np.zeros(len(S), np.int64)
     _scan(np.frombuffer(html, np.uint8), elements, flags, tokens, chunks, lines, words, spans, state)
-    n_elements, n_tokens, n_chunks, n_lines, n_words, n_spans = state[: S_SPANS + 1].tolist()
+    n_elements, n_tokens, n_chunks, n_lines, n_words, n_spans = state[: S.SPANS + 1].tolist()
     return Scan(
         elements[:n_elements].copy(),
         flags[:n_elements].copy(),
@@ -193,17 +139,17 @@ _local = threading.local()
 def _arrays(n: int, n_bytes: int) -> tuple[npt.NDArray[Any], ...]:
     """Make room for the scan of a page of n - 2 times `<`."""
     return (
-        np.empty((n, E_COLUMNS), np.int32),
+        np.empty((n, len(E)), np.int32),
         np.empty(n, np.int64),
         np.empty(n_bytes, np.uint32),
         np.empty((n, 3), np.int32),
-        np.empty((n, L_COLUMNS), np.int32),
+        np.empty((n, len(L)), np.int32),
         np.empty(n_bytes, np.uint32),
     )
 
 
 def _usual_arrays() -> tuple[npt.NDArray[Any], ...]:
-    """The same for nearly all pages, kept by each thread (12 MB): fresh memory for every page costs as much as the scan."""
+    """Get arrays that nearly all pages fit in, kept by each thread (12 MB): fresh memory costs as much as a scan."""
     arrays: tuple[npt.NDArray[Any], ...] | None = getattr(_local, "arrays", None)
     if arrays is None:
         arrays = _local.arrays = _arrays(_USUAL_TAGS, _USUAL_BYTES)
@@ -215,7 +161,7 @@ def scan_text(texts: Sequence[str]) -> Scan:
     pieces = [text.encode("utf-8", "replace") for text in texts]
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
     data = np.frombuffer(b"".join(pieces), np.uint8)
-    lines = np.zeros((len(pieces), L_COLUMNS), np.int32)
+    lines = np.zeros((len(pieces), len(L)), np.int32)
     words = np.empty(len(data) // 2 + 2 + len(pieces), np.uint32)
     n_words = _scan_text(data, ends, lines, words)
     elements, flags, tokens, chunks, _, _ = _arrays(0, 0)
@@ -228,9 +174,9 @@ def scan_text(texts: Sequence[str]) -> Scan:
 @helper
 def _up_to(elements: Any, stack: Any, state: Any, tag: Any, barrier: Any, other: Any, another: Any) -> Any:
     """Place in the stack of the innermost `tag` that nothing hides (of trait `barrier`, `other`, `another`); or 0."""
-    q = state[S_OPEN] - 1
+    q = state[S.OPEN] - 1
     while q > 0:
-        open_tag = elements[stack[q], E_TAG]
+        open_tag = elements[stack[q], E.TAG]
         if open_tag == tag:
             return q
         if _TRAITS[open_tag] & barrier or open_tag == other or open_tag == another:
@@ -243,35 +189,35 @@ def _up_to(elements: Any, stack: Any, state: Any, tag: Any, barrier: Any, other:
 def _close(stack: Any, state: Any, place: Any) -> None:
     """Close the element at `place` and what is in it; nothing for place 0."""
     if place > 0:
-        state[S_OPEN] = place
+        state[S.OPEN] = place
 
 
 @helper
 def _close_format(elements: Any, flags: Any, stack: Any, state: Any, place: Any, bits: Any) -> None:
     """Close the formatting element at `place`. Blocks in it stay open and lose its `bits`: they are no longer in it."""
-    last = state[S_OPEN] - 1
+    last = state[S.OPEN] - 1
     crossed = False
     for q in range(place + 1, last + 1):
-        if _TRAITS[elements[stack[q], E_TAG]] & _SPECIAL:
+        if _TRAITS[elements[stack[q], E.TAG]] & T.SPECIAL:
             crossed = True
     if not crossed:
-        state[S_OPEN] = place
+        state[S.OPEN] = place
         return
     for q in range(place, last):
         stack[q] = stack[q + 1]
         flags[stack[q]] &= ~bits
-    state[S_OPEN] = last
+    state[S.OPEN] = last
 
 
 @helper
 def _break_line(state: Any, inside: Any, tag: Any) -> None:
     """Let the next text begin a line; within <pre> a line of its own, behind a <br> of a heading a word."""
     if inside & _F_PRE:
-        state[S_BEFORE] = NEW_LINE
+        state[S.BEFORE] = NEW_LINE
     elif tag == _BR and inside & _F_HEADING:
-        state[S_BEFORE] = SPACED
+        state[S.BEFORE] = SPACED
     else:
-        state[S_NEW_LINE] = 1
+        state[S.NEW_LINE] = 1
 
 
 @helper
@@ -286,68 +232,68 @@ def _clear(row: Any) -> None:
 @helper
 def _begin_line(elements: Any, flags: Any, lines: Any, stack: Any, state: Any) -> None:
     """Add a line, with what it stands in."""
-    line = lines[state[S_LINES]]
-    state[S_LINES] += 1
+    line = lines[state[S.LINES]]
+    state[S.LINES] += 1
     _clear(line)
-    line[L_CHUNK0] = state[S_CHUNKS]
-    line[L_WORD0] = state[S_WORDS]
-    line[L_HASH] = np.int32(FNV_START)
-    last = state[S_OPEN] - 1
+    line[L.CHUNK0] = state[S.CHUNKS]
+    line[L.WORD0] = state[S.WORDS]
+    line[L.HASH] = np.int32(FNV_START)
+    last = state[S.OPEN] - 1
     innermost = stack[last]
-    line[L_ELEMENT] = innermost
-    line[L_LISTS] = elements[innermost, E_LISTS]
-    line[L_KIND] = K_P
-    line[L_ROW] = -1
+    line[L.ELEMENT] = innermost
+    line[L.LISTS] = elements[innermost, E.LISTS]
+    line[L.KIND] = K.P
+    line[L.ROW] = -1
     block = -1
     decided = False
     if flags[innermost] & _F_PRE:
-        line[L_KIND] = K_CODE
+        line[L.KIND] = K.CODE
         decided = True
     for q in range(last, 0, -1):
         e = stack[q]
-        tag = elements[e, E_TAG]
-        if block < 0 and _TRAITS[tag] & _BLOCK:
+        tag = elements[e, E.TAG]
+        if block < 0 and _TRAITS[tag] & T.BLOCK:
             block = e
         if not decided:
-            if _TRAITS[tag] & _IS_HEADING:
-                line[L_KIND] = K_H1 + tag - _H1
+            if _TRAITS[tag] & T.HEADING:
+                line[L.KIND] = K.H1 + tag - _H1
                 decided = True
             elif tag == _LI or tag == _DD or tag == _DT:
-                line[L_KIND] = K_LI
+                line[L.KIND] = K.LI
                 decided = True
             elif tag == _BLOCKQUOTE or tag == _Q:
-                line[L_KIND] = K_QUOTE
+                line[L.KIND] = K.QUOTE
                 decided = True
-            elif _TRAITS[tag] & _IS_CELL:
+            elif _TRAITS[tag] & T.CELL:
                 decided = True
-        if tag == _LI and line[L_MARKER] == 0 and elements[e, E_MARKED] == 0:
-            elements[e, E_MARKED] = 1
-            line[L_MARKER] = elements[e, E_INDEX] + 1 if elements[elements[e, E_PARENT], E_TAG] == _OL else -1
+        if tag == _LI and line[L.MARKER] == 0 and elements[e, E.MARKED] == 0:
+            elements[e, E.MARKED] = 1
+            line[L.MARKER] = elements[e, E.INDEX] + 1 if elements[elements[e, E.PARENT], E.TAG] == _OL else -1
         if tag == _TR:
-            line[L_ROW] = e
+            line[L.ROW] = e
             break
         if block >= 0 and not flags[e] & (_F_CELL | _F_LI | _F_HEADING | _F_QUOTE):
             break  # nothing more to find
-    line[L_BLOCK] = max(block, 0)
+    line[L.BLOCK] = max(block, 0)
 
 
 @helper
 def _add_chunk(chunks: Any, lines: Any, state: Any, start: Any, end: Any, before: Any) -> None:
     """Add the bytes [start, end) to the last line."""
-    chunk = chunks[state[S_CHUNKS]]
+    chunk = chunks[state[S.CHUNKS]]
     chunk[0] = start
     chunk[1] = end
     chunk[2] = before
-    state[S_CHUNKS] += 1
-    lines[state[S_LINES] - 1, L_CHUNK1] = state[S_CHUNKS]
+    state[S.CHUNKS] += 1
+    lines[state[S.LINES] - 1, L.CHUNK1] = state[S.CHUNKS]
 
 
 @helper
 def _count(html: Any, lines: Any, words: Any, state: Any, start: Any, end: Any, link: Any, bold: Any) -> None:
     """Count the bytes [start, end) into the last line."""
-    line = lines[state[S_LINES] - 1]
-    state[S_WORDS] = count_text(html, start, end, line, words, state[S_WORDS], link, bold)
-    line[L_WORD1] = state[S_WORDS]
+    line = lines[state[S.LINES] - 1]
+    state[S.WORDS] = count_text(html, start, end, line, words, state[S.WORDS], link, bold)
+    line[L.WORD1] = state[S.WORDS]
 
 
 @helper
@@ -355,36 +301,36 @@ def _text(
     html: Any, elements: Any, flags: Any, chunks: Any, lines: Any, words: Any, stack: Any, state: Any, start: Any
 ) -> Any:
     """The text at `start`, up to the next `<`; its end."""
-    end = len(html) if state[S_PLAIN] else find_byte(html, start + 1, LESS_THAN)
-    inside = flags[stack[state[S_OPEN] - 1]]
+    end = len(html) if state[S.PLAIN] else find_byte(html, start + 1, B.LESS_THAN)
+    inside = flags[stack[state[S.OPEN] - 1]]
     first = skip_space(html, start, end)
     blank = first == end
     if blank and not inside & _F_PRE:
-        if not state[S_NEW_LINE] and state[S_BEFORE] == JOINED:
-            state[S_BEFORE] = SPACED
+        if not state[S.NEW_LINE] and state[S.BEFORE] == JOINED:
+            state[S.BEFORE] = SPACED
         return end
     if not blank:
-        state[S_IN_HEAD] = 0
-    if inside & _INVISIBLE or state[S_IN_HEAD]:
+        state[S.IN_HEAD] = 0
+    if inside & _INVISIBLE or state[S.IN_HEAD]:
         return end
-    if state[S_NEW_LINE]:
+    if state[S.NEW_LINE]:
         if blank:
-            state[S_INDENT] = start
-            state[S_INDENT_END] = end
+            state[S.INDENT] = start
+            state[S.INDENT_END] = end
             return end
         _begin_line(elements, flags, lines, stack, state)
-        line = lines[state[S_LINES] - 1]
-        line[L_BREAKS] = state[S_BREAKS]
-        line[L_IMAGES] = state[S_IMAGES]
-        line[L_INPUTS] = state[S_INPUTS]
-        line[L_FIRST] = _CLASSES[html[first]]
-        state[S_BREAKS] = state[S_IMAGES] = state[S_INPUTS] = state[S_NEW_LINE] = 0
-        state[S_BEFORE] = JOINED
-        if inside & _F_PRE and state[S_INDENT] >= 0:
-            _add_chunk(chunks, lines, state, state[S_INDENT], state[S_INDENT_END], JOINED)
-        state[S_INDENT] = -1
-    _add_chunk(chunks, lines, state, start, end, state[S_BEFORE])
-    state[S_BEFORE] = JOINED
+        line = lines[state[S.LINES] - 1]
+        line[L.BREAKS] = state[S.BREAKS]
+        line[L.IMAGES] = state[S.IMAGES]
+        line[L.INPUTS] = state[S.INPUTS]
+        line[L.FIRST] = _CLASSES[html[first]]
+        state[S.BREAKS] = state[S.IMAGES] = state[S.INPUTS] = state[S.NEW_LINE] = 0
+        state[S.BEFORE] = JOINED
+        if inside & _F_PRE and state[S.INDENT] >= 0:
+            _add_chunk(chunks, lines, state, state[S.INDENT], state[S.INDENT_END], JOINED)
+        state[S.INDENT] = -1
+    _add_chunk(chunks, lines, state, start, end, state[S.BEFORE])
+    state[S.BEFORE] = JOINED
     _count(html, lines, words, state, start, end, inside & _F_A != 0, inside & _F_BOLD != 0)
     return end
 
@@ -395,37 +341,39 @@ def _text(
 @helper
 def _matching(elements: Any, stack: Any, state: Any, tag: Any, trait: Any, name: Any) -> Any:
     """Place in the stack of the element that an end tag ends, or 0."""
-    if tag == 0 or trait & _IS_HEADING:
-        barrier = _SPECIAL if tag == 0 else _SCOPE
-        q = state[S_OPEN] - 1
+    if tag == 0 or trait & T.HEADING:
+        barrier = T.SPECIAL if tag == 0 else T.SCOPE
+        q = state[S.OPEN] - 1
         while q > 0:
-            open_tag = elements[stack[q], E_TAG]
-            if tag != 0 and _TRAITS[open_tag] & _IS_HEADING:
+            open_tag = elements[stack[q], E.TAG]
+            if tag != 0 and _TRAITS[open_tag] & T.HEADING:
                 return q
-            if tag == 0 and open_tag == 0 and np.uint32(elements[stack[q], E_NAME]) == name:
+            if tag == 0 and open_tag == 0 and np.uint32(elements[stack[q], E.NAME]) == name:
                 return q
             if _TRAITS[open_tag] & barrier:
                 return 0
             q -= 1
         return 0
     if tag == _LI:
-        return _up_to(elements, stack, state, tag, _SCOPE, _OL, _UL)
+        return _up_to(elements, stack, state, tag, T.SCOPE, _OL, _UL)
     if tag == _P:
-        return _up_to(elements, stack, state, tag, _SCOPE, _BUTTON, _BUTTON)
+        return _up_to(elements, stack, state, tag, T.SCOPE, _BUTTON, _BUTTON)
     if tag == _TABLE:
         return _up_to(elements, stack, state, tag, 0, _TEMPLATE, _TEMPLATE)
-    if trait & (_IS_CELL | _ROW_GROUP) or tag == _TR or tag == _CAPTION:
+    if trait & (T.CELL | T.ROW_GROUP) or tag == _TR or tag == _CAPTION:
         return _up_to(elements, stack, state, tag, 0, _TABLE, _TEMPLATE)
     if tag == _SVG or tag == _MATH or tag == _TEMPLATE or tag == _SELECT or tag == _FOREIGN:
         return _up_to(elements, stack, state, tag, 0, _NO_TAG, _NO_TAG)
-    return _up_to(elements, stack, state, tag, _SCOPE if trait & (_SPECIAL | _FORMAT) else _SPECIAL, _NO_TAG, _NO_TAG)
+    return _up_to(
+        elements, stack, state, tag, T.SCOPE if trait & (T.SPECIAL | T.FORMAT) else T.SPECIAL, _NO_TAG, _NO_TAG
+    )
 
 
 @helper
 def _end_tag(html: Any, elements: Any, flags: Any, stack: Any, state: Any, i: Any) -> Any:
     """The end tag at `i`; the place behind it."""
     if not is_letter(html[i + 2]):
-        return find_byte(html, i + 2, GREATER_THAN) + 1
+        return find_byte(html, i + 2, B.GREATER_THAN) + 1
     name, j = tag_name(html, i + 2)
     tag = find(_TAG_TABLE, name)
     trait = _TRAITS[tag]
@@ -433,31 +381,31 @@ def _end_tag(html: Any, elements: Any, flags: Any, stack: Any, state: Any, i: An
     if j >= len(html):  # the end of the page within a tag: no tag
         return j
     if tag == _HEAD:
-        state[S_IN_HEAD] = 0
+        state[S.IN_HEAD] = 0
         return j + 1
     if tag == _BODY or tag == _HTML:
-        state[S_NEW_LINE] = 1
+        state[S.NEW_LINE] = 1
         return j + 1
     if tag == _BR or tag == _P:
-        state[S_IN_HEAD] = 0
-    inside = flags[stack[state[S_OPEN] - 1]]
+        state[S.IN_HEAD] = 0
+    inside = flags[stack[state[S.OPEN] - 1]]
     if tag == _BR:
-        state[S_BREAKS] += 1
+        state[S.BREAKS] += 1
         _break_line(state, inside, tag)
         return j + 1
-    if state[S_TOO_DEEP] > 0 and not trait & _VOID:
-        state[S_TOO_DEEP] -= 1
-        if trait & _BLOCK:
-            state[S_NEW_LINE] = 1
+    if state[S.TOO_DEEP] > 0 and not trait & T.VOID:
+        state[S.TOO_DEEP] -= 1
+        if trait & T.BLOCK:
+            state[S.NEW_LINE] = 1
         return j + 1
     place = _matching(elements, stack, state, tag, trait, name)
-    if trait & _BLOCK and (place > 0 or tag == _P):  # of the others an end without a beginning means nothing
-        state[S_INDENT] = -1
+    if trait & T.BLOCK and (place > 0 or tag == _P):  # of the others an end without a beginning means nothing
+        state[S.INDENT] = -1
         if not inside & _F_PRE or (place > 0 and not flags[stack[place - 1]] & _F_PRE):
-            state[S_NEW_LINE] = 1  # also at the end of <pre>, or of what holds it
+            state[S.NEW_LINE] = 1  # also at the end of <pre>, or of what holds it
         else:
-            state[S_BEFORE] = NEW_LINE
-    if trait & _FORMAT and place > 0:
+            state[S.BEFORE] = NEW_LINE
+    if trait & T.FORMAT and place > 0:
         _close_format(elements, flags, stack, state, place, _TAG_FLAGS[tag] | (_F_HREF if tag == _A else 0))
     else:
         _close(stack, state, place)
@@ -470,13 +418,13 @@ def _end_tag(html: Any, elements: Any, flags: Any, stack: Any, state: Any, i: An
 @helper
 def _close_item(elements: Any, stack: Any, state: Any, tag: Any) -> None:
     """Close the item of the list that a new item follows."""
-    q = state[S_OPEN] - 1
+    q = state[S.OPEN] - 1
     while q > 0:
-        open_tag = elements[stack[q], E_TAG]
+        open_tag = elements[stack[q], E.TAG]
         if (open_tag == _LI) if tag == _LI else (open_tag == _DD or open_tag == _DT):
-            state[S_OPEN] = q
+            state[S.OPEN] = q
             return
-        if _TRAITS[open_tag] & _SPECIAL and open_tag != _ADDRESS and open_tag != _DIV and open_tag != _P:
+        if _TRAITS[open_tag] & T.SPECIAL and open_tag != _ADDRESS and open_tag != _DIV and open_tag != _P:
             return
         q -= 1
 
@@ -484,20 +432,20 @@ def _close_item(elements: Any, stack: Any, state: Any, tag: Any) -> None:
 @helper
 def _close_cells(elements: Any, stack: Any, state: Any, tag: Any, trait: Any) -> None:
     """Close the cell, row or group of rows that a new part of the table follows."""
-    of_cell = trait & _IS_CELL
+    of_cell = trait & T.CELL
     of_row = of_cell or tag == _TR
     outermost = 0
-    q = state[S_OPEN] - 1
+    q = state[S.OPEN] - 1
     while q > 0:
-        open_tag = elements[stack[q], E_TAG]
+        open_tag = elements[stack[q], E.TAG]
         if open_tag == _TABLE or open_tag == _TEMPLATE:
             _close(stack, state, outermost)
             return
         if (
-            _TRAITS[open_tag] & _IS_CELL
+            _TRAITS[open_tag] & T.CELL
             or open_tag == _CAPTION
             or (open_tag == _TR and not of_cell)
-            or (_TRAITS[open_tag] & _ROW_GROUP and not of_row)
+            or (_TRAITS[open_tag] & T.ROW_GROUP and not of_row)
         ):
             outermost = q
         q -= 1
@@ -506,40 +454,40 @@ def _close_cells(elements: Any, stack: Any, state: Any, tag: Any, trait: Any) ->
 @helper
 def _close_implied(elements: Any, flags: Any, stack: Any, state: Any, tag: Any, trait: Any) -> None:
     """Close what a start tag implies the end of."""
-    last = state[S_OPEN] - 1
+    last = state[S.OPEN] - 1
     inside = flags[stack[last]]
-    if inside & _F_SVG and trait & _BREAKOUT:
+    if inside & _F_SVG and trait & T.BREAKOUT:
         q = last
-        while q > 0 and flags[elements[stack[q], E_PARENT]] & _F_SVG and elements[stack[q], E_TAG] != _FOREIGN:
+        while q > 0 and flags[elements[stack[q], E.PARENT]] & _F_SVG and elements[stack[q], E.TAG] != _FOREIGN:
             q -= 1
-        if q > 0 and elements[stack[q], E_TAG] != _FOREIGN:
-            state[S_OPEN] = q
-    if trait & _CLOSES_P:
-        _close(stack, state, _up_to(elements, stack, state, _P, _SCOPE, _BUTTON, _BUTTON))
-    innermost = elements[stack[state[S_OPEN] - 1], E_TAG]
-    if trait & _IS_HEADING and _TRAITS[innermost] & _IS_HEADING:
-        state[S_OPEN] -= 1
+        if q > 0 and elements[stack[q], E.TAG] != _FOREIGN:
+            state[S.OPEN] = q
+    if trait & T.CLOSES_P:
+        _close(stack, state, _up_to(elements, stack, state, _P, T.SCOPE, _BUTTON, _BUTTON))
+    innermost = elements[stack[state[S.OPEN] - 1], E.TAG]
+    if trait & T.HEADING and _TRAITS[innermost] & T.HEADING:
+        state[S.OPEN] -= 1
     elif tag == _LI or tag == _DD or tag == _DT:
         _close_item(elements, stack, state, tag)
-    elif trait & _IS_CELL or tag == _TR or trait & _ROW_GROUP or tag == _CAPTION:
+    elif trait & T.CELL or tag == _TR or trait & T.ROW_GROUP or tag == _CAPTION:
         _close_cells(elements, stack, state, tag, trait)
     elif tag == _OPTION or tag == _OPTGROUP:
-        while state[S_OPEN] > 1 and (innermost == _OPTION or (tag == _OPTGROUP and innermost == _OPTGROUP)):
-            state[S_OPEN] -= 1
-            innermost = elements[stack[state[S_OPEN] - 1], E_TAG]
+        while state[S.OPEN] > 1 and (innermost == _OPTION or (tag == _OPTGROUP and innermost == _OPTGROUP)):
+            state[S.OPEN] -= 1
+            innermost = elements[stack[state[S.OPEN] - 1], E.TAG]
     elif tag == _A:
-        place = _up_to(elements, stack, state, _A, _SCOPE, _A, _A)
+        place = _up_to(elements, stack, state, _A, T.SCOPE, _A, _A)
         if place > 0:
             _close_format(elements, flags, stack, state, place, _F_A | _F_HREF)
     elif tag == _BUTTON:
-        _close(stack, state, _up_to(elements, stack, state, _BUTTON, _SCOPE, _NO_TAG, _NO_TAG))
+        _close(stack, state, _up_to(elements, stack, state, _BUTTON, T.SCOPE, _NO_TAG, _NO_TAG))
     elif tag == _SELECT or ((tag == _INPUT or tag == _TEXTAREA) and inside & _F_SELECT):
         _close(stack, state, _up_to(elements, stack, state, _SELECT, 0, _NO_TAG, _NO_TAG))
     elif (tag == _RB or tag == _RP or tag == _RT or tag == _RTC) and (
         innermost == _RB or innermost == _RP or innermost == _RT or (innermost == _RTC and tag != _RT and tag != _RP)
     ):
-        state[S_OPEN] -= 1
-    state[S_OPEN] = max(state[S_OPEN], 1)
+        state[S.OPEN] -= 1
+    state[S.OPEN] = max(state[S.OPEN], 1)
 
 
 @helper
@@ -549,27 +497,27 @@ def _attributes(
     """The attributes of element `e` from `j` on: the place of its `>`, whether a `/` stands before it, whether it is a script
     of JSON-LD. The place is -1 if the page ends before."""
     n = len(html)
-    parent = elements[e, E_PARENT]
-    path = fnv1a(np.uint32(elements[parent, E_PATH]), tag + 7)
+    parent = elements[e, E.PARENT]
+    path = fnv1a(np.uint32(elements[parent, E.PATH]), tag + 7)
     seen = 0
     json_ld = False
     while True:
         self_closing = False
-        while j < n and (_CLASSES[html[j]] == _SPACE or html[j] == SLASH):
-            self_closing = html[j] == SLASH
+        while j < n and (_CLASSES[html[j]] == _SPACE or html[j] == B.SLASH):
+            self_closing = html[j] == B.SLASH
             j += 1
         if j >= n:
             return -1, False, False
-        if html[j] == GREATER_THAN:
+        if html[j] == B.GREATER_THAN:
             break
         number, start, end, j = attribute(html, j)
         if number == 0 or seen >> number & 1:
             continue  # the first of two counts
         seen |= 1 << number
         if number <= _AT_PROPERTY:
-            if not trait & _VOID:
-                room = MAX_TOKENS - (state[S_TOKENS] - elements[e, E_TOKEN0])
-                state[S_TOKENS] = add_tokens(html, start, end, max(1, number - 1), tokens, state[S_TOKENS], room)
+            if not trait & T.VOID:
+                room = MAX_TOKENS - (state[S.TOKENS] - elements[e, E.TOKEN0])
+                state[S.TOKENS] = add_tokens(html, start, end, max(1, number - 1), tokens, state[S.TOKENS], room)
                 if number == _AT_CLASS:
                     p = skip_space(html, start, end)
                     while p < end and _CLASSES[html[p]] != _SPACE:
@@ -584,22 +532,22 @@ def _attributes(
         elif number == _AT_TYPE and tag == _SCRIPT:
             json_ld = is_json_ld(html, start, end)
         elif number == _AT_START and tag == _OL:
-            elements[e, E_COUNT] = max(0, whole_number(html, start, end) - 1)
+            elements[e, E.COUNT] = max(0, whole_number(html, start, end) - 1)
         elif number == _AT_VALUE and tag == _LI:
             value = whole_number(html, start, end)
             if value > 0:
-                elements[e, E_INDEX] = value - 1
-                elements[parent, E_COUNT] = value
-    elements[e, E_TOKEN1] = state[S_TOKENS]
-    elements[e, E_PATH] = np.int32(path)
+                elements[e, E.INDEX] = value - 1
+                elements[parent, E.COUNT] = value
+    elements[e, E.TOKEN1] = state[S.TOKENS]
+    elements[e, E.PATH] = np.int32(path)
     return j, self_closing, json_ld
 
 
 @helper
 def _drop_element(elements: Any, state: Any) -> None:
     """Take back the last element."""
-    state[S_ELEMENTS] -= 1
-    state[S_TOKENS] = elements[state[S_ELEMENTS], E_TOKEN0]
+    state[S.ELEMENTS] -= 1
+    state[S.TOKENS] = elements[state[S.ELEMENTS], E.TOKEN0]
 
 
 @helper
@@ -608,23 +556,23 @@ def _raw(
     e: Any, name: Any, json_ld: Any, start: Any,
 ) -> Any:  # fmt: skip
     """The content of element `e`, which is no markup, from `start` on; the place behind its end tag."""
-    tag = elements[e, E_TAG]
+    tag = elements[e, E.TAG]
     end = end_of_raw(html, start, name, tag == _SCRIPT)
     if tag == _TITLE and spans[0, 0] == 0:
         spans[0, 0] = start
         spans[0, 1] = end
-    elif json_ld and state[S_SPANS] < len(spans) - 1:
-        state[S_SPANS] += 1
-        spans[state[S_SPANS], 0] = start
-        spans[state[S_SPANS], 1] = end
-    elif tag == _XMP and not flags[stack[state[S_OPEN] - 1]] & _INVISIBLE and end > start:
-        stack[state[S_OPEN]] = e
-        state[S_OPEN] += 1
+    elif json_ld and state[S.SPANS] < len(spans) - 1:
+        state[S.SPANS] += 1
+        spans[state[S.SPANS], 0] = start
+        spans[state[S.SPANS], 1] = end
+    elif tag == _XMP and not flags[stack[state[S.OPEN] - 1]] & _INVISIBLE and end > start:
+        stack[state[S.OPEN]] = e
+        state[S.OPEN] += 1
         _begin_line(elements, flags, lines, stack, state)
-        state[S_OPEN] -= 1
+        state[S.OPEN] -= 1
         _add_chunk(chunks, lines, state, start, end, JOINED)
         _count(html, lines, words, state, start, end, False, False)
-    return find_byte(html, end, GREATER_THAN) + 1
+    return find_byte(html, end, B.GREATER_THAN) + 1
 
 
 @helper
@@ -636,53 +584,53 @@ def _start_tag(
     name, j = tag_name(html, i + 1)
     tag = find(_TAG_TABLE, name)
     trait = _TRAITS[tag]
-    if not trait & _IN_HEAD:
-        state[S_IN_HEAD] = 0
+    if not trait & T.IN_HEAD:
+        state[S.IN_HEAD] = 0
     if tag == _IMAGE:
         tag = np.int64(_IMG)
     _close_implied(elements, flags, stack, state, tag, trait)
-    parent = stack[state[S_OPEN] - 1]
+    parent = stack[state[S.OPEN] - 1]
     inside = flags[parent]
-    if trait & _BLOCK:
-        state[S_INDENT] = -1
+    if trait & T.BLOCK:
+        state[S.INDENT] = -1
         if tag == _BR:
-            state[S_BREAKS] += 1
+            state[S.BREAKS] += 1
         _break_line(state, inside, tag)
     if tag == _IMG:
-        state[S_IMAGES] += 1
-    elif trait & _VOID and tag != _BR:
-        state[S_INPUTS] += 1
+        state[S.IMAGES] += 1
+    elif trait & T.VOID and tag != _BR:
+        state[S.INPUTS] += 1
 
-    e = state[S_ELEMENTS]
-    state[S_ELEMENTS] += 1
+    e = state[S.ELEMENTS]
+    state[S.ELEMENTS] += 1
     element = elements[e]
     _clear(element)
-    element[E_TAG] = tag
-    element[E_PARENT] = parent
-    element[E_DEPTH] = elements[parent, E_DEPTH] + 1
-    element[E_NAME] = np.int32(name)
-    element[E_TOKEN0] = state[S_TOKENS]
-    element[E_LISTS] = elements[parent, E_LISTS] + (1 if tag == _UL or tag == _OL or tag == _DL else 0)
-    if tag == _LI or trait & _IS_CELL:
-        element[E_INDEX] = elements[parent, E_COUNT]
-        elements[parent, E_COUNT] += 1
+    element[E.TAG] = tag
+    element[E.PARENT] = parent
+    element[E.DEPTH] = elements[parent, E.DEPTH] + 1
+    element[E.NAME] = np.int32(name)
+    element[E.TOKEN0] = state[S.TOKENS]
+    element[E.LISTS] = elements[parent, E.LISTS] + (1 if tag == _UL or tag == _OL or tag == _DL else 0)
+    if tag == _LI or trait & T.CELL:
+        element[E.INDEX] = elements[parent, E.COUNT]
+        elements[parent, E.COUNT] += 1
     flags[e] = inside | _TAG_FLAGS[tag]
     j, self_closing, json_ld = _attributes(html, elements, flags, tokens, state, e, tag, trait, j)
     if j < 0:  # the end of the page within a tag: no tag
         _drop_element(elements, state)
         return len(html)
-    if tag == _HEAD or tag == _HTML or (tag == _BODY and state[S_OPEN] > 1 and elements[stack[1], E_TAG] == _BODY):
+    if tag == _HEAD or tag == _HTML or (tag == _BODY and state[S.OPEN] > 1 and elements[stack[1], E.TAG] == _BODY):
         _drop_element(elements, state)
-    elif trait & _RAW and not (inside & _F_SVG and (tag == _TITLE or self_closing)):
+    elif trait & T.RAW and not (inside & _F_SVG and (tag == _TITLE or self_closing)):
         return _raw(html, elements, flags, chunks, lines, words, spans, stack, state, e, name, json_ld, j + 1)
-    elif not (trait & _VOID or (self_closing and flags[e] & _F_SVG)):
+    elif not (trait & T.VOID or (self_closing and flags[e] & _F_SVG)):
         if tag == _PLAINTEXT:
-            state[S_PLAIN] = 1
-        if state[S_OPEN] < MAX_DEPTH:
-            stack[state[S_OPEN]] = e
-            state[S_OPEN] += 1
+            state[S.PLAIN] = 1
+        if state[S.OPEN] < MAX_DEPTH:
+            stack[state[S.OPEN]] = e
+            state[S.OPEN] += 1
         else:
-            state[S_TOO_DEEP] += 1
+            state[S.TOO_DEEP] += 1
     return j + 1
 
 
@@ -698,35 +646,35 @@ def _copy(line: Any, target: Any) -> None:
 @helper
 def _is_markup(html: Any, i: Any) -> Any:
     """Whether the byte at `i` begins a tag, a comment or a declaration."""
-    if html[i] != LESS_THAN or i + 1 >= len(html):
+    if html[i] != B.LESS_THAN or i + 1 >= len(html):
         return False
     c = html[i + 1]
-    return is_letter(c) or (c == SLASH and i + 2 < len(html)) or c == EXCLAMATION or c == QUESTION
+    return is_letter(c) or (c == B.SLASH and i + 2 < len(html)) or c == B.EXCLAMATION or c == B.QUESTION
 
 
 @compiled("in:u1 io:i4* io:i8 io:u4 io:i4* io:i4* io:u4 io:i4* io:i8")
 def _scan(html, elements, flags, tokens, chunks, lines, words, spans, state):  # type: ignore[no-untyped-def]
     stack = np.zeros(MAX_DEPTH + 1, np.int32)
     _clear(elements[0])
-    elements[0, E_TAG] = _HTML
-    elements[0, E_PARENT] = -1
+    elements[0, E.TAG] = _HTML
+    elements[0, E.PARENT] = -1
     flags[0] = 0
-    state[S_ELEMENTS] = state[S_OPEN] = state[S_IN_HEAD] = state[S_NEW_LINE] = 1
-    state[S_BEFORE] = JOINED
-    state[S_INDENT] = -1
+    state[S.ELEMENTS] = state[S.OPEN] = state[S.IN_HEAD] = state[S.NEW_LINE] = 1
+    state[S.BEFORE] = JOINED
+    state[S.INDENT] = -1
     i = 0
     while i < len(html):
-        if state[S_PLAIN] or not _is_markup(html, i):
+        if state[S.PLAIN] or not _is_markup(html, i):
             i = _text(html, elements, flags, chunks, lines, words, stack, state, i)
-        elif html[i + 1] == SLASH:
+        elif html[i + 1] == B.SLASH:
             i = _end_tag(html, elements, flags, stack, state, i)
-        elif html[i + 1] == EXCLAMATION or html[i + 1] == QUESTION:
-            i = after_declaration(html, i, flags[stack[state[S_OPEN] - 1]] & _F_SVG)
+        elif html[i + 1] == B.EXCLAMATION or html[i + 1] == B.QUESTION:
+            i = after_declaration(html, i, flags[stack[state[S.OPEN] - 1]] & _F_SVG)
         else:
             i = _start_tag(html, elements, flags, tokens, chunks, lines, words, spans, stack, state, i)
-    n_lines = _merge_rows(elements, lines, chunks, _without_empty(lines, state[S_LINES]))
+    n_lines = _merge_rows(elements, lines, chunks, _without_empty(lines, state[S.LINES]))
     count_title_words(html, np.int64(spans[0, 0]), np.int64(spans[0, 1]), lines, n_lines, words)
-    state[S_LINES] = n_lines
+    state[S.LINES] = n_lines
 
 
 @helper
@@ -734,7 +682,7 @@ def _without_empty(lines: Any, n_lines: Any) -> Any:
     """Take out lines of white space that was written as character references; the new number of lines."""
     out = 0
     for i in range(n_lines):
-        if lines[i, L_CHARACTERS] > 0:
+        if lines[i, L.CHARACTERS] > 0:
             if out != i:
                 _copy(lines[i], lines[out])
             out += 1
@@ -747,11 +695,11 @@ def _is_row(elements: Any, lines: Any, start: Any, end: Any) -> Any:
     cells = 0
     in_cell = 0
     for i in range(start, end):
-        block = lines[i, L_BLOCK]
-        tag = elements[block, E_TAG]
-        if (tag != _TD and tag != _TH) or lines[i, L_KIND] == K_CODE:
+        block = lines[i, L.BLOCK]
+        tag = elements[block, E.TAG]
+        if (tag != _TD and tag != _TH) or lines[i, L.KIND] == K.CODE:
             return False
-        if i > start and lines[i - 1, L_BLOCK] == block:
+        if i > start and lines[i - 1, L.BLOCK] == block:
             in_cell += 1
             if in_cell > MAX_CELL_LINES:
                 return False
@@ -768,24 +716,24 @@ def _merge_rows(elements: Any, lines: Any, chunks: Any, n_lines: Any) -> Any:
     i = 0
     while i < n_lines:
         end = i + 1
-        if lines[i, L_ROW] >= 0:
-            while end < n_lines and lines[end, L_ROW] == lines[i, L_ROW]:
+        if lines[i, L.ROW] >= 0:
+            while end < n_lines and lines[end, L.ROW] == lines[i, L.ROW]:
                 end += 1
         if end - i > 1 and _is_row(elements, lines, i, end):
             row = lines[out]
             _copy(lines[i], row)
-            row[L_KIND] = K_ROW
-            before = row[L_BLOCK]
+            row[L.KIND] = K.ROW
+            before = row[L.BLOCK]
             for j in range(i + 1, end):
-                block = lines[j, L_BLOCK]
-                empty = elements[block, E_INDEX] - elements[before, E_INDEX] - 1
-                chunks[lines[j, L_CHUNK0], 2] = NEW_CELL + min(max(empty, 0), 99) if block != before else SPACED
+                block = lines[j, L.BLOCK]
+                empty = elements[block, E.INDEX] - elements[before, E.INDEX] - 1
+                chunks[lines[j, L.CHUNK0], 2] = NEW_CELL + min(max(empty, 0), 99) if block != before else SPACED
                 before = block
-                row[L_CHUNK1] = lines[j, L_CHUNK1]
-                row[L_WORD1] = lines[j, L_WORD1]
-                row[L_LAST] = lines[j, L_LAST]
-                add_to_hash(row, np.uint32(lines[j, L_HASH]))
-                for column in range(L_CHARACTERS, L_FIRST):
+                row[L.CHUNK1] = lines[j, L.CHUNK1]
+                row[L.WORD1] = lines[j, L.WORD1]
+                row[L.LAST] = lines[j, L.LAST]
+                add_to_hash(row, np.uint32(lines[j, L.HASH]))
+                for column in range(L.CHARACTERS, L.FIRST):
                     row[column] += lines[j, column]
             out += 1
         else:
@@ -803,11 +751,11 @@ def _scan_text(text, ends, lines, words):  # type: ignore[no-untyped-def]
     for i in range(len(ends)):
         line = lines[i]
         first = skip_space(text, start, ends[i])
-        line[L_FIRST] = _CLASSES[text[first]] if first < ends[i] else 0
-        line[L_ROW] = -1
-        line[L_WORD0] = n_words
-        line[L_HASH] = np.int32(FNV_START)
+        line[L.FIRST] = _CLASSES[text[first]] if first < ends[i] else 0
+        line[L.ROW] = -1
+        line[L.WORD0] = n_words
+        line[L.HASH] = np.int32(FNV_START)
         n_words = count_text(text, start, ends[i], line, words, n_words, False, False)
-        line[L_WORD1] = n_words
+        line[L.WORD1] = n_words
         start = ends[i]
     return n_words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from extraction.characters import fnv1a_of
@@ -25,47 +27,54 @@ N_TAGS = len(NAMES) + 1
 
 # --- traits: how a tag is treated ------------------------------------------------------------------------------------
 
-BLOCK = 1  # begins and ends a line
-VOID = 2  # has no content
-RAW = 4  # its content is no markup
-CLOSES_P = 8  # ends an open <p>
-FORMAT = 16  # end tags reach through blocks (adoption agency)
-SPECIAL = 32  # end tags of inline elements do not reach through it
-SCOPE = 64  # no end tag but a table's reaches through it
-IN_HEAD = 128  # does not end <head>
-BREAKOUT = 256  # ends <svg> and <math>
-HEADING = 512
-CELL = 1024
-ROW_GROUP = 2048
+
+class Traits(NamedTuple):
+    """Bits of `TRAITS`: how a tag is treated."""
+
+    BLOCK: int = 1  # begins and ends a line
+    VOID: int = 2  # has no content
+    RAW: int = 4  # its content is no markup
+    CLOSES_P: int = 8  # ends an open <p>
+    FORMAT: int = 16  # end tags reach through blocks (adoption agency)
+    SPECIAL: int = 32  # end tags of inline elements do not reach through it
+    SCOPE: int = 64  # no end tag but a table's reaches through it
+    IN_HEAD: int = 128  # does not end <head>
+    BREAKOUT: int = 256  # ends <svg> and <math>
+    HEADING: int = 512
+    CELL: int = 1024
+    ROW_GROUP: int = 2048
+
+
+T = Traits()
 _TRAITS = {
-    BLOCK: "address article aside blockquote body button caption center dd details dialog dir div dl dt "
+    T.BLOCK: "address article aside blockquote body button caption center dd details dialog dir div dl dt "
     "fieldset figcaption figure "
     "footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html iframe legend li listing main marquee menu "
     "nav noframes noscript ol "
     "optgroup option p plaintext pre search section select summary table tbody td template textarea tfoot th "
     "thead title tr ul video "
     "audio xmp br object canvas",
-    VOID: "area base basefont bgsound br col embed frame hr image img input keygen link meta param source track wbr",
-    RAW: "script style textarea title iframe noembed noframes xmp",
-    CLOSES_P: "address article aside blockquote center details dialog dir div dl fieldset figcaption figure "
+    T.VOID: "area base basefont bgsound br col embed frame hr image img input keygen link meta param source track wbr",
+    T.RAW: "script style textarea title iframe noembed noframes xmp",
+    T.CLOSES_P: "address article aside blockquote center details dialog dir div dl fieldset figcaption figure "
     "footer form h1 h2 h3 h4 h5 "
     "h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp dd dt",
-    FORMAT: "a b big code em font i nobr s small strike strong tt u",
-    SPECIAL: "address applet area article aside base basefont bgsound blockquote body br button caption "
+    T.FORMAT: "a b big code em font i nobr s small strike strong tt u",
+    T.SPECIAL: "address applet area article aside base basefont bgsound blockquote body br button caption "
     "center col colgroup dd details "
     "dir div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header "
     "hgroup hr html iframe img "
     "input keygen li link listing main marquee menu meta nav noembed noframes noscript object ol p param "
     "plaintext pre script search "
     "section select source style summary table tbody td template textarea tfoot th thead title tr track ul wbr xmp foreignobject",
-    SCOPE: "applet caption html table td th marquee object template foreignobject",
-    IN_HEAD: "base basefont bgsound link meta noframes noscript script style template title head html",
-    BREAKOUT: "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li "
+    T.SCOPE: "applet caption html table td th marquee object template foreignobject",
+    T.IN_HEAD: "base basefont bgsound link meta noframes noscript script style template title head html",
+    T.BREAKOUT: "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li "
     "listing menu meta nobr ol "
     "p pre ruby s small span strong strike sub sup table tt u ul var",
-    HEADING: "h1 h2 h3 h4 h5 h6",
-    CELL: "td th",
-    ROW_GROUP: "tbody thead tfoot",
+    T.HEADING: "h1 h2 h3 h4 h5 h6",
+    T.CELL: "td th",
+    T.ROW_GROUP: "tbody thead tfoot",
 }
 TRAITS = np.zeros(N_TAGS, np.int32)
 for _trait, _names in _TRAITS.items():

@@ -9,26 +9,14 @@ from collections.abc import Iterable
 from html.entities import html5
 from typing import Any, Literal
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from extraction.characters import fnv1a_of
-from extraction.kernels import compiled
-from extraction.lines.columns import (
-    JOINED,
-    K_CODE,
-    K_H1,
-    K_ROW,
-    L_CHUNK0,
-    L_CHUNK1,
-    L_KIND,
-    L_LISTS,
-    L_MARKER,
-    NEW_CELL,
-    NEW_LINE,
-    TAGS,
-)
+from extraction.kernels import FNV_START, compiled, fnv1a, helper, utf8_point
+from extraction.lines.columns import JOINED, NEW_CELL, NEW_LINE, TAGS, K, L
+from extraction.lines.counts import number_reference
+from extraction.lines.markup import B, is_digit, is_letter
 from extraction.lines.scan import Scan
 
 _BETWEEN = {JOINED: b"", NEW_LINE: b"\n"}
@@ -36,7 +24,7 @@ _BETWEEN = {JOINED: b"", NEW_LINE: b"\n"}
 
 def text_of(
     html: bytes,
-    found: Scan,
+    page: Scan,
     numbers: Iterable[int] | None = None,
     headings: Literal["plain", "markdown"] = "plain",
     list_markers: bool = False,
@@ -49,46 +37,46 @@ def text_of(
     :param headings: `markdown` puts `#` before headings, by their level.
     :param list_markers: put "- " or "1. " before the items of lists, indented by their depth.
     """
-    chosen = np.arange(len(found.lines)) if numbers is None else np.fromiter(numbers, np.int64)
+    chosen = np.arange(len(page.lines)) if numbers is None else np.fromiter(numbers, np.int64)
     if not len(chosen):
         return []
-    texts = _written(html, found, chosen)
+    texts = _written(html, page, chosen)
     columns = np.stack(
-        [found.lines[:, c][chosen] for c in (L_CHUNK0, L_CHUNK1, L_KIND, L_MARKER, L_LISTS)], axis=1
+        [page.lines[:, c][chosen] for c in (L.CHUNK0, L.CHUNK1, L.KIND, L.MARKER, L.LISTS)], axis=1
     ).tolist()
     out: list[tuple[int, str, str]] = []
     for number, text, (first, last, kind, marker, depth) in zip(chosen.tolist(), texts, columns, strict=True):
         tag = TAGS[kind]
         if text is None:
-            chunks = found.chunks[first:last].tolist()
-            if kind == K_CODE:
+            chunks = page.chunks[first:last].tolist()
+            if kind == K.CODE:
                 out += [(number, line, tag) for line in _code_lines(_decode(html, chunks))]
                 continue
-            text = _row(html, chunks) if kind == K_ROW else " ".join(_decode(html, chunks).split())
+            text = _row(html, chunks) if kind == K.ROW else " ".join(_decode(html, chunks).split())
         if not text or text.isspace():
             continue
-        if kind >= K_H1 and headings == "markdown":
-            text = f"{'#' * (kind - K_H1 + 1)} {text}"
+        if kind >= K.H1 and headings == "markdown":
+            text = f"{'#' * (kind - K.H1 + 1)} {text}"
         elif marker and list_markers:
             text = f"{'  ' * (depth - 1)}{f'{marker}.' if marker > 0 else '-'} {text}"
         out.append((number, text, tag))
     return out
 
 
-def _written(html: bytes, found: Scan, chosen: npt.NDArray[np.int64]) -> list[str | None]:
+def _written(html: bytes, page: Scan, chosen: npt.NDArray[np.int64]) -> list[str | None]:
     """Text of the chosen lines, all of them in one pass; None for code and for what only Python's own rules for
     character references can tell."""
-    sizes = found.chunks[:, 1].astype(np.int64) - found.chunks[:, 0] + 4
+    sizes = page.chunks[:, 1].astype(np.int64) - page.chunks[:, 0] + 4
     total = np.concatenate([[0], np.cumsum(sizes)])
-    cells = 100 * len(found.chunks)  # a chunk stands behind at most 100 empty cells
-    first, last = found.lines[:, L_CHUNK0][chosen], found.lines[:, L_CHUNK1][chosen]
+    cells = 100 * len(page.chunks)  # a chunk stands behind at most 100 empty cells
+    first, last = page.lines[:, L.CHUNK0][chosen], page.lines[:, L.CHUNK1][chosen]
     room = int((total[last] - total[first]).sum()) * 2 + len(chosen)
-    if (found.lines[:, L_KIND] == K_ROW).any():
+    if (page.lines[:, L.KIND] == K.ROW).any():
         room += cells
     out = np.empty(room, np.uint8)
     hard = np.zeros(len(chosen), np.bool_)
     names, values = _references()
-    end = _write(np.frombuffer(html, np.uint8), found.chunks, found.lines, chosen, names, values, out, hard)
+    end = _write(np.frombuffer(html, np.uint8), page.chunks, page.lines, chosen, names, values, out, hard)
     texts: list[str | None] = list(out[:end].tobytes().decode("utf-8", "replace").split("\n"))
     texts.pop()  # behind the last line's end
     for i in np.flatnonzero(hard).tolist():
@@ -117,62 +105,53 @@ def _references() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     return table, np.frombuffer(bytes(values), np.uint8)
 
 
-@numba.njit
-def _is_space(html: Any, p: Any, end: Any) -> Any:
+@helper
+def _space_size(html: Any, p: Any, end: Any) -> Any:
     """Bytes of the white space at `p` (as `str.split` knows it), or 0."""
     c = html[p]
-    if c == 32 or 9 <= c <= 13 or 28 <= c <= 31:
+    if c == B.SPACE or B.TAB <= c <= B.RETURN or 0x1C <= c <= 0x1F:
         return 1
     if c == 0xC2 and p + 1 < end and (html[p + 1] == 0xA0 or html[p + 1] == 0x85):
         return 2
-    if p + 2 < end:
-        if c == 0xE3:
-            return 3 if html[p + 1] == 0x80 and html[p + 2] == 0x80 else 0
-        if c == 0xE2:
-            a, b = html[p + 1], html[p + 2]
-            if a == 0x80 and (0x80 <= b <= 0x8A or b == 0xA8 or b == 0xA9 or b == 0xAF):
-                return 3
-            return 3 if a == 0x81 and b == 0x9F else 0
-        if c == 0xE1:
-            return 3 if html[p + 1] == 0x9A and html[p + 2] == 0x80 else 0
-    return 0
+    if c < 0xE1 or c > 0xE3 or p + 2 >= end or html[p + 1] & 0xC0 != 0x80 or html[p + 2] & 0xC0 != 0x80:
+        return 0
+    return 3 if _is_wide_space(utf8_point(html, p, 3)) else 0
 
 
-@numba.njit
+@helper
+def _is_wide_space(point: Any) -> Any:
+    """Whether a code point from U+1000 on is white space."""
+    return (
+        point == 0x1680
+        or 0x2000 <= point <= 0x200A
+        or point == 0x2028
+        or point == 0x2029
+        or point == 0x202F
+        or point == 0x205F
+        or point == 0x3000
+    )
+
+
+@helper
 def _reference(html: Any, p: Any, end: Any, names: Any) -> Any:
     """The character reference at `p`: its end, and the slot of its name or, below 0, -1 - its code point. End 0: not for here."""
     q = p + 1
-    if q < end and html[q] == 35:
-        q += 1
-        hexadecimal = q < end and html[q] | 32 == 120
-        if hexadecimal:
-            q += 1
-        value = 0
-        start = q
-        while q < end and q - start < 8:
-            c = html[q]
-            if 48 <= c <= 57:
-                digit = c - 48
-            elif hexadecimal and 97 <= c | 32 <= 102:
-                digit = (c | 32) - 87
-            else:
-                break
-            value = value * (16 if hexadecimal else 10) + digit
-            q += 1
-        usual = 32 <= value < 127 or 160 <= value < 0xD800 or 0xE000 <= value < 0xFDD0 or 0x10000 <= value <= 0x1FFFD
-        if q == start or q >= end or html[q] != 59 or not usual:
+    if q < end and html[q] == B.HASH:
+        point, q = number_reference(html, q + 1, end)
+        usual = 32 <= point < 127 or 160 <= point < 0xD800 or 0xE000 <= point < 0xFDD0 or 0x10000 <= point <= 0x1FFFD
+        if q >= end or html[q] != B.SEMICOLON or not usual:
             return 0, 0
-        return q + 1, -1 - value
-    if q >= end or not (97 <= html[q] | 32 <= 122):
-        if q >= end or html[q] == 32:  # a lone ampersand
-            return p + 1, -1 - 38
+        return q + 1, -1 - point
+    if q >= end or html[q] == B.SPACE:  # a lone ampersand
+        return p + 1, -1 - B.AMPERSAND
+    if not is_letter(html[q]):
         return 0, 0
-    key = np.uint32(2166136261)
+    key = FNV_START
     start = q
-    while q < end and q - start < 32 and (97 <= html[q] | 32 <= 122 or 48 <= html[q] <= 57):
-        key = np.uint32((key ^ np.uint32(html[q])) * np.uint32(16777619))
+    while q < end and q - start < 32 and (is_letter(html[q]) or is_digit(html[q])):
+        key = fnv1a(key, html[q])
         q += 1
-    if q >= end or html[q] != 59:
+    if q >= end or html[q] != B.SEMICOLON:
         return 0, 0
     slot = np.int64(key) % len(names)
     while names[slot, 2] != 0:
@@ -182,115 +161,96 @@ def _reference(html: Any, p: Any, end: Any, names: Any) -> Any:
     return 0, 0
 
 
+@helper
+def _put(out: Any, n: Any, byte: Any) -> Any:
+    """Write a byte behind the first `n`; the new n."""
+    out[n] = byte
+    return n + 1
+
+
+@helper
+def _put_point(out: Any, n: Any, point: Any) -> Any:
+    """Write a code point in UTF-8 behind the first `n` bytes; the new n."""
+    if point < 0x80:
+        return _put(out, n, point)
+    if point < 0x800:
+        n = _put(out, n, 0xC0 | point >> 6)
+    else:
+        if point < 0x10000:
+            n = _put(out, n, 0xE0 | point >> 12)
+        else:
+            n = _put(out, n, 0xF0 | point >> 18)
+            n = _put(out, n, 0x80 | (point >> 12 & 0x3F))
+        n = _put(out, n, 0x80 | (point >> 6 & 0x3F))
+    return _put(out, n, 0x80 | (point & 0x3F))
+
+
+@helper
+def _write_chunk(html: Any, p: Any, end: Any, names: Any, values: Any, out: Any, n: Any, space: Any, begun: Any) -> Any:
+    """Write the bytes [p, end) of a page, white space collapsed: the new number of bytes (-1: not for here), whether white
+    space comes next, whether the line, or the cell, has a character."""
+    while p < end:
+        c = html[p]
+        point = np.int64(-1)
+        slot = np.int64(-1)
+        size = 1
+        if c == B.AMPERSAND:
+            after, reference = _reference(html, p, end, names)
+            if after == 0:
+                return -1, space, begun
+            size = after - p
+            if reference >= 0:
+                slot = reference
+                blank = _space_size(values, names[slot, 1], names[slot, 1] + names[slot, 2]) > 0
+            else:
+                point = -1 - reference
+                blank = point == B.SPACE or point == 0xA0 or _is_wide_space(point)
+        else:
+            blank = False
+            if c <= B.SPACE or B.DELETE < c <= 0xE3:
+                spaces = _space_size(html, p, end)
+                blank = spaces > 0
+                size = max(spaces, 1)
+        p += size
+        if blank:
+            space = True
+            continue
+        if space and begun:
+            n = _put(out, n, B.SPACE)
+        space = False
+        begun = True
+        if c != B.AMPERSAND:
+            n = _put(out, n, c)
+        elif slot >= 0:
+            for q in range(names[slot, 1], names[slot, 1] + names[slot, 2]):
+                n = _put(out, n, values[q])
+        else:
+            n = _put_point(out, n, point)
+    return n, space, begun
+
+
 @compiled("in:u1 in:i4* in:i4* in:i8 in:i8* in:u1 io:u1 io:b1")
 def _write(html, chunks, lines, chosen, names, values, out, hard):  # type: ignore[no-untyped-def]
     n = 0
     for i in range(len(chosen)):
         line = lines[chosen[i]]
         start = n
-        if line[L_KIND] == K_CODE:
-            hard[i] = True
-            out[n] = 10
-            n += 1
-            continue
-        row = line[L_KIND] == K_ROW
+        hard[i] = line[L.KIND] == K.CODE
         space = False  # before the next character
         begun = False  # the line, or the cell, has a character
-        for k in range(line[L_CHUNK0], line[L_CHUNK1]):
+        k = line[L.CHUNK0]
+        while k < line[L.CHUNK1] and not hard[i]:
             before = chunks[k, 2]
-            if k > line[L_CHUNK0] and before != JOINED:
-                if row and before >= NEW_CELL:
-                    for _cell in range(before - NEW_CELL + 1):
-                        out[n] = 9
-                        n += 1
-                    space = False
-                    begun = False
-                else:
-                    space = True
-            p = chunks[k, 0]
-            end = chunks[k, 1]
-            while p < end:
-                c = html[p]
-                plain = (32 < c < 128 and c != 38) or c > 0xE3
-                if not plain:
-                    size = _is_space(html, p, end)
-                    if size > 0:
-                        space = True
-                        p += size
-                        continue
-                if c != 38:
-                    if space and begun:
-                        out[n] = 32
-                        n += 1
-                    space = False
-                    begun = True
-                    out[n] = c
-                    n += 1
-                    p += 1
-                    continue
-                after, found = _reference(html, p, end, names)
-                if after == 0:
-                    hard[i] = True
-                    break
-                p = after
-                if found >= 0:
-                    at, stop = names[found, 1], names[found, 1] + names[found, 2]
-                    if _is_space(values, at, stop) > 0:
-                        space = True
-                        continue
-                    if space and begun:
-                        out[n] = 32
-                        n += 1
-                    space = False
-                    begun = True
-                    for q in range(at, stop):
-                        out[n] = values[q]
-                        n += 1
-                    continue
-                c = -1 - found
-                if (
-                    c == 32
-                    or c == 160
-                    or c == 0x1680
-                    or 0x2000 <= c <= 0x200A
-                    or c == 0x2028
-                    or c == 0x2029
-                    or c == 0x202F
-                ):
-                    space = True
-                    continue
-                if c == 0x205F or c == 0x3000:
-                    space = True
-                    continue
-                if space and begun:
-                    out[n] = 32
-                    n += 1
-                space = False
-                begun = True
-                if c < 128:
-                    out[n] = c
-                    n += 1
-                elif c < 0x800:
-                    out[n] = 0xC0 | c >> 6
-                    out[n + 1] = 0x80 | (c & 63)
-                    n += 2
-                elif c < 0x10000:
-                    out[n] = 0xE0 | c >> 12
-                    out[n + 1] = 0x80 | (c >> 6 & 63)
-                    out[n + 2] = 0x80 | (c & 63)
-                    n += 3
-                else:
-                    out[n] = 0xF0 | c >> 18
-                    out[n + 1] = 0x80 | (c >> 12 & 63)
-                    out[n + 2] = 0x80 | (c >> 6 & 63)
-                    out[n + 3] = 0x80 | (c & 63)
-                    n += 4
-            if hard[i]:
-                break
-        if hard[i]:
-            n = start
-        out[n] = 10
-        n += 1
+            if k > line[L.CHUNK0] and before != JOINED:
+                cells = before - NEW_CELL + 1 if line[L.KIND] == K.ROW and before >= NEW_CELL else 0
+                for _ in range(cells):
+                    n = _put(out, n, B.TAB)
+                space = cells == 0
+                begun = begun and cells == 0
+            n, space, begun = _write_chunk(html, chunks[k, 0], chunks[k, 1], names, values, out, n, space, begun)
+            hard[i] = n < 0
+            k += 1
+        n = _put(out, start if hard[i] else n, B.NEWLINE)
     return n
 
 

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from extraction.characters import CJK
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Example, Examples
 
@@ -31,7 +32,7 @@ UNDETERMINED = "und"
 """Language of a text without a letter (ISO 639-2); its score is 0."""
 
 _LABEL = len("__label__")
-_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_CJK = re.compile(f"[{CJK}]")
 _LATIN_WORD = re.compile("[A-Za-z]+")
 _ASCII_RUN = re.compile("[!-~]+")
 _UNFIT = re.compile("[\x00\ud800-\udfff]")  # what the C++ side cannot take

@@ -35,6 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
+from extraction.characters import CJK
 from extraction.domains import host_of
 from pipeline.preparation.domain_set import MAX_CATEGORIES, KeySet
 from pipeline.removal import RemovalList, entries, url_key
@@ -47,7 +48,7 @@ Lists = Mapping[str, Sequence[str]]
 KINDS = ("domains", "urls", "hard_words", "soft_words", "sub_words")
 SHIPPED = ("adult", "gambling", "phishing")
 
-_CJK = "\u3005\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_CJK = f"々{CJK}"
 _HAS_CJK = re.compile(f"[{_CJK}]")
 _TOKEN = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 _SEPARATORS = {c: " " for c in range(128) if not chr(c).isalnum()}

@@ -35,6 +35,7 @@ import numpy.typing as npt
 import tokenizers
 from pydantic import Field
 
+from extraction.characters import HAN_BASIC
 from pipeline import storage
 from pipeline.strict import Strict, UserError
 
@@ -59,7 +60,7 @@ ENDS_LINE, STARTS_INSIDE = 1, 2
 PIECE_CHARACTERS = 262_144
 """Longest text that is encoded at once where it may be cut: 262,144 tokens or so, 100 MB while encoding."""
 
-_CUT = re.compile(r"[A-Za-z\u4e00-\u9fff](?=[ \n,.，。])|[0-9](?=[\n -~])")
+_CUT = re.compile(rf"[A-Za-z{HAN_BASIC}](?=[ \n,.，。])|[0-9](?=[\n -~])")
 """Places to cut a text without changing Qwen's tokens: after the matched character.
 
 In QWEN_PATTERN no alternative goes on past a letter with anything but letters, and a digit is a match of its own; so

@@ -32,19 +32,19 @@ def page(body: str, words: str = WORDS) -> str:
     )
 
 
-def rows(found: Extraction) -> list[tuple[str, str]]:
-    return list(zip(found.line_tags, lines(found.text), strict=True))
+def rows(result: Extraction) -> list[tuple[str, str]]:
+    return list(zip(result.line_tags, lines(result.text), strict=True))
 
 
-def check(found: Extraction) -> None:
+def check(result: Extraction) -> None:
     """What holds for every extraction."""
-    if found.text:
-        assert len(found.line_tags) == len(found.line_link_share) == len(lines(found.text))
+    if result.text:
+        assert len(result.line_tags) == len(result.line_link_share) == len(lines(result.text))
     else:
-        assert found.line_tags == found.line_link_share == []
-    assert set(found.line_tags) <= set(TAGS)
-    assert all(0 <= share <= 1 for share in found.line_link_share)
-    assert clean(found.text) == found.text
+        assert result.line_tags == result.line_link_share == []
+    assert set(result.line_tags) <= set(TAGS)
+    assert all(0 <= share <= 1 for share in result.line_link_share)
+    assert clean(result.text) == result.text
 
 
 STRUCTURE = [
@@ -84,42 +84,42 @@ FOR_CHINESE = [case for case in STRUCTURE if not case[0].startswith(("<ul", "<ta
 
 @pytest.mark.parametrize(("html", "expected"), STRUCTURE)
 def test_line_structure(html: str, expected: list[tuple[str, str]]) -> None:
-    found = extract(page(html))
-    check(found)
-    assert rows(found)[2:-1] == expected
+    result = extract(page(html))
+    check(result)
+    assert rows(result)[2:-1] == expected
 
 
 @pytest.mark.parametrize(("html", "expected"), FOR_CHINESE)
 def test_line_structure_of_chinese_pages(html: str, expected: list[tuple[str, str]]) -> None:
-    found = extract(page(html, ZH_WORDS))
-    check(found)
-    assert rows(found)[2:-1] == expected
+    result = extract(page(html, ZH_WORDS))
+    check(result)
+    assert rows(result)[2:-1] == expected
 
 
 def test_a_layout_table_is_not_a_row() -> None:
     body = f"<table><tr><td><p>{WORDS}</p><p>second</p></td></tr></table>"
-    found = extract(page(body))
-    assert "tr" not in found.line_tags
-    assert ("p", "second") in rows(found)
+    result = extract(page(body))
+    assert "tr" not in result.line_tags
+    assert ("p", "second") in rows(result)
 
 
 def test_link_share_counts_characters_of_links() -> None:
-    found = extract(page('<p>1234 <a href="x">5678</a></p>'))
-    assert dict(zip(lines(found.text), found.line_link_share, strict=True))["1234 5678"] == 0.5
+    result = extract(page('<p>1234 <a href="x">5678</a></p>'))
+    assert dict(zip(lines(result.text), result.line_link_share, strict=True))["1234 5678"] == 0.5
 
 
 def test_navigation_and_comments_go() -> None:
-    found = extract(page('<div class="comments"><p>A reader says something rude here.</p></div>'))
-    assert "Home" not in found.text
-    assert "rude" not in found.text
+    result = extract(page('<div class="comments"><p>A reader says something rude here.</p></div>'))
+    assert "Home" not in result.text
+    assert "rude" not in result.text
 
 
 def test_engines_and_profiles_by_name() -> None:
     assert {"trafilatura", "resiliparse", "readability"} <= set(engine_names())
     for name in engine_names():
-        found = extract(page("<p>x</p>"), engine=name, profile="fast")
-        check(found)
-        assert WORDS.strip() in found.text
+        result = extract(page("<p>x</p>"), engine=name, profile="fast")
+        check(result)
+        assert WORDS.strip() in result.text
     with pytest.raises(ValueError, match=r"unknown engine 'nope'; known engines: .*trafilatura"):
         get_engine("nope")
     with pytest.raises(ValueError, match="unknown profile 'slow'; expected one of: full, fast"):
@@ -140,9 +140,9 @@ def test_a_page_gives_the_same_text_at_any_time() -> None:
         + sample_pages("wcxb-article-1.warc.gz", 4)
     )
     first = [extract(body) for body in bodies]
-    for found in first:
-        check(found)
-    assert sum(len(found.text) > 500 for found in first) >= 10
+    for result in first:
+        check(result)
+    assert sum(len(result.text) > 500 for result in first) >= 10
     for turn in range(4):
         order = list(range(len(bodies)))[:: -1 if turn % 2 else 1]
         for i in order[turn:] + order[:turn]:
@@ -214,8 +214,8 @@ def test_mutated_pages_do_not_raise(data: st.DataObject) -> None:
             )
             + html[to:]
         )
-    found = extract(html, profile=data.draw(st.sampled_from(["full", "fast"])))
-    check(found)
+    result = extract(html, profile=data.draw(st.sampled_from(["full", "fast"])))
+    check(result)
     assert extract(html, profile="full") == extract(html, profile="full")
 
 
@@ -227,5 +227,5 @@ def test_guards_raise_in_this_process() -> None:
 def test_an_empty_link_makes_no_link_of_what_follows() -> None:
     """resiliparse writes no end for a link without text; line_link_share was 1 down to the next link."""
     reduced = '<a href="/x">\n\n<p>prose after a picture</p>\n\n<a href="/y">\nlinked\n</a>\n\n<p>1234 <a href="z">5678</a></p>'
-    found = [(line.text, line.link_share) for line in lines_of_reduced_html(reduced)]
-    assert found == [("prose after a picture", 0.0), ("linked", 1.0), ("1234 5678", 0.5)]
+    result = [(line.text, line.link_share) for line in lines_of_reduced_html(reduced)]
+    assert result == [("prose after a picture", 0.0), ("linked", 1.0), ("1234 5678", 0.5)]

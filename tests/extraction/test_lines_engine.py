@@ -58,39 +58,39 @@ MARKUP += [
 ARTICLE = page("".join(f"<p>{text}</p>" for text in PROSE * 2))
 
 
-def check(found: Extraction) -> None:
+def check(result: Extraction) -> None:
     """What every extraction keeps."""
-    n = len(lines(found.text)) if found.text else 0
-    assert len(found.line_tags) == len(found.line_link_share) == n
-    assert found.line_scores is None or len(found.line_scores) == n
-    assert clean(found.text) == found.text
-    numbers = [cut["line"] for cut in found.cut_lines or ()]
+    n = len(lines(result.text)) if result.text else 0
+    assert len(result.line_tags) == len(result.line_link_share) == n
+    assert result.line_scores is None or len(result.line_scores) == n
+    assert clean(result.text) == result.text
+    numbers = [cut["line"] for cut in result.cut_lines or ()]
     assert numbers == sorted(set(numbers))
     assert not numbers or numbers[-1] < n + len(numbers)
 
 
 def test_content_is_kept_and_clutter_told() -> None:
-    found = extract(ARTICLE)
-    check(found)
-    assert lines(found.text) == ["The river", *PROSE, *PROSE]
-    assert found.line_tags == ["h1"] + ["p"] * 8
-    assert found.title == "The river & the mill"
-    assert found.page_signals["html_lang"] == "en"
-    cut = {c["text"]: c for c in found.cut_lines or ()}
+    result = extract(ARTICLE)
+    check(result)
+    assert lines(result.text) == ["The river", *PROSE, *PROSE]
+    assert result.line_tags == ["h1"] + ["p"] * 8
+    assert result.title == "The river & the mill"
+    assert result.page_signals["html_lang"] == "en"
+    cut = {c["text"]: c for c in result.cut_lines or ()}
     assert set(cut) == {"Home", "About us", "Copyright 2024. All rights reserved.", "Privacy policy"}
     assert cut["Home"]["link_share"] == 1.0
     assert cut["Home"]["line"] == 0
-    assert max(c["score"] or 0 for c in cut.values()) < min(found.line_scores or [])
-    told = all_lines(found)
-    assert [mark for mark, *_ in told] == ["-", "-", *"+" * 9, "-", "-"]
-    assert told[2][-1] == "The river"
+    assert max(c["score"] or 0 for c in cut.values()) < min(result.line_scores or [])
+    marked = all_lines(result)
+    assert [mark for mark, *_ in marked] == ["-", "-", *"+" * 9, "-", "-"]
+    assert marked[2][-1] == "The river"
 
 
 def test_without_cut_lines() -> None:
-    found = extract(ARTICLE, cut_lines=False)
-    assert found.cut_lines is None
-    assert found.text == extract(ARTICLE).text
-    assert found.line_scores == extract(ARTICLE).line_scores
+    result = extract(ARTICLE, cut_lines=False)
+    assert result.cut_lines is None
+    assert result.text == extract(ARTICLE).text
+    assert result.line_scores == extract(ARTICLE).line_scores
 
 
 def test_headings_and_lists_by_option() -> None:
@@ -109,9 +109,9 @@ def test_headings_and_lists_by_option() -> None:
 def test_code_keeps_its_lines_and_tables_their_cells() -> None:
     code = "<pre>def f(x):\n    if x:\n\n        return &lt;1&gt;</pre>"
     table = "<table><tr><th>Town<th>Bridges<tr><td>Upton<td>3<tr><td>Milton<td></table>"
-    found = extract(page("".join(f"<p>{t}</p>" for t in PROSE) + code + table + "".join(f"<p>{t}</p>" for t in PROSE)))
-    check(found)
-    every = {text: tag for *_, tag, _, text in all_lines(found)}
+    result = extract(page("".join(f"<p>{t}</p>" for t in PROSE) + code + table + "".join(f"<p>{t}</p>" for t in PROSE)))
+    check(result)
+    every = {text: tag for *_, tag, _, text in all_lines(result)}
     assert every["    if x:"] == "code"
     assert every["        return <1>"] == "code"
     assert every["Upton\t3"] == "tr"
@@ -121,18 +121,18 @@ def test_code_keeps_its_lines_and_tables_their_cells() -> None:
 def test_text_carried_as_data_is_found_where_there_is_no_content() -> None:
     body = "\\n".join(PROSE * 3)
     script = f'<script type="application/ld+json">{{"@type": "Article", "articleBody": "{body}"}}</script>'
-    found = extract(f"<html><head>{script}</head><body>{MENU}<div id=app></div></body></html>")
-    check(found)
-    assert lines(found.text) == PROSE * 3
-    assert found.line_scores is None
-    assert found.page_signals["schema_types"] == ["Article"]
+    result = extract(f"<html><head>{script}</head><body>{MENU}<div id=app></div></body></html>")
+    check(result)
+    assert lines(result.text) == PROSE * 3
+    assert result.line_scores is None
+    assert result.page_signals["schema_types"] == ["Article"]
 
 
 def test_a_page_without_lines_has_no_text() -> None:
     for html in ("", "<html></html>", "<script>var a = 1</script>", "<p>&nbsp;</p>"):
-        found = extract(html)
-        check(found)
-        assert (found.text, found.line_tags, found.line_scores) == ("", [], [])
+        result = extract(html)
+        check(result)
+        assert (result.text, result.line_tags, result.line_scores) == ("", [], [])
 
 
 def test_guards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,11 +161,11 @@ def test_what_counts_as_clean_is_left_alone_by_cleaning(text: str) -> None:
 )
 def test_any_markup_gives_a_well_formed_extraction(parts: list[str]) -> None:
     html = "".join(parts)
-    found = extract(html)
-    check(found)
-    assert extract(html) == found
+    result = extract(html)
+    check(result)
+    assert extract(html) == result
     bare = extract(html, cut_lines=False)
-    assert (bare.text, bare.line_scores) == (found.text, found.line_scores)
+    assert (bare.text, bare.line_scores) == (result.text, result.line_scores)
     check(extract(html.encode("utf-8", "replace")))
 
 

@@ -21,25 +21,7 @@ from hypothesis import strategies as st
 from classifiers.clutter.pages import read_html
 from extraction.lines import Scan, scan, scan_text, text_of
 from extraction.lines import tags as t
-from extraction.lines.columns import (
-    E_DEPTH,
-    E_PARENT,
-    E_TAG,
-    E_TOKEN0,
-    E_TOKEN1,
-    L_BLOCK,
-    L_CHARACTERS,
-    L_CHUNK0,
-    L_CHUNK1,
-    L_ELEMENT,
-    L_LINK_CHARACTERS,
-    L_STOP_WORDS,
-    L_TITLE,
-    L_WORD0,
-    L_WORD1,
-    L_WORDS,
-    MAX_DEPTH,
-)
+from extraction.lines.columns import MAX_DEPTH, E, L
 
 SAMPLES = sorted(Path("data/sample/pages").glob("*.warc.gz"))
 
@@ -164,72 +146,72 @@ def test_markers_of_lists_and_headings() -> None:
 
 def test_lines_by_number() -> None:
     html = b"<p>a<pre>b\nc</pre><p>d"
-    found = scan(html)
-    assert text_of(html, found, [2, 0]) == [(2, "d", "p"), (0, "a", "p")]
-    assert text_of(html, found, [1]) == [(1, "b", "code"), (1, "c", "code")]
-    assert text_of(html, found, []) == []
+    page = scan(html)
+    assert text_of(html, page, [2, 0]) == [(2, "d", "p"), (0, "a", "p")]
+    assert text_of(html, page, [1]) == [(1, "b", "code"), (1, "c", "code")]
+    assert text_of(html, page, []) == []
 
 
 def test_counts() -> None:
     html = "<title>The mill</title><p>The <a href=x>old mill</a>, 12 米。".encode()
     line = scan(html).lines[0]
-    assert line[L_CHARACTERS] == len("Theoldmill,12米。")
-    assert line[L_LINK_CHARACTERS] == len("oldmill")
-    assert (line[L_WORDS], line[L_STOP_WORDS], line[L_TITLE]) == (4, 1, 2)
+    assert line[L.CHARACTERS] == len("Theoldmill,12米。")
+    assert line[L.LINK_CHARACTERS] == len("oldmill")
+    assert (line[L.WORDS], line[L.STOP_WORDS], line[L.TITLE]) == (4, 1, 2)
 
 
 def test_plain_lines_count_as_those_of_a_page() -> None:
     texts = ["The old mill, 12 米。", "首页 | 联系我们", "", "Copyright © 2024"]
     page = scan("".join(f"<p>{text}" for text in texts).encode())
     plain = scan_text(texts)
-    same = slice(L_CHARACTERS, None)
+    same = slice(L.CHARACTERS, None)
     assert len(plain.lines) == 4
     lines = plain.lines[[0, 1, 3], same].copy()
-    for column in (L_WORD0, L_WORD1):  # where the words lie, not what they are
-        lines[:, column - L_CHARACTERS] = page.lines[:, column]
+    for column in (L.WORD0, L.WORD1):  # where the words lie, not what they are
+        lines[:, column - L.CHARACTERS] = page.lines[:, column]
     assert (lines == page.lines[:, same]).all()
     assert plain.words.tolist() == page.words.tolist()
 
 
 def test_elements_and_flags() -> None:
     html = b"<body class='main navBar'><nav id=top><a href=/>x</a></nav><my-tag><p hidden>y</my-tag>"
-    found = scan(html)
-    names = [t.NAMES[e - 1] if e else None for e in found.elements[:, E_TAG]]
+    page = scan(html)
+    names = [t.NAMES[e - 1] if e else None for e in page.elements[:, E.TAG]]
     assert names == ["html", "body", "nav", "a", None, "p"]
-    assert found.elements[1, E_TOKEN1] - found.elements[1, E_TOKEN0] == 3  # main, nav, Bar
-    assert [bool(found.flags[e] & t.FLAG["nav"]) for e in found.lines[:, L_ELEMENT]] == [True, False]
-    assert [bool(found.flags[e] & t.HIDDEN) for e in found.lines[:, L_ELEMENT]] == [False, True]
+    assert page.elements[1, E.TOKEN1] - page.elements[1, E.TOKEN0] == 3  # main, nav, Bar
+    assert [bool(page.flags[e] & t.FLAG["nav"]) for e in page.lines[:, L.ELEMENT]] == [True, False]
+    assert [bool(page.flags[e] & t.HIDDEN) for e in page.lines[:, L.ELEMENT]] == [False, True]
 
 
-def check(html: bytes, found: Scan) -> None:
+def check(html: bytes, page: Scan) -> None:
     """What holds for every scan."""
-    n, m = len(found.lines), len(found.elements)
-    parents = found.elements[1:, E_PARENT]
+    n, m = len(page.lines), len(page.elements)
+    parents = page.elements[1:, E.PARENT]
     assert (parents >= 0).all()
     assert (parents < np.arange(1, m)).all()
-    assert (found.elements[1:, E_DEPTH] == found.elements[parents, E_DEPTH] + 1).all()
-    assert found.elements[:, E_DEPTH].max() <= MAX_DEPTH
-    tokens = found.elements[:, [E_TOKEN0, E_TOKEN1]]
+    assert (page.elements[1:, E.DEPTH] == page.elements[parents, E.DEPTH] + 1).all()
+    assert page.elements[:, E.DEPTH].max() <= MAX_DEPTH
+    tokens = page.elements[:, [E.TOKEN0, E.TOKEN1]]
     assert (tokens[:, 0] <= tokens[:, 1]).all()
-    assert tokens.max(initial=0) <= len(found.tokens)
-    starts, ends = found.chunks[:, 0], found.chunks[:, 1]
+    assert tokens.max(initial=0) <= len(page.tokens)
+    starts, ends = page.chunks[:, 0], page.chunks[:, 1]
     assert (starts < ends).all()
     assert (ends[:-1] <= starts[1:]).all()
     assert ends.max(initial=0) <= len(html)
     if n:
-        assert found.lines[:, [L_ELEMENT, L_BLOCK]].min() >= 0
-        assert found.lines[:, [L_ELEMENT, L_BLOCK]].max() < m
-        assert (found.lines[:, L_CHUNK0] < found.lines[:, L_CHUNK1]).all()
-        assert (found.lines[:-1, L_CHUNK1] <= found.lines[1:, L_CHUNK0]).all()
-        assert found.lines[-1, L_CHUNK1] <= len(found.chunks)
-        assert (found.lines[:, L_WORD0] <= found.lines[:, L_WORD1]).all()
-        assert found.lines[-1, L_WORD1] <= len(found.words)
-        assert (found.lines[:, L_LINK_CHARACTERS] <= found.lines[:, L_CHARACTERS]).all()
-    texts = text_of(html, found, headings="markdown", list_markers=True)
+        assert page.lines[:, [L.ELEMENT, L.BLOCK]].min() >= 0
+        assert page.lines[:, [L.ELEMENT, L.BLOCK]].max() < m
+        assert (page.lines[:, L.CHUNK0] < page.lines[:, L.CHUNK1]).all()
+        assert (page.lines[:-1, L.CHUNK1] <= page.lines[1:, L.CHUNK0]).all()
+        assert page.lines[-1, L.CHUNK1] <= len(page.chunks)
+        assert (page.lines[:, L.WORD0] <= page.lines[:, L.WORD1]).all()
+        assert page.lines[-1, L.WORD1] <= len(page.words)
+        assert (page.lines[:, L.LINK_CHARACTERS] <= page.lines[:, L.CHARACTERS]).all()
+    texts = text_of(html, page, headings="markdown", list_markers=True)
     assert all("\n" not in text for _, text, _ in texts)
     again = scan(html)
     for field in dataclasses.fields(Scan):
-        assert np.array_equal(getattr(found, field.name), getattr(again, field.name)), field.name
+        assert np.array_equal(getattr(page, field.name), getattr(again, field.name)), field.name
 
 
 PIECES = [f"<{name}>" for name in t.NAMES] + [f"</{name}>" for name in t.NAMES]
@@ -323,12 +305,12 @@ def test_html5lib_tokenizer() -> None:
     for test in html5lib_tests():
         expected = read("".join(token[1] for token in test["output"] if token[0] == "Character"), test)
         try:
-            found = "".join(shown(read(test["input"], test)))
+            text = "".join(shown(read(test["input"], test)))
         except UnicodeEncodeError:  # a lone surrogate: bytes in UTF-8 cannot say it
             continue
         tests += 1
-        if plain(found) != plain(expected):
-            wrong.append((test["file"], test["description"], expected, found))
+        if plain(text) != plain(expected):
+            wrong.append((test["file"], test["description"], expected, text))
     assert not wrong
     assert tests == 6_625
 
@@ -368,10 +350,10 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pages_end_and_stay_small(name: str) -> None:
     html = HOSTILE[name](20_000).encode()
-    found = scan(html)
+    page = scan(html)
     n = html.count(b"<") + 2
-    assert len(found.elements) <= n
-    assert len(found.lines) <= n
-    assert len(found.chunks) <= n
-    assert found.elements[:, E_DEPTH].max() <= MAX_DEPTH
-    assert sum(len(text) for _, text, _ in text_of(html, found)) <= 2 * len(html)
+    assert len(page.elements) <= n
+    assert len(page.lines) <= n
+    assert len(page.chunks) <= n
+    assert page.elements[:, E.DEPTH].max() <= MAX_DEPTH
+    assert sum(len(text) for _, text, _ in text_of(html, page)) <= 2 * len(html)

@@ -169,7 +169,7 @@ def test_the_child_finds_its_code_in_a_zip(tmp_path: Path) -> None:
     """As spark-submit --py-files puts it on sys.path."""
     code = tmp_path / "code.zip"
     with zipfile.ZipFile(code, "w") as archive:
-        for file in (ROOT / "pipeline").rglob("*.py"):
+        for file in (ROOT / "extraction").rglob("*.py"):
             archive.write(file, file.relative_to(ROOT))
     program = (
         f"import sys; sys.path.insert(0, {str(code)!r})\n"

@@ -22,7 +22,7 @@ from extraction.line_model import features as f
 from extraction.line_model.model import FORMS, best_cut, column_names, features, load
 from extraction.line_model.trees import evaluate
 from extraction.lines import scan, scan_text
-from extraction.lines.columns import L_CHARACTERS
+from extraction.lines.columns import L
 from extraction.result import SCALE
 
 PAGE = """<html><head><title>The river</title></head><body class="home main-page">
@@ -97,8 +97,8 @@ def test_the_cut_is_the_best_of_all_choices(lines: list[tuple[int, int]]) -> Non
 
 
 def test_linear_scores_are_those_that_training_sees() -> None:
-    found = scan(HTML)
-    n = len(found.lines)
+    page = scan(HTML)
+    n = len(page.lines)
     random = np.random.default_rng(1)
     weights = random.normal(size=1 << f.BITS).astype(np.float32)
     out = np.zeros(20_000, np.uint32)
@@ -106,14 +106,14 @@ def test_linear_scores_are_those_that_training_sees() -> None:
     for kind in ("attributes", "words"):
         got = np.zeros(n, np.float32)
         if kind == "attributes":
-            f.attribute_hashes(found.elements, found.tokens, found.lines, out, starts)
-            f.score_attributes(found.elements, found.tokens, found.lines, weights, np.float32(0.25), got)
+            f.attribute_hashes(page.elements, page.tokens, page.lines, out, starts)
+            f.score_attributes(page.elements, page.tokens, page.lines, weights, np.float32(0.25), got)
         else:
-            f.word_hashes(found.lines, found.words, out, starts)
-            f.score_words(found.lines, found.words, weights, np.float32(0.25), got)
+            f.word_hashes(page.lines, page.words, out, starts)
+            f.score_words(page.lines, page.words, weights, np.float32(0.25), got)
         for i in range(n):
-            own = weights[out[starts[i] : starts[i + 1]]].astype(np.float64)
-            assert got[i] == pytest.approx(own.sum() / np.sqrt(len(own)) + 0.25, abs=1e-4), (kind, i)
+            of_line = weights[out[starts[i] : starts[i + 1]]].astype(np.float64)
+            assert got[i] == pytest.approx(of_line.sum() / np.sqrt(len(of_line)) + 0.25, abs=1e-4), (kind, i)
 
 
 def test_linear_regression_finds_the_word_that_tells_and_repeats_itself() -> None:
@@ -161,13 +161,13 @@ def test_weights_for_other_features_are_refused(tmp_path: Path, monkeypatch: pyt
 
 
 def test_content_scores_above_clutter() -> None:
-    found = scan(HTML)
-    scores = load("dom").score(found)
+    page = scan(HTML)
+    scores = load("dom").score(page)
     assert scores.dtype == np.uint16
-    prose = found.lines[:, L_CHARACTERS] > 40
+    prose = page.lines[:, L.CHARACTERS] > 40
     prose[-2:] = False  # the footer
     assert scores[prose].min() > scores[~prose & (np.arange(len(scores)) != 3)].max()
-    assert load("dom").choose(found, scores)[prose].all()
+    assert load("dom").choose(page, scores)[prose].all()
     lines = ["Home", "About us", *SENTENCES, *SENTENCES, "Privacy policy", "© 2024"]
     plain = load("text").score_lines(lines)
     assert plain[2:10].min() > max(plain[:2].max(), plain[10:].max())
@@ -186,10 +186,10 @@ def test_scores_do_not_depend_on_other_pages_nor_on_the_time() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=12))
 def test_any_lines_get_scores(lines: list[str]) -> None:
-    found = scan_text(lines)
+    page = scan_text(lines)
     assert len(load("text").score_lines(lines)) == len(lines)
     if lines:
-        columns = features(found, load("text").linear_scores(found), "text")
+        columns = features(page, load("text").linear_scores(page), "text")
         assert np.isfinite(columns).all()
 
 
