@@ -69,7 +69,7 @@ def peers(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def text_form(examples: Sequence[Example], scores: Sequence[Scores]) -> dict[str, Any]:
-    """What the form `text` does to the lines that trafilatura kept."""
+    """Effect of the form `text` on the lines that trafilatura kept."""
     step = Clutter()
     out: dict[str, Any] = {}
     for language, chinese in (("English", False), ("Chinese", True)):

@@ -1,4 +1,4 @@
-"""What was tried for the line model, on the same folds: `python benchmarks/clutter_models.py [--data DIR]`.
+"""Trials for the line model, on the same folds: `python benchmarks/clutter_models.py [--data DIR]`.
 
 The form `dom`, five folds by host as in `benchmarks/clutter.py` (some 15 minutes on two cores). Models: the linear score of
 words, boosted trees alone, the convolution alone, both blended (what ships), trees that learn the convolution's scores beside

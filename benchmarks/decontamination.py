@@ -70,7 +70,7 @@ def main() -> None:
             test_set = {"path": str(path), "name": language, "fields": ["q"]}
             step = Decontaminate.model_validate({"step": "decontaminate", "test_sets": [test_set]})
             step.load()
-            found = index(step.model_dump_json())
+            item_index = index(step.model_dump_json())
             pages = [
                 Document(doc_id=f"{i:032x}", source_file="gold", url=r["url"], text=r["main_content"])
                 for i, r in enumerate(halves[1])
@@ -90,11 +90,11 @@ def main() -> None:
                     planted = f"{page.text}\n{changed(question, way, language, chance)}\nThe end."
                     hits += isinstance(step(page.evolve(text=planted)), Drop)
                 recall[way] = round(hits / len(questions), 4)
-            grams = sum(len(t.items) for t in found.tables.values())
+            grams = sum(len(t.items) for t in item_index.tables.values())
             result["languages"][language] = {
                 "items": len(questions),
                 "ngrams": grams,
-                "bytes_per_ngram": round(found.bytes / grams, 1),
+                "bytes_per_ngram": round(item_index.bytes / grams, 1),
                 "found_of_planted": recall,
                 "clean_pages": len(pages),
                 "clean_pages_dropped": [

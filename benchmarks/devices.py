@@ -1,4 +1,4 @@
-"""What a device can do at most: known GPUs by their makers' data sheets, a CPU by products measured here."""
+"""Peak speed of devices: known GPUs by their makers' data sheets, a CPU by products measured here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PEAKS = {
 
 
 def peak_tflops(name: str) -> float | None:
-    """Of a GPU by its name as torch gives it, the longest that fits (an H100 PCIe is no H100 SXM); None if there is none."""
+    """Peak of a GPU by its name as torch gives it, the longest that fits (an H100 PCIe is no H100 SXM); else None."""
     words = name.replace("-", " ")
     padded = f" {words} "
     fitting = [known for known in PEAKS if f" {known} " in padded]

@@ -67,8 +67,8 @@ def main() -> None:
 
 def _crawl_files(folders: list[str]) -> list[Path]:
     """Crawl files under the folders; gold and page tables beside them are not crawl files."""
-    found = [p for f in folders for p in sorted(Path(f).rglob("*")) if p.is_file()]
-    return [p for p in found if p.suffix != ".md" and (".jsonl" not in p.name or p.parent.name == "made")]
+    paths = [p for f in folders for p in sorted(Path(f).rglob("*")) if p.is_file()]
+    return [p for p in paths if p.suffix != ".md" and (".jsonl" not in p.name or p.parent.name == "made")]
 
 
 if __name__ == "__main__":

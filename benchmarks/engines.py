@@ -63,7 +63,7 @@ RESCUE_RATIO = (1.2, 1.5, 2.0, 3.0)
 READABILITY_MIN = (0, 50, 100, 150, 200, 300)
 FAST_SHARE = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 2.0)
 FAST_LOSS = 0.01
-"""What `fast` may lose against `full` on the training folds: among shares within it, the smallest (fastest) is
+"""Loss of `fast` against `full` allowed on the training folds: among shares within it, the smallest (fastest) is
 chosen."""
 
 
@@ -97,25 +97,25 @@ def load(data: Path, name: str, limit: int | None) -> list[GoldPage]:
 
 
 def group_of(row: dict[str, Any]) -> str:
-    """What must not be split over folds: the site."""
+    """Group that folds must not split: the site."""
     if row["source"] == "cwce":
         return str(row.get("link_host") or row.get("split_key"))
     return registered_domain(row["url"]) or row["url"]
 
 
-def multiset_f1(found: Iterable[str], gold: Iterable[str]) -> float:
-    a, b = Counter(found), Counter(gold)
+def multiset_f1(predicted: Iterable[str], gold: Iterable[str]) -> float:
+    a, b = Counter(predicted), Counter(gold)
     if not a and not b:
         return 1.0
     return 2 * (a & b).total() / (a.total() + b.total())
 
 
-def word_f1(found: str, gold: str) -> float:
-    return multiset_f1(_WORD.findall(found.lower()), _WORD.findall(gold.lower()))
+def word_f1(predicted: str, gold: str) -> float:
+    return multiset_f1(_WORD.findall(predicted.lower()), _WORD.findall(gold.lower()))
 
 
-def gram_f1(found: str, gold: str) -> float:
-    a, b = ("".join(text.split()) for text in (found, gold))
+def gram_f1(predicted: str, gold: str) -> float:
+    a, b = ("".join(text.split()) for text in (predicted, gold))
     return multiset_f1(*([text[i : i + 4] for i in range(len(text) - 3)] for text in (a, b)))
 
 
@@ -171,7 +171,7 @@ def compare(pages: Sequence[GoldPage], score: Score) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the engine chooses between, for all pages: F1 and size (characters) of each."""
+    """Candidates of the engine, for all pages: F1 and size (characters) of each."""
 
     f1: dict[str, Floats]
     size: dict[str, Floats]
@@ -191,12 +191,12 @@ def parts_of(pages: Sequence[GoldPage], score: Score) -> Parts:
         chinese.append(engine.is_chinese(text))
         preformatted.append("<pre" in page.prepared.html)
         size["all"].append(characters([Line(text, "p")]))
-        found = {
+        candidates = {
             "quick": main_content(tree),
             "rules": engine.rule_lines(page),
             "readability": engine.readability_lines(page),
         }
-        for name, lines in found.items():
+        for name, lines in candidates.items():
             f1[name].append(score("\n".join(line.text for line in lines), gold.gold))
             size[name].append(characters(lines))
     return Parts(

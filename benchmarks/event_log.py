@@ -1,4 +1,4 @@
-"""What Spark itself counted, from its event log."""
+"""Counts of Spark itself, from its event log."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def worker(steps: int, out: Path) -> None:
     dist.init_process_group("gloo")
     rank = dist.get_rank()
     ways = {shared: trainer(shared, rank) for shared in (1, RANKS)}
-    found: dict[int, list[tuple[float, float, float]]] = {shared: [] for shared in ways}
+    measurements: dict[int, list[tuple[float, float, float]]] = {shared: [] for shared in ways}
     for number in range(steps + 1):
         for shared, step in ways.items():
             dist.barrier()
@@ -89,21 +89,21 @@ def worker(steps: int, out: Path) -> None:
             wall = time.perf_counter() - wall
             dist.all_reduce(taken)
             if number:  # the first one allocates
-                found[shared].append((wall, float(taken), loss))
+                measurements[shared].append((wall, float(taken), loss))
     if rank == 0:
-        out.write_text(json.dumps(found))
+        out.write_text(json.dumps(measurements))
     dist.destroy_process_group()
 
 
 def two_ranks(steps: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "found.json"
+        out = Path(folder) / "measurements.json"
         start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(RANKS)]
         command = [*start, __file__, "--worker", str(out), "--steps", str(steps)]
         subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        found = json.loads(out.read_text())
+        measurements = json.loads(out.read_text())
     rows = {}
-    for shared, taken in found.items():
+    for shared, taken in measurements.items():
         d = calculator.devices(MODEL, RANKS, int(shared))
         tokens = SEQUENCE * SEQUENCES
         rows[f"P = {shared}"] = {

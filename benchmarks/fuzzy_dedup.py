@@ -56,12 +56,12 @@ CONF = {"spark.driver.memory": DRIVER_MEMORY, "spark.ui.enabled": "false"}
 
 def real_texts(data: Path) -> dict[str, list[str]]:
     """Main texts of real pages by language."""
-    found: dict[str, list[str]] = {"en": [], "zh": []}
+    texts: dict[str, list[str]] = {"en": [], "zh": []}
     for _, text in page_texts(data):
         language = "zh" if sum("\u4e00" <= c <= "\u9fff" for c in text) > 0.2 * len(text) else "en"
         if len(text) > 500:
-            found[language].append(text)
-    return found
+            texts[language].append(text)
+    return texts
 
 
 class Maker:
@@ -182,7 +182,7 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def quality(maker: Maker, output: Path, n: int) -> dict[str, Any]:
-    """Of a sample of copies: exact similarity to the original against what was dropped; and what was dropped wrongly."""
+    """Exact similarity of sampled copies to the original against what was dropped; and what was dropped wrongly."""
     chosen = [i for i in range(n) if maker.origin(i) is not None]
     chosen = random.Random(0).sample(chosen, min(2000, len(chosen)))
     ids = {hashlib.md5(str(i).encode(), usedforsecurity=False).hexdigest(): i for i in range(n)}
@@ -201,7 +201,7 @@ def quality(maker: Maker, output: Path, n: int) -> dict[str, Any]:
     pairs = [(i, maker.origin(i) or 0) for i in chosen]
     exact = similarity(pairs)
     # The later of a pair goes, and which is later is a matter of length.
-    found = np.array([i in survivor or o in survivor for i, o in pairs])
+    recalled = np.array([i in survivor or o in survivor for i, o in pairs])
     edges = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0001]
     buckets = {}
     for low, high in itertools.pairwise(edges):
@@ -210,7 +210,7 @@ def quality(maker: Maker, output: Path, n: int) -> dict[str, Any]:
             expected = float(np.mean([candidate_probability(s, 128, 16) for s in exact[inside]]))
             buckets[f"{low:.2f}-{min(high, 1):.2f}"] = {
                 "pairs": int(inside.sum()),
-                "found": round(float(found[inside].mean()), 4),
+                "found": round(float(recalled[inside].mean()), 4),
                 "closed_form_of_candidates": round(expected, 4),
             }
     dropped = random.Random(1).sample(sorted(survivor.items()), min(2000, len(survivor)))

@@ -57,7 +57,7 @@ class Case:
 
     @property
     def flops(self) -> float:
-        """Of the forward pass; the backward pass has twice as many."""
+        """FLOPs of the forward pass; the backward pass has twice as many."""
         return 2.0 * sum(self.sizes) * self.inner * self.columns
 
 
@@ -102,7 +102,7 @@ class TransformerEngine:
         self.key: torch.Tensor | None = None
         self.layer: Any = None
 
-    def own(self, w: torch.Tensor) -> list[torch.Tensor]:
+    def weights(self, w: torch.Tensor) -> list[torch.Tensor]:
         """The layer's weights, those of `w`."""
         if self.key is not w:
             import transformer_engine.pytorch as te
@@ -117,22 +117,22 @@ class TransformerEngine:
         return [getattr(self.layer, f"weight{g}") for g in range(len(w))]
 
     def __call__(self, x: torch.Tensor, w: torch.Tensor, ends: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
-        self.own(w)
+        self.weights(w)
         y: torch.Tensor = self.layer(x, list(sizes))
         return y
 
 
 def ways() -> dict[str, Way]:
-    """What there is here; `loop` first."""
+    """Ways available here; `loop` first."""
     engine = torch.cuda.is_available() and importlib.util.find_spec("transformer_engine") is not None
-    found: dict[str, Way | None] = {
+    candidates: dict[str, Way | None] = {
         "loop": loop,
         "torch grouped_mm": grouped_mm,
         "padded bmm": padded,
         "triton (ours)": triton_way(),
         "TransformerEngine": TransformerEngine() if engine else None,
     }
-    return {name: way for name, way in found.items() if way is not None}
+    return {name: way for name, way in candidates.items() if way is not None}
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
@@ -141,9 +141,9 @@ def ways() -> dict[str, Way]:
 def gradients(
     way: Way, y: torch.Tensor, x: torch.Tensor, w: torch.Tensor, dy: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of x and w; `y` may be differentiated again."""
+    """Gradients of x and w; `y` may be differentiated again."""
     if isinstance(way, TransformerEngine):
-        dx, *parts = torch.autograd.grad(y, (x, *way.own(w)), dy, retain_graph=True)
+        dx, *parts = torch.autograd.grad(y, (x, *way.weights(w)), dy, retain_graph=True)
         return dx, torch.stack(parts)
     dx, dw = torch.autograd.grad(y, (x, w), dy, retain_graph=True)
     return dx, dw
@@ -176,9 +176,9 @@ def exact(case: Case, what: Given) -> tuple[torch.Tensor, ...]:
     return computed(loop, case, (full_x, full_w, ends, dy.float()))
 
 
-def largest_error(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
+def largest_error(actual: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
     """Norm of the difference over the norm, of the worst of result and gradients."""
-    return max(float((a.float() - b).norm() / b.norm()) for a, b in zip(found, expected, strict=True))
+    return max(float((a.float() - b).norm() / b.norm()) for a, b in zip(actual, expected, strict=True))
 
 
 def seconds(call: Callable[[], Any], device: torch.device) -> float:

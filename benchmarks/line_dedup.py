@@ -60,7 +60,7 @@ def measure(name: str, n: int, way: Any) -> dict[str, Any]:
         spark = get_session("benchmark", SparkConfig(master="local[2]", conf=conf))
         spark.conf.set("spark.sql.shuffle.partitions", "32")
         wall, cpu = time.monotonic(), local_cpu_seconds(spark)
-        found = way(occurrences(spark, n)).count()
+        n_cut = way(occurrences(spark, n)).count()
         wall, cpu = time.monotonic() - wall, local_cpu_seconds(spark) - cpu
         spark.stop()
         counted = event_log.totals(Path(log))
@@ -68,7 +68,7 @@ def measure(name: str, n: int, way: Any) -> dict[str, Any]:
         "way": name,
         "occurrences_of_hot_line": n,
         "rows": n + n // 10,
-        "cut": found,
+        "cut": n_cut,
         "wall_seconds": round(wall, 1),
         "cpu_seconds": round(cpu, 1),
         **counted,

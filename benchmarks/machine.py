@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, the clock, and results with the machine they were taken on."""
+"""Shared parts of the benchmarks: options, the clock, and results with the machine they were taken on."""
 
 from __future__ import annotations
 

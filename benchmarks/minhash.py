@@ -48,7 +48,7 @@ LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 
 def distinct(texts: list[str]) -> list[str]:
-    """Those whose normalised form no earlier one has: exact copies are the business of another step."""
+    """Texts whose normalised form no earlier one has: exact copies are the business of another step."""
     seen: dict[str, str] = {}
     for text in texts:
         seen.setdefault(identity_form(text), text)
@@ -59,7 +59,7 @@ def html(data: Path) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {"en": [], "zh": []}
     for _, file, field, language in SETS:
         texts[language] += [row[field] for row in rows(data / "html" / file)]
-    return {language: distinct(found) for language, found in texts.items()}
+    return {language: distinct(pages) for language, pages in texts.items()}
 
 
 # --- speed ---
@@ -67,10 +67,10 @@ def html(data: Path) -> dict[str, list[str]]:
 
 def first_calls() -> dict[str, float]:
     """Seconds of the first call of each part in a process: compiling, and tables."""
-    found = {}
+    timings = {}
 
     def first(name: str, call: Callable[[], T]) -> T:
-        found[name], result = machine.fastest(call, passes=1)
+        timings[name], result = machine.fastest(call, passes=1)
         return result
 
     words = ["one two three four five six seven eight nine ten eleven twelve thirteen fourteen"] * 2
@@ -82,7 +82,7 @@ def first_calls() -> dict[str, float]:
     first("sketch similarity", lambda: sketch_similarity(sketches, sketches))
     first("exact Jaccard", lambda: jaccard(flat, offsets, np.array([0]), np.array([1])))
     HASHER.shingles(["我们使用编程语言处理中文网页" * 2])  # loads rjieba's dictionary
-    return {name: round(seconds, 2) for name, seconds in found.items()} | {"in all": round(sum(found.values()), 2)}
+    return {name: round(seconds, 2) for name, seconds in timings.items()} | {"in all": round(sum(timings.values()), 2)}
 
 
 @numba.njit
@@ -196,9 +196,9 @@ def speed(texts: dict[str, list[str]], ghz: float) -> dict[str, Any]:
 
 
 def sketch_of(items: list[Any], hashfunc: Callable[[Any], int] | None = None) -> datasketch.MinHash:
-    found = datasketch.MinHash(PARAMS.n_hashes, **({"hashfunc": hashfunc} if hashfunc else {}))
-    found.update_batch(items)
-    return found
+    sketch = datasketch.MinHash(PARAMS.n_hashes, **({"hashfunc": hashfunc} if hashfunc else {}))
+    sketch.update_batch(items)
+    return sketch
 
 
 # --- recall and precision ---
@@ -264,36 +264,36 @@ def similar_pairs(sets: list[Any], least: float) -> Pairs:
     sizes = np.array([len(s) for s in sets])
     starts = np.concatenate([[0], np.cumsum(sizes)])
     matrix = scipy.sparse.csr_matrix((np.ones(len(columns), np.int32), columns, starts))
-    found: Pairs = {}
+    pairs: Pairs = {}
     for start in range(0, len(sets), 500):
         common = (matrix[start : start + 500] @ matrix.T).tocoo()
         left, right = common.row + start, common.col
         s = common.data / (sizes[left] + sizes[right] - common.data)
         chosen = (left < right) & (s >= least)
-        found |= dict(
+        pairs |= dict(
             zip(zip(left[chosen].tolist(), right[chosen].tolist(), strict=True), s[chosen].tolist(), strict=True)
         )
-    return found
+    return pairs
 
 
 def colliding(keys: list[list[Any]]) -> set[tuple[int, int]]:
     """Pairs of documents with an equal key: `keys[d]` are the keys of document d, each with its band."""
     buckets = defaultdict(list)
-    for document, own in enumerate(keys):
-        for band, key in enumerate(own):
+    for document, document_keys in enumerate(keys):
+        for band, key in enumerate(document_keys):
             buckets[band, key].append(document)
     return {pair for members in buckets.values() for pair in combinations(members, 2)}
 
 
-def by_bucket(pairs: Pairs, found: set[tuple[int, int]]) -> dict[str, Any]:
-    """Of the pairs of each bucket, the share found, and what the closed form expects of banding."""
+def by_bucket(pairs: Pairs, candidates: set[tuple[int, int]]) -> dict[str, Any]:
+    """Share of each bucket's pairs that was found, and what the closed form expects of banding."""
     table = {}
     for low, high in BUCKETS:
         inside = [(p, s) for p, s in pairs.items() if low <= s < high or s == high == 1.0]
         if inside:
             table[f"{low}-{high}"] = {
                 "pairs": len(inside),
-                "found": round(sum(p in found for p, _ in inside) / len(inside), 4),
+                "found": round(sum(p in candidates for p, _ in inside) / len(inside), 4),
                 "closed_form_of_banding": round(
                     sum(candidate_probability(s, PARAMS.bands, PARAMS.rows) for _, s in inside) / len(inside), 4
                 ),
@@ -301,14 +301,14 @@ def by_bucket(pairs: Pairs, found: set[tuple[int, int]]) -> dict[str, Any]:
     return table
 
 
-def against(pairs: Pairs, found: set[tuple[int, int]]) -> dict[str, Any]:
+def against(pairs: Pairs, candidates: set[tuple[int, int]]) -> dict[str, Any]:
     alike = {p for p, s in pairs.items() if s >= THRESHOLD}
     return {
-        "by_similarity": by_bucket(pairs, found),
+        "by_similarity": by_bucket(pairs, candidates),
         f"pairs of {THRESHOLD} or more": len(alike),
-        "recall": round(len(alike & found) / max(1, len(alike)), 4),
-        "precision": round(len(alike & found) / max(1, len(found)), 4),
-        "found": len(found),
+        "recall": round(len(alike & candidates) / max(1, len(alike)), 4),
+        "precision": round(len(alike & candidates) / max(1, len(candidates)), 4),
+        "found": len(candidates),
     }
 
 
@@ -343,10 +343,10 @@ def quality(name: str, texts: list[str], language: str) -> tuple[dict[str, Any],
 
     step = datatrove_step(tempfile.gettempdir(), language)  # nothing is written by the two calls below
     numbers = [step.get_shingles(t) for t in texts]
-    found = colliding([[tuple(band) for band in step.get_signature(x)] if x.size else [] for x in numbers])
-    own = similar_pairs([np.unique(x) for x in numbers], 0.3)
-    result["datatrove, by the similarity of our shingles"] = against(pairs, found)
-    result["datatrove, by the similarity of its own"] = against(own, found)
+    proposed = colliding([[tuple(band) for band in step.get_signature(x)] if x.size else [] for x in numbers])
+    datatrove_pairs = similar_pairs([np.unique(x) for x in numbers], 0.3)
+    result["datatrove, by the similarity of our shingles"] = against(pairs, proposed)
+    result["datatrove, by the similarity of its own"] = against(datatrove_pairs, proposed)
     print(f"{name}: {len(texts)} documents, {len(pairs)} pairs", file=sys.stderr)
     return result, (signatures, sketches, pairs)
 
@@ -387,7 +387,7 @@ def errors(signatures: Any, sketches: Any, pairs: Pairs) -> dict[str, Any]:
 
 def short_texts(texts: dict[str, list[str]]) -> dict[str, Any]:
     """Lines of the pages as documents, by tokens: how many are a near-duplicate (not a copy) of another?"""
-    lines = distinct([line for found in texts.values() for text in found for line in text.split("\n")])
+    lines = distinct([line for pages in texts.values() for text in pages for line in text.split("\n")])
     hasher = MinHasher(MinHashParams(min_tokens=PARAMS.ngram))
     flat, offsets, n_tokens = hasher.shingles(lines)
     table = {}

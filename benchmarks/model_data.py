@@ -1,4 +1,4 @@
-"""What the model's loader does in a second of one core, what packing costs, how small its state is.
+"""Speed of the model's loader on one core, cost of packing, size of the loader's state.
 
 python benchmarks/model_data.py [--made out/model_data] [--tokens 100_000_000] [--demo out/demo/tokenization]
 
@@ -166,11 +166,11 @@ def peer(folder: str, kind: str) -> int:
 
 def whole_corpus(lengths: Int64s, length: int) -> dict[str, float]:
     """Best-fit decreasing over all documents at once, as the paper has it: nothing is cut that fits a sequence."""
-    rest = lengths % length
+    remainders = lengths % length
     whole = int((lengths // length).sum())
     gaps: list[int] = []
     opened = 0
-    for size in -np.sort(-rest[rest > 0]):
+    for size in -np.sort(-remainders[remainders > 0]):
         at = bisect.bisect_left(gaps, int(size))
         if at == len(gaps):
             opened += 1
@@ -207,7 +207,7 @@ def costs(lengths: Int64s) -> dict[str, Any]:
 
 
 def untied(folder: str) -> dict[str, Any]:
-    """What Untie the Knots costs at 32K: places that are marks, and padding."""
+    """Costs of Untie the Knots at 32K: places that are marks, and padding."""
     source = Source(DataOptions.model_validate({"shards": folder, "lanes": 8, "utk": UTK}), "train", 32_768)
     assert source.marks is not None
     lane = Lane(source, 0)

@@ -1,4 +1,4 @@
-"""How fast training is, and where its time goes: tokens a second, FLOP/s, MFU, memory, and the share of each part.
+"""Speed of training, and where its time goes: tokens a second, FLOP/s, MFU, memory, and the share of each part.
 
     python benchmarks/model_speed.py                                 # one-gpu on a GPU; without one, tiny on the CPU
     python benchmarks/model_speed.py --config configs/model/one-gpu.yaml --shards out/demo/tokenization --steps 20
@@ -200,8 +200,8 @@ def breakdown(trainer: Trainer, steps: int) -> dict[str, float]:
             batches = trainer.steps()
             for _ in range(steps):
                 with clock.within(LOADER):
-                    found = next(batches)
-                trainer.train_step(found)
+                    batch = next(batches)
+                trainer.train_step(batch)
     finally:
         training.clip = clip
     return clock.spent
@@ -211,13 +211,13 @@ def throughput(trainer: Trainer, steps: int, warm: int) -> dict[str, Any]:
     """Tokens a second of so many steps after `warm` others."""
     device = trainer.place.device
     batches = trainer.steps()
-    for found in itertools.islice(batches, warm):
-        trainer.train_step(found)
+    for batch in itertools.islice(batches, warm):
+        trainer.train_step(batch)
     devices.synchronise(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     tokens, wall, cpu = trainer.tokens, time.perf_counter(), time.process_time()
-    losses = [trainer.train_step(found)["loss"] for found in itertools.islice(batches, steps)]
+    losses = [trainer.train_step(batch)["loss"] for batch in itertools.islice(batches, steps)]
     devices.synchronise(device)
     wall, cpu, tokens = time.perf_counter() - wall, time.process_time() - cpu, trainer.tokens - tokens
     on_gpu = device.type == "cuda"
@@ -236,8 +236,8 @@ def throughput(trainer: Trainer, steps: int, warm: int) -> dict[str, Any]:
 
 def configured(path: str, shards: str, out: str, overrides: list[str], on_gpu: bool) -> RunConfig:
     """The config for a measurement: as long as it takes, nothing written."""
-    own = [f"data.shards={shards}", f"out={out}", "train.tokens=1e15", "train.tensorboard=false"]
-    return load(path, [*own, *([] if on_gpu else ["train.threads=1"]), *overrides])
+    defaults = [f"data.shards={shards}", f"out={out}", "train.tokens=1e15", "train.tensorboard=false"]
+    return load(path, [*defaults, *([] if on_gpu else ["train.threads=1"]), *overrides])
 
 
 def show(result: dict[str, Any], on_gpu: bool) -> str:

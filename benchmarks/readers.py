@@ -66,10 +66,10 @@ WAYS: dict[str, Callable[[list[Path]], Counts]] = {
 
 
 def urls(files: list[Path]) -> list[str]:
-    found = []
+    page_urls = []
     for file in files:
-        found += [r.doc.url for r in read_records(str(file), InputOptions(), skipped=Counter()) if r.doc.url]
-    return found
+        page_urls += [r.doc.url for r in read_records(str(file), InputOptions(), skipped=Counter()) if r.doc.url]
+    return page_urls
 
 
 def domain_speed(all_urls: list[str], repeat: int) -> dict[str, Any]:

@@ -259,7 +259,7 @@ def speed(docs: list[Document], steps: list[DocumentStep]) -> dict[str, Any]:
         return seconds
 
     through(steps)
-    seconds = min((through(steps) for _ in range(PASSES)), key=lambda found: sum(found.values()))
+    seconds = min((through(steps) for _ in range(PASSES)), key=lambda by_step: sum(by_step.values()))
     total = sum(seconds.values())
     began = time.process_time()
     for doc in docs:

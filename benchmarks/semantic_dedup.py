@@ -64,25 +64,25 @@ BATCH = 4096  # rows that the step sees at a time
 
 
 def real_pages(data: Path) -> list[Page]:
-    found = set()
+    distinct = set()
     for name in (PAGES, CATEGORIES):
         for page in load_pages(data, name=name):
             text = page.extraction.text
             language = "zh" if len(re.findall("[\u4e00-\u9fff]", text)) > 0.3 * len(text) else "en"
             if len(text) >= LEAST[language]:
-                found.add((page.group, language, text[:MOST]))
-    pages = sorted(found)
+                distinct.add((page.group, language, text[:MOST]))
+    pages = sorted(distinct)
     hasher = MinHasher(MinHashParams())
     flat, offsets, _ = hasher.shingles([text for _, _, text in pages])
     keys = hasher.band_keys(hasher.signatures(flat, offsets))
     first: dict[int, int] = {}
     kept = []
-    for i, own in enumerate(keys.tolist()):
-        others = sorted({first[k] for k in own if k in first})
+    for i, page_keys in enumerate(keys.tolist()):
+        others = sorted({first[k] for k in page_keys if k in first})
         if len(others) and (jaccard(flat, offsets, np.full(len(others), i), np.array(others)) >= 0.8).any():
             continue
         kept.append(i)
-        for k in own:
+        for k in page_keys:
             first.setdefault(k, i)
     return [pages[i] for i in kept]
 
@@ -124,7 +124,7 @@ def rewritten(page: Page, pool: Sequence[str], chance: random.Random, share: flo
 
 def copies(pages: Sequence[Page], chance: random.Random) -> list[Copy]:
     pool = {
-        lang: [w for _, own, t in pages[::3] if own == lang for w in words(t, lang)[:300] if w.strip()]
+        lang: [w for _, page_lang, t in pages[::3] if page_lang == lang for w in words(t, lang)[:300] if w.strip()]
         for lang in LEAST
     }
     made: list[Copy] = []
@@ -150,12 +150,12 @@ def found_of(
     originals = vectors[: len(pages)]
     like = vectors[len(pages) :] @ originals.T
     among = np.triu(originals @ originals.T, 1)
-    own = np.array([i for i, _, _ in made])
-    right = like[np.arange(len(made)), own].copy()
-    like[np.arange(len(made)), own] = -1
+    origins = np.array([i for i, _, _ in made])
+    right = like[np.arange(len(made)), origins].copy()
+    like[np.arange(len(made)), origins] = -1
     wrong = like.max(1)
     kinds = np.array([kind for _, kind, _ in made])
-    languages = np.array([pages[i][1] for i in own])
+    languages = np.array([pages[i][1] for i in origins])
     out: dict[str, Any] = {}
     for name, code in LANGUAGES.items():
         of = languages == code
@@ -184,12 +184,12 @@ def paraphrased(embedder: Embedder, bound: float) -> dict[str, Any]:
     rows = [json.loads(line) for line in (Path(__file__).parent / "paraphrases.jsonl").read_text().splitlines()]
     out = {}
     for name, code in LANGUAGES.items():
-        own = [row for row in rows if row["language"] == code]
-        a, b = (unit(embedder.embed([row[side] for row in own])) for side in "ab")
+        pairs = [row for row in rows if row["language"] == code]
+        a, b = (unit(embedder.embed([row[side] for row in pairs])) for side in "ab")
         like = a @ b.T
-        others = like[~np.eye(len(own), dtype=bool)]
+        others = like[~np.eye(len(pairs), dtype=bool)]
         out[name] = {
-            "pairs": len(own),
+            "pairs": len(pairs),
             "found": int((np.diag(like) >= bound).sum()),
             "mean_cosine": round(float(np.diag(like).mean()), 3),
             "mean_cosine_of_others": round(float(others.mean()), 3),
@@ -202,23 +202,23 @@ def quality(data: Path, model: str | None) -> dict[str, Any]:
     half = [int(hashlib.sha256(site.encode()).hexdigest(), 16) % 2 for site, _, _ in pages]
     out: dict[str, Any] = {}
     for name, part in (("chosen_on", 0), ("measured_on", 1)):
-        own = [page for page, h in zip(pages, half, strict=True) if h == part]
-        made = copies(own, random.Random(part))
-        texts = [text for _, _, text in own]
+        half_pages = [page for page, h in zip(pages, half, strict=True) if h == part]
+        made = copies(half_pages, random.Random(part))
+        texts = [text for _, _, text in half_pages]
         embedder = CorpusEmbedder(weights_of(*document_frequencies(texts), len(texts)), DIMENSIONS)
-        out[name] = {"pages": len(own), **found_of(own, made, embedder, BOUNDS)}
+        out[name] = {"pages": len(half_pages), **found_of(half_pages, made, embedder, BOUNDS)}
         if part:
             out["paraphrases"] = {"corpus": paraphrased(embedder, SemanticDedup().bound)}
             if model:
-                english = [i for i, page in enumerate(own) if page[1] == "en"][:200]
+                english = [i for i, page in enumerate(half_pages) if page[1] == "en"][:200]
                 place = {i: n for n, i in enumerate(english)}
                 some = [(place[i], kind, text) for i, kind, text in made if i in place]
                 checkpoint = SentenceEmbedder(model)
                 out["model"] = {
                     "name": Path(model).parent.name,
                     "pages": len(english),
-                    **found_of([own[i] for i in english], some, checkpoint, (0.9, 0.95)),
-                    "corpus_on_the_same": found_of([own[i] for i in english], some, embedder, (0.75,)),
+                    **found_of([half_pages[i] for i in english], some, checkpoint, (0.9, 0.95)),
+                    "corpus_on_the_same": found_of([half_pages[i] for i in english], some, embedder, (0.75,)),
                 }
                 out["paraphrases"]["model"] = paraphrased(checkpoint, 0.95)
     return out
@@ -232,15 +232,15 @@ def made_vectors(n: int, seed: int = 0) -> tuple[Any, Any]:
     origin = np.full(n, -1)
     for start in range(0, n, 50_000):
         stop = min(start + 50_000, n)
-        own = topics[chance.integers(TOPICS, size=stop - start)]
-        own = own + 0.8 * chance.normal(size=own.shape).astype(np.float32)
+        block = topics[chance.integers(TOPICS, size=stop - start)]
+        block = block + 0.8 * chance.normal(size=block.shape).astype(np.float32)
         if start:
             copied = np.flatnonzero(chance.random(stop - start) < COPIES)
             origin[start + copied] = chance.integers(start, size=len(copied))
             base = unit(vectors[origin[start + copied]])
             noise = unit(chance.normal(size=base.shape))
-            own[copied] = COPY_COSINE * base + (1 - COPY_COSINE**2) ** 0.5 * noise
-        vectors[start:stop] = quantised(own)
+            block[copied] = COPY_COSINE * base + (1 - COPY_COSINE**2) ** 0.5 * noise
+        vectors[start:stop] = quantised(block)
     return vectors, origin
 
 
@@ -254,17 +254,17 @@ def scale(n: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as work:
         units, a_file = [], -(-n // FILES)
         os.makedirs(f"{work}/vectors/semantic_dedup")
-        ids = []
+        all_ids = []
         for file_no in range(FILES):
             start, stop = file_no * a_file, min((file_no + 1) * a_file, n)
-            own = [hashlib.md5(str(i).encode(), usedforsecurity=False).hexdigest() for i in range(start, stop)]
-            ids += own
+            ids = [hashlib.md5(str(i).encode(), usedforsecurity=False).hexdigest() for i in range(start, stop)]
+            all_ids += ids
             docs = to_table(
-                [Document(doc_id=d, source_file="made", file_no=file_no, row_no=k, text="x") for k, d in enumerate(own)]
+                [Document(doc_id=d, source_file="made", file_no=file_no, row_no=k, text="x") for k, d in enumerate(ids)]
             )
-            pq.write_table(docs, f"{work}/{file_no}.parquet", compression="zstd", row_group_size=len(own))
-            units.append(Unit(str(file_no), InputFile("made", {}, 0, file_no), 0, len(own), None, f"{file_no}.parquet"))
-            for k in range(0, len(own), BATCH):
+            pq.write_table(docs, f"{work}/{file_no}.parquet", compression="zstd", row_group_size=len(ids))
+            units.append(Unit(str(file_no), InputFile("made", {}, 0, file_no), 0, len(ids), None, f"{file_no}.parquet"))
+            for k in range(0, len(ids), BATCH):
                 some = vectors[start + k : min(start + k + BATCH, stop)]
                 np.save(f"{work}/vectors/semantic_dedup/{file_no:09d}-{k:09d}-{len(some)}.npy", some)
         memory = Memory()
@@ -273,16 +273,16 @@ def scale(n: int) -> dict[str, Any]:
         wall, cpu = time.monotonic(), local_cpu_seconds(session)
         marks, _ = compute_marks(step, context)
         assert marks is not None
-        found = marks.select("file_no", "row_no", "duplicate_of").toArrow()
+        duplicates = marks.select("file_no", "row_no", "duplicate_of").toArrow()
         wall, cpu = time.monotonic() - wall, local_cpu_seconds(session) - cpu
         memory.stop.set()
         memory.join()
         record = dict(context.record)
         context.close()
     session.stop()
-    number = {d: i for i, d in enumerate(ids)}
-    dropped = found["file_no"].to_numpy() * a_file + found["row_no"].to_numpy()
-    kept_for = np.array([number[d] for d in found["duplicate_of"].to_pylist()])
+    number = {d: i for i, d in enumerate(all_ids)}
+    dropped = duplicates["file_no"].to_numpy() * a_file + duplicates["row_no"].to_numpy()
+    kept_for = np.array([number[d] for d in duplicates["duplicate_of"].to_pylist()])
     like = (unit(vectors[dropped]) * unit(vectors[kept_for])).sum(1)
     pairs = np.flatnonzero(origin >= 0)
     exact = (unit(vectors[pairs]) * unit(vectors[origin[pairs]])).sum(1) >= step.bound

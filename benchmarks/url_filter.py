@@ -39,13 +39,13 @@ _HREF = re.compile(rb"""href\s*=\s*["']([^"'<>\s]{1,2000})["']""", re.IGNORECASE
 
 def pages(data: Path) -> tuple[list[str], list[str]]:
     """URLs of the pages, and the distinct links on them."""
-    found: list[str] = []
+    page_urls: list[str] = []
     links: dict[str, None] = {}
     for path in sorted((data / "html").glob("*.warc.gz")):
         with path.open("rb") as stream:
             for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
                 base = record.headers["WARC-Target-URI"]
-                found.append(base)
+                page_urls.append(base)
                 for href in _HREF.findall(record.reader.read()):
                     try:
                         link = urljoin(base, html.unescape(href.decode("utf-8", "replace"))).partition("#")[0]
@@ -53,7 +53,7 @@ def pages(data: Path) -> tuple[list[str], list[str]]:
                         continue
                     if link.startswith(("http://", "https://")):
                         links[link] = None
-    return found, list(links)
+    return page_urls, list(links)
 
 
 def best(call: Callable[[int], object], n: int) -> float:

@@ -1,4 +1,4 @@
-"""How far two annotations of the same pages agree: `python -m classifiers.agreement`.
+"""Agreement of two annotations of the same pages: `python -m classifiers.agreement`.
 
 Cohen's kappa of the labels, and of classes and groups of the category; of the dimensions of quality it is weighted by the square
 of the distance. ROC AUC says how well the second annotator's score gives the first one's verdict: no model can be expected to do

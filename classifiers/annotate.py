@@ -149,7 +149,7 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the model answers."""
+    """Address of the model."""
 
     base_url: str
     model: str

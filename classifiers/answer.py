@@ -1,4 +1,4 @@
-"""What an annotator answers about a page: each classifier's `labels.py` says the form of its `ANSWER`, and checks it."""
+"""Answers of an annotator about a page: each classifier's `labels.py` says the form of its `ANSWER`, and checks it."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class HuggingFaceClassifier(Classifier):
 
     @cached_property
     def temperature(self) -> float:
-        """What logits are divided by."""
+        """Divisor of the logits."""
         file = Path(self.path) / META
         return float(json.loads(file.read_text())["temperature"]) if file.is_file() else 1.0
 

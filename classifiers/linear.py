@@ -50,13 +50,13 @@ def _score(hashes, starts, coefficients, biases, out):  # type: ignore[no-untype
             if last == first:
                 continue
             scale = np.float32(1.0 / np.sqrt(float(last - first)))
-            own = out[page, field * classes : (field + 1) * classes]
+            scores = out[page, field * classes : (field + 1) * classes]
             for q in range(first, last):
                 row = coefficients[hashes[q]]
                 for c in range(classes):
-                    own[c] += row[c]
+                    scores[c] += row[c]
             for c in range(classes):
-                own[c] = own[c] * scale + biases[field, c]
+                scores[c] = scores[c] * scale + biases[field, c]
 
 
 @compiled("in:u4 in:i8 in:f4* in:f4 in:i8* f8 f8 io:f4* io:f4")

@@ -43,17 +43,17 @@ def interval(
     return round(float(low), 4), round(float(high), 4)
 
 
-def accuracy(found: Ints, wanted: Ints) -> float:
+def accuracy(predicted: Ints, wanted: Ints) -> float:
     """Share of equal labels: [0, 1, 1] and [0, 1, 0] agree in 2/3."""
-    return float((found == wanted).mean())
+    return float((predicted == wanted).mean())
 
 
-def by_class(found: Ints, wanted: Ints, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+def by_class(predicted: Ints, wanted: Ints, labels: Sequence[str]) -> dict[str, dict[str, float]]:
     """Precision, recall, F1 and support of each class."""
     out = {}
     for i, label in enumerate(labels):
-        right = int(((found == i) & (wanted == i)).sum())
-        said, there = int((found == i).sum()), int((wanted == i).sum())
+        right = int(((predicted == i) & (wanted == i)).sum())
+        said, there = int((predicted == i).sum()), int((wanted == i).sum())
         out[label] = {
             "precision": round(right / said, 4) if said else 0.0,
             "recall": round(right / there, 4) if there else 0.0,
@@ -63,12 +63,12 @@ def by_class(found: Ints, wanted: Ints, labels: Sequence[str]) -> dict[str, dict
     return out
 
 
-def macro_f1(found: Ints, wanted: Ints, classes: Sequence[int]) -> float:
+def macro_f1(predicted: Ints, wanted: Ints, classes: Sequence[int]) -> float:
     """Mean F1 over `classes`."""
     values = []
     for i in classes:
-        right = int(((found == i) & (wanted == i)).sum())
-        total = int((found == i).sum() + (wanted == i).sum())
+        right = int(((predicted == i) & (wanted == i)).sum())
+        total = int((predicted == i).sum() + (wanted == i).sum())
         values.append(2 * right / total if total else 0.0)
     return float(np.mean(values))
 

@@ -1,4 +1,4 @@
-"""What the commands `python -m classifiers.<name>.train --data DATA [--out FOLDER]` share, and that of the small classifiers."""
+"""Shared parts of `python -m classifiers.<name>.train --data DATA [--out FOLDER]`; command of the small classifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, FLOPs, and the steps of a recipe.
+"""Costs of a model: parameters, FLOPs, and the steps of a recipe.
 
     python -m model.calculator                                      # configs/model/dots.llm1.yaml: the 11.2T recipe
     python -m model.calculator --config configs/model/tiny.yaml

@@ -114,7 +114,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Task:
-    """What every unit of a round has in common; small, JSON-able, sent with each task."""
+    """Settings that the units of a round share; small, JSON-able, sent with each task."""
 
     config: dict[str, Any]
     work: str

@@ -65,7 +65,7 @@ class PublishedFile:
 
 @dataclass
 class StepCount:
-    """What one step did to the rows of a unit, a pass or a whole run: rows, drops by reason, characters, CPU seconds."""
+    """Counts of one step in a unit, a pass or a whole run: rows, drops by reason, characters, CPU seconds."""
 
     rows_in: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -113,7 +113,7 @@ class PassRecord:
     machine: dict[str, Any]
     versions: dict[str, str]
     notes: dict[str, Any] = field(default_factory=dict)
-    """What cross-document steps and the shards' writer recorded, by label."""
+    """Records of cross-document steps and the shards' writer, by label."""
 
     def to_json(self) -> dict[str, Any]:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "notes" or self.notes}
@@ -137,7 +137,7 @@ class RunRecord:
     schema_version: int
     passes: list[PassRecord]
     removals: list[dict[str, Any]] = field(default_factory=list)
-    """What take-downs removed afterwards."""
+    """Later removals by take-downs."""
 
     @property
     def rows_in(self) -> int:
@@ -213,7 +213,7 @@ def read_run_records(path: str) -> dict[str, RunRecord]:
 
 @dataclass
 class Manifest:
-    """What has been published. Replaced as a whole, so that a reader sees all of a generation or nothing of it."""
+    """Record of what is published. Replaced as a whole, so that a reader sees all of a generation or nothing of it."""
 
     stage: str
     fingerprint: dict[str, Any]
@@ -405,7 +405,7 @@ def _process_start(pid: int) -> str | None:
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two fingerprints, as lines `steps.language.parameters.min_score: 0.65 -> 0.8`."""
+    """Differences between two fingerprints, as lines `steps.language.parameters.min_score: 0.65 -> 0.8`."""
     lines: list[str] = []
     for key in sorted({*old, *new}):
         where = f"{prefix}.{key}" if prefix else key

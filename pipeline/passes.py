@@ -213,7 +213,7 @@ class Comparison:
     rows_in: int
     """Rows of the pass: how finely the work is cut depends on it."""
     folder: str
-    """Where the marks go."""
+    """Folder for the marks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -477,7 +477,7 @@ def _now() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers of a record were taken on (the driver)."""
+    """Machine that a record's numbers were taken on (the driver)."""
     return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
 
 

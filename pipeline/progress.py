@@ -85,7 +85,7 @@ class Progress:
                 n += len(new)
                 # Listing 90,000 receipts on an object store takes seconds: a twentieth of the time is enough for it.
                 pause = max(self.every, 20 * (time.monotonic() - began))
-                self._show(_told(n, total, done, pages, time.monotonic() - started), n / total if total else 1.0)
+                self._show(_message(n, total, done, pages, time.monotonic() - started), n / total if total else 1.0)
 
         thread = threading.Thread(target=watch, daemon=True, name="progress")
         thread.start()
@@ -101,11 +101,11 @@ class Progress:
     def _place(self) -> str:
         return f"{self.number}/{self.phases} " if self.phases else ""
 
-    def _show(self, told: str, share: float) -> None:
-        text = self._place() + self.name + (f": {told}" if told else "")
+    def _show(self, message: str, share: float) -> None:
+        text = self._place() + self.name + (f": {message}" if message else "")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self.number - 1 + share, description=text)
-        elif self._console is None and told:
+        elif self._console is None and message:
             print(f"[{self.stage}] {text}", file=self.stream, flush=True)
 
 
@@ -116,7 +116,7 @@ def _pages(folder: str, names: list[str]) -> int:
         return sum(int(json.loads(content)["rows"]) for content in contents)
 
 
-def _told(n: int, total: int, before: int, pages: int, elapsed: float) -> str:
+def _message(n: int, total: int, before: int, pages: int, elapsed: float) -> str:
     left = f", about {_time((total - n) * elapsed / (n - before))} left" if n > before else ""
     speed = f", {pages:,} pages, {pages / elapsed:,.0f} pages/s" if pages else ""
     return f"{n} of {total} units{speed}, {_time(elapsed)}{left}"

@@ -36,7 +36,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
 def url_key(url: str) -> str | None:
-    """What two URLs must share to be the same page: `host[:port]/path[?query]`, or None if the URL has no host.
+    """Key that URLs of the same page share: `host[:port]/path[?query]`, or None if the URL has no host.
 
     Equal are: http and https; host names in any case, in Unicode or punycode; with and without user name, default
     port (80, 443), fragment, empty query or slashes at the end of the path; percent-escapes in either case, of

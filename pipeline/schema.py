@@ -122,7 +122,7 @@ DOCUMENT = pa.schema(
 )
 
 CHUNK = DOCUMENT.append(pa.field("input_ids", pa.list_(pa.int32())))
-"""What tasks hand on within a stage: the document and, in the tokenization stage, its tokens."""
+"""Schema of chunks within a stage: the document and, in the tokenization stage, its tokens."""
 
 VERDICT_COLUMNS = ("drop_step", "drop_reason", "drop_value", "duplicate_of")
 PAGE_SIGNALS = ("canonical_url", "og_type", "schema_types", "html_lang")

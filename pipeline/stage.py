@@ -20,7 +20,7 @@ class Stage:
 
     @property
     def reads_crawl(self) -> bool:
-        """Whether its input is crawl files rather than the rows of another stage."""
+        """Whether the stage reads crawl files rather than the rows of another stage."""
         return self.before is None
 
 

@@ -1,4 +1,4 @@
-"""What a snapshot of many pages would cost: the table in docs/cluster.md, from the committed measurements.
+"""Cost of a snapshot of many pages: the table in docs/cluster.md, from the committed measurements.
 
     python scripts/sizing.py                    write the table for 3,000,000,000 pages
     python scripts/sizing.py --pages 100000000  print it for another number of pages
@@ -32,7 +32,7 @@ PAGES = 3_000_000_000
 MARK = re.compile(r"(<!-- sizing -->\n).*?(<!-- /sizing -->)", re.DOTALL)
 BYTES_A_TOKEN_ID = 4
 BYTES_A_CHARACTER = 1.0
-"""Of a published row, at most: 300 million characters are 100-300 MB (`output.file_characters`)."""
+"""Upper bound of a published row: 300 million characters are 100-300 MB (`output.file_characters`)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the renderers share: tables, and the line that says where a result was taken."""
+"""Shared parts of the renderers: tables, and the line that says where a result was taken."""
 
 import json
 from collections.abc import Iterable
@@ -41,5 +41,5 @@ def taken_on(result: Json, script: str, measure: str = "CPU time, one core") -> 
 
 
 def device(result: Json) -> str:
-    """Where a benchmark of the model ran: a GPU, or one core."""
+    """Device of a benchmark of the model: a GPU, or one core."""
     return result["device"] if result["gpu"] else "no GPU: CPU time, one core"

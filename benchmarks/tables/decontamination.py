@@ -13,6 +13,6 @@ def render(result: Json) -> str:
         )
         for language, s in result["languages"].items()
     )
-    found = cells(*(f"found {way}" for way in ways))
-    header = f" | items | {found} | clean pages hit | bytes an n-gram | documents/CPU s | pii, documents/CPU s"
+    way_columns = cells(*(f"found {way}" for way in ways))
+    header = f" | items | {way_columns} | clean pages hit | bytes an n-gram | documents/CPU s | pii, documents/CPU s"
     return blocks(table(header, rows), f"Data: {result['data']}.", taken_on(result, "decontamination"))

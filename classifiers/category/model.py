@@ -175,20 +175,20 @@ def standardised(dense: Floats, centre: Floats, spread: Floats) -> Floats:
 def _means(rows, starts, nibbles, scales, out):  # type: ignore[no-untyped-def]
     half = nibbles.shape[1]
     for piece in range(len(out)):
-        own = out[piece]
+        mean = out[piece]
         for k in range(starts[piece], starts[piece + 1]):
             row = nibbles[rows[k]]
             scale = scales[rows[k]]
             for j in range(half):
-                own[2 * j] += (np.float32(row[j] & 15) - np.float32(7.5)) * scale
-                own[2 * j + 1] += (np.float32(row[j] >> 4) - np.float32(7.5)) * scale
+                mean[2 * j] += (np.float32(row[j] & 15) - np.float32(7.5)) * scale
+                mean[2 * j + 1] += (np.float32(row[j] >> 4) - np.float32(7.5)) * scale
         total = 0.0
         for j in range(2 * half):
-            total += np.float64(own[j]) * np.float64(own[j])
+            total += np.float64(mean[j]) * np.float64(mean[j])
         if total > 0.0:
             by = np.float32(np.sqrt(2 * half / 8.0) / np.sqrt(total))
             for j in range(2 * half):
-                own[j] *= by
+                mean[j] *= by
 
 
 @compiled("in:f4* in:f4* in:f4 in:f4* in:f4 in:f4* io:f4*")
@@ -196,9 +196,9 @@ def _net(inputs, hidden, hidden_bias, outer, outer_bias, skip, out):  # type: ig
     units, classes = outer.shape
     inner = np.empty(units, np.float32)
     for i in range(len(inputs)):
-        own = out[i]
+        logits = out[i]
         inner[:] = hidden_bias
-        own[:] = outer_bias
+        logits[:] = outer_bias
         for j in range(inputs.shape[1]):
             x = inputs[i, j]
             if x == 0.0:
@@ -206,10 +206,10 @@ def _net(inputs, hidden, hidden_bias, outer, outer_bias, skip, out):  # type: ig
             for u in range(units):
                 inner[u] += x * hidden[j, u]
             for c in range(classes):
-                own[c] += x * skip[j, c]
+                logits[c] += x * skip[j, c]
         for u in range(units):
             x = inner[u]
             if x <= 0.0:
                 continue
             for c in range(classes):
-                own[c] += x * outer[u, c]
+                logits[c] += x * outer[u, c]

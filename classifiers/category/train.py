@@ -51,10 +51,10 @@ SITE_POWER = 0.2
 """A page weighs (pages of its site) ** -SITE_POWER, as a share of the mean."""
 
 GROUP_WEIGHT = 0.5
-"""What the loss of the group weighs beside that of the class."""
+"""Weight of the group's loss beside that of the class."""
 
 HELD = 1
-"""How many of five parts of the sites are held out in turn to choose the temperature."""
+"""Parts of the sites, of five, that are held out in turn to choose the temperature."""
 
 Floats = npt.NDArray[np.float32]
 

@@ -48,7 +48,7 @@ of the labels' means; texts of a label, at most, by which its mean counts."""
 
 EPOCHS, ROWS, RATE, HIDDEN = 3, 128, 1e-3, 512
 CONTRAST, SHARPNESS = 0.1, 15.0
-"""What the right text among those of the step weighs beside the cosine; by what cosines are multiplied there."""
+"""Weight of the right text among those of the step beside the cosine; factor of the cosines there."""
 
 DROPPED = 0.2
 """Share of a text's words that are left out by chance."""

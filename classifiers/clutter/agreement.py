@@ -1,4 +1,4 @@
-"""How far two annotations of the same pages agree, and whose text was preferred: `python -m classifiers.clutter.agreement`."""
+"""Agreement of two annotations of the same pages, and the preferred text: `python -m classifiers.clutter.agreement`."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MAX_CELLS = 400_000_000
 """Product of the two lengths in words up to which the subsequence is computed (a byte each); longer pages take pass 2 alone."""
 
 RUN = 0.6
-"""What a match weighs more if the word before it matched too."""
+"""Extra weight of a match if the word before it matched too."""
 
 _TOKEN = re.compile(rf"[{HAN_AND_HEXAGRAMS}]|[^\W_{HAN_AND_HEXAGRAMS}]+")
 

@@ -23,13 +23,13 @@ BLOG_PAGES = 40
 """Pages of each Chinese blog that are trained on: more of the same theme teach nothing."""
 
 CHINESE_WEIGHT = 3.0
-"""What a Chinese page with labels by people or by reading weighs more than another: there are few."""
+"""Weight of a Chinese page with labels by people or by reading, over another's: there are few."""
 
 View = Literal["page", "all lines", "extracted"]
 """A page as scanned; its lines as plain text; the lines that trafilatura keeps of it."""
 
 PAGE_WEIGHT = 100.0
-"""What all lines of a page weigh together."""
+"""Total weight of a page's lines."""
 
 MAX_LINE_WEIGHT = 20.0
 
@@ -56,7 +56,7 @@ class Example:
 
     @property
     def page_weight(self) -> float:
-        """What the page weighs in training."""
+        """Weight of the page in training."""
         return CHINESE_WEIGHT if self.page.is_chinese and self.page.source != "zh-blogs" else 1.0
 
     @property

@@ -1,4 +1,4 @@
-"""How a text is judged against the gold text of its page."""
+"""Judgement of a text against the gold text of its page."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How good a text is (dots.llm1 C.3, the quality model)."""
+"""Quality of a text (dots.llm1 C.3, the quality model)."""

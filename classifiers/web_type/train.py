@@ -20,7 +20,7 @@ NAME = "web_type"
 FILE = PAGES
 SETTINGS = Settings(rounds=200)
 WCXB_WEIGHT = 0.5
-"""What a page with WCXB's label alone weighs beside an annotated one."""
+"""Weight of a page with WCXB's label alone beside an annotated one."""
 
 SMOOTHING = 0.5
 """Pages of the label of the same name that are added to each type."""

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, FLOPs of training, bytes of its cache. No torch here.
+"""Costs of a model: parameters, FLOPs of training, bytes of its cache. No torch here.
 
 FLOPs: a product of (m, k) and (k, n) is 2mkn; training is three times the forward pass; attention is counted over the places that
 a token sees, half a sequence on average; the embedding is a look-up and costs none; recomputation is not counted.

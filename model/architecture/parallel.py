@@ -1,4 +1,4 @@
-"""What more than one rank needs: experts shared among ranks, first weights by shard, one norm over all shards.
+"""Training on many ranks: experts shared among ranks, first weights by shard, one norm over all shards.
 
 **Expert parallelism** (`train.expert_parallel: P`; GShard, arXiv:2006.16668). The ranks are a mesh of world / P x P, "data" x
 "expert": rank r = d P + e. A rank computes E / P whole experts of each layer, from number e E / P on, for the tokens of the P

@@ -1,1 +1,1 @@
-"""What every folder of model/ uses: options, errors, hashes, files, tables, command lines. No torch here."""
+"""Shared parts of model/: options, errors, hashes, files, tables, command lines. No torch here."""

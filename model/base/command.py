@@ -1,4 +1,4 @@
-"""What the commands of model/ share: `--config` and `--set`, and errors in one line with exit code 2."""
+"""Shared parts of model/'s commands: `--config` and `--set`, and errors in one line with exit code 2."""
 
 from __future__ import annotations
 

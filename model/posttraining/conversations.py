@@ -1,4 +1,4 @@
-"""What post-training reads: JSON lines of conversations, of prompts with a check, and of preferences.
+"""Data of post-training: JSON lines of conversations, of prompts with a check, and of preferences.
 
     {"messages": [{"role": "user", "content": "2 + 3?"}, {"role": "assistant", "content": "5"}], "source": "sums"}
     {"messages": [{"role": "user", "content": "2 + 3?"}], "check": {"kind": "arithmetic", "answer": "5"}, "source": "sums"}

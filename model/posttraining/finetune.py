@@ -1,4 +1,4 @@
-"""What the three ways of post-training share: options, the model, the schedule, metrics, export.
+"""Shared parts of the three ways of post-training: options, the model, the schedule, metrics, export.
 
 They rest on trl's trainers. The model is the stock `Dots1ForCausalLM`, with routers that compute in FP32 under autocast too
 (model/architecture/router.py), weights in FP32. The experts' biases are buffers, no parameters: they stay as pre-training left
@@ -236,7 +236,7 @@ class Metrics:
 
 
 class LogsSteps:
-    """What both trainers add to trl's: a line of metrics a step."""
+    """Addition of both trainers to trl's: a line of metrics a step."""
 
     metrics: Metrics
     state: Any

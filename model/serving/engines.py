@@ -1,4 +1,4 @@
-"""What each inference engine reads. No torch here: `model.serve` starts at once.
+"""Formats of the inference engines. No torch here: `model.serve` starts at once.
 
 | engine | architecture in config.json | why |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""What a recipe costs: FLOPs and steps of its stages, what each of many devices holds and exchanges. No torch here."""
+"""Costs of a recipe: FLOPs and steps of its stages, what each of many devices holds and exchanges. No torch here."""
 
 from __future__ import annotations
 

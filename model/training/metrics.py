@@ -1,4 +1,4 @@
-"""What a run says while it trains: JSON lines, TensorBoard, a line or a bar on the terminal.
+"""Metrics of a run while it trains: JSON lines, TensorBoard, a line or a bar on the terminal.
 
     metrics.jsonl       one line a step
     experts.jsonl       every `EXPERTS_EVERY` steps: choices of each expert, and biases, by layer

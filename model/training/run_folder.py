@@ -1,4 +1,4 @@
-"""Where a run's folder keeps checkpoints and export. No torch here: `model.serve` starts at once.
+"""Places of checkpoints and export in a run's folder. No torch here: `model.serve` starts at once.
 
 out/model/tiny/
   checkpoints/tokens-000000000065536/state.json    last of a checkpoint's files: where it is, the checkpoint is complete

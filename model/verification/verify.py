@@ -38,7 +38,7 @@ NUMBER = re.compile(
     re.VERBOSE,
 )
 MARKS = re.compile(r"答案\s*(?:是|为|等于|[:=])|\banswer\s*(?:is|[:=])|####", re.IGNORECASE)
-"""What stands before a final answer; the last one counts."""
+"""Marks before a final answer; the last one counts."""
 
 FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 

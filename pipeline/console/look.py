@@ -34,7 +34,7 @@ COLOURS = {"finished": "green", "stale": "red", "running": "cyan", "stopped": "y
 
 
 def status(path: Outputs) -> None:
-    """Where the stages are: finished, running, or stopped on the way.
+    """Show the stages: finished, running, or stopped on the way.
 
     Example: `corpusmill status out/demo`
     """
@@ -54,7 +54,7 @@ def status(path: Outputs) -> None:
 
 
 def funnel(path: Outputs) -> None:
-    """What happened to every page, step by step, in a table.
+    """Tabulate, step by step, what happened to every page.
 
     Example: `corpusmill funnel out/demo`
     """
@@ -73,7 +73,7 @@ def explain(
     everything: Annotated[bool, typer.Option("--all", help="every step, every rule with its value and bound")] = False,
     text: Annotated[bool, typer.Option("--text", help="print the text too, with the tag of each line")] = False,
 ) -> None:
-    """Why was this page kept or dropped? Replays the steps on it, from the crawl file.
+    """Explain why a page was kept or dropped: replay the steps on it, from the crawl file.
 
     Examples:
 
@@ -148,7 +148,7 @@ def rules(
     n: Annotated[int, number("examples of each step")] = 2,
     markdown: Annotated[bool, typer.Option("--markdown", help="tables in Markdown")] = False,
 ) -> None:
-    """What did each step drop, cut and find: thresholds, source, counts, examples.
+    """List each step's drops, cuts and finds: thresholds, source, counts, examples.
 
     Examples:
 
@@ -169,7 +169,7 @@ def whatif(
     n: Annotated[int, number("examples of each kind")] = 3,
     as_json: Json = False,
 ) -> None:
-    """What would another threshold keep and drop? No page is scored again.
+    """Show what another threshold would keep and drop. No page is scored again.
 
     Examples:
 
@@ -193,7 +193,7 @@ def balance(
     sets: Sets = None,
     picture: Annotated[Path | None, typer.Option(help="draw the shares to this SVG")] = None,
 ) -> None:
-    """What would the mixture be? Shares before, wished for and after; nothing is written.
+    """Show the mixture: shares before, wished for and after; nothing is written.
 
     Example: `corpusmill balance out/demo/tokenization --set steps.shards.mixture.weights.balance.news=0.5`
     """
@@ -283,7 +283,7 @@ def unsafe_sites(
 
 
 def contamination(output: Output, as_json: Json = False) -> None:
-    """Which items of test sets were found, where, and what was done.
+    """List items of test sets found, where, and what was done.
 
     Example: `corpusmill contamination out/demo/rule_based`
     """

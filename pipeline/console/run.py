@@ -225,7 +225,7 @@ def estimate(
     sets: Sets = None,
     cores: Annotated[int, typer.Option(help="cores of the cluster")] = os.cpu_count() or 1,
 ) -> None:
-    """What will the comparisons of documents need: core hours, shuffle and disk, before they start.
+    """Estimate what comparisons of documents need, before they start: core hours, shuffle, disk.
 
     Example: `corpusmill estimate configs/rule_based.yaml --cores 64`
     """

@@ -1,4 +1,4 @@
-"""What a mixture makes of an output: shares before, wished for and after, by class, group and language, in seconds.
+"""Preview a mixture of an output: shares before, wished for and after, by class, group and language, in seconds.
 
 Solves the same plan as the tokenization job, without Spark, from columns of what the config's output already holds (its counted
 tokens, if it was made of this input), else of its input. There tokens are estimated from the bytes of the text. Of large outputs
@@ -32,7 +32,7 @@ OTHER_BYTES_PER_TOKEN = 4.0
 SAMPLE_BYTES = 300_000_000  # of columns, uncompressed, that are read: seconds
 
 Counts = dict[int, dict[Cell, Count]]
-"""Of each generation the documents and tokens of its cells."""
+"""Documents and tokens of each cell, by generation."""
 
 
 @dataclass(frozen=True)

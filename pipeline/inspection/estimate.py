@@ -1,4 +1,4 @@
-"""What a stage's comparisons of documents will need, before it starts: `--set run.estimate_only=true`.
+"""Estimate what a stage's comparisons of documents need, before it starts: `--set run.estimate_only=true`.
 
 The constants are in the steps, each from a benchmark of this repository; times are of processors like that of the benchmark.
 """

@@ -36,15 +36,15 @@ NEAR_PAGES = 5
 
 @dataclass(frozen=True)
 class StepVerdict:
-    """What one step made of the page."""
+    """Verdict of one step on the page."""
 
     label: str
     verdict: str
     """`kept` or `DROPPED`, with the reason; or why the step was not asked."""
     effect: str = ""
-    """What it changed or found out."""
+    """Changes and findings of the step."""
     measured: str = ""
-    """Of a rule that kept the page: the value and its bounds."""
+    """Value and bounds of a rule that kept the page."""
 
     def line(self, width: int) -> str:
         """The verdict in one line, with the label as wide as that."""
@@ -54,7 +54,7 @@ class StepVerdict:
 
 @dataclass(frozen=True)
 class StageVerdicts:
-    """What the steps of one stage made of the page."""
+    """Verdicts of one stage's steps on the page."""
 
     title: str
     config: StageConfig
@@ -63,10 +63,10 @@ class StageVerdicts:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What became of one page, stage by stage."""
+    """Fate of one page, stage by stage."""
 
     page: list[str]
-    """What the page is, and where it was read."""
+    """Description of the page, and its source."""
     stages: list[StageVerdicts]
     document: Document
     """The document as the last step left it."""
@@ -293,7 +293,7 @@ def _as_it_came(config: StageConfig, row: Document) -> tuple[Document, bool]:
 
 
 def text_lines(doc: Document) -> list[str]:
-    """What a page says of itself, as JSON, and its text, each line with its tag."""
+    """Signals of a page, as JSON, and its text, each line with its tag."""
     lines = (doc.text or "").split("\n")
     tags = [*(doc.line_tags or ()), *[""] * len(lines)]
     signals = json.dumps(doc.page_signals, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What each step of a stage did in an output: thresholds, source, what it dropped or cut, with examples.
+"""Report on each step of a stage's output: thresholds, source, what it dropped or cut, with examples.
 
 Of an output made with `output.audit` it also says how many documents each rule would drop if it stood alone.
 """
@@ -49,7 +49,7 @@ class Example:
 
 @dataclass
 class StepReport:
-    """What one step did."""
+    """Report on one step."""
 
     label: str
     step: Step
@@ -189,7 +189,7 @@ def what(step: Step) -> str:
 
 
 def acted(one: StepReport) -> str:
-    """What a step did, in a few words."""
+    """Action of a step in a few words."""
     actions = [f"{n:,} {reason}" for reason, n in sorted(one.dropped.items(), key=lambda x: (-x[1], x[0]))]
     if one.cut_lines:
         actions.append(f"{one.cut_lines:,} lines cut in {one.cut_documents:,} documents")
@@ -225,7 +225,7 @@ def _cell(text: str) -> str:
 
 
 def plain(reports: Sequence[StepReport], examples: int = 2) -> list[str]:
-    """What each step did, and its examples, for a terminal."""
+    """Reports and examples as lines for a terminal."""
     lines = []
     for one in reports:
         lines += [f"{one.label}: {acted(one)}", f"    {thresholds(one.step)}"]

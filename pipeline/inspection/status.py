@@ -1,4 +1,4 @@
-"""Where the stages under a folder are: finished, running, or stopped on the way."""
+"""State of the stages under a folder: finished, running, or stopped on the way."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Status:
     generations: int = 0
     finished: str = ""
     message: str = ""
-    """What it is doing, or what to do about it."""
+    """Current work, or what to do next."""
 
 
 def statuses(path: str) -> list[Status]:
@@ -71,7 +71,7 @@ def status(output: str, stage: str | None) -> Status:
 
 
 def _done(output: str, plan: dict[str, Any]) -> str:
-    """How far the pass of a plan is, from its receipts."""
+    """Progress of a plan's pass, from its receipts."""
     work = storage.join(output, "_work")
     rounds: dict[int, int] = {}
     for run in (name for name in storage.names(work) if not name.endswith(".json")):

@@ -1,4 +1,4 @@
-"""What other thresholds would have kept and dropped, from the stored values of an output made with `output.audit`.
+"""Outcome of other thresholds, from the stored values of an output made with `output.audit`.
 
 Nothing is run again: each document's first rule out of bounds is found under the stored and under the changed thresholds.
 Left out, since they compare documents or change text: what line and fuzzy deduplication would do with documents that come
@@ -37,7 +37,7 @@ class Change:
 
 @dataclass
 class Outcome:
-    """What a change of thresholds comes to."""
+    """Outcome of a change of thresholds."""
 
     documents: Counter[str] = field(default_factory=Counter)
     characters: Counter[str] = field(default_factory=Counter)

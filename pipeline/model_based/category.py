@@ -1,4 +1,4 @@
-"""What a document is about: one of 200 classes, by which tokenization sets the proportions of a corpus (dots.llm1 C.3)."""
+"""Topic of a document: one of 200 classes, by which tokenization sets the proportions of a corpus (dots.llm1 C.3)."""
 
 from __future__ import annotations
 

@@ -283,11 +283,11 @@ def _embed(data, ends, classes, weights, roots, counts, touched, out):  # type: 
 
 
 @compiled("in:u1 in:i8 in:u1 io:i4 io:i4 io:i8")
-def _count(data, ends, classes, counts, touched, found):  # type: ignore[no-untyped-def]
+def _count(data, ends, classes, counts, touched, frequencies):  # type: ignore[no-untyped-def]
     begin = 0
     for d in range(len(ends)):
         n = _words(data, begin, ends[d], classes, counts, touched)
         begin = ends[d]
         for k in range(n):
-            found[touched[k]] += 1
+            frequencies[touched[k]] += 1
             counts[touched[k]] = 0

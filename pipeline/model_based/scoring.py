@@ -23,7 +23,7 @@ class Asking(DocumentStep):
     """
 
     keep_labels: ClassVar[int | None] = None
-    """How many labels of a document are stored, the likeliest ones; None: all."""
+    """Number of labels stored of a document, the likeliest; None: all."""
 
     model: str | None = Field(
         None,

@@ -39,7 +39,7 @@ _EXAMPLES = 3
 
 @dataclass
 class Report:
-    """What became of the lines of a conversion."""
+    """Counts of a conversion's lines."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -159,7 +159,7 @@ def write_list(path: str, items: Sequence[str], kind: Kind) -> str:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` shall make of published lists.
+    """Options of `convert` for published lists.
 
     :param format: of the inputs.
     :param categories: of a `ut1` folder; empty: all that it has.

@@ -1,4 +1,4 @@
-"""What the readers of all formats share: the options, the row they make, its identity."""
+"""Shared parts of the readers of all formats: the options, the row they make, its identity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 
 class ColumnNames(Strict):
-    """Where JSONL and Parquet rows keep what is read; null, or a name that a file lacks, means that there is none."""
+    """Names of the fields of JSONL and Parquet rows; null, or a name that a file lacks, means that there is none."""
 
     url: str | None = Field("url", description="the page's address")
     html: str | None = Field("html", description="text or bytes of a page; goes before `text` where a row has both")
@@ -39,7 +39,7 @@ class ColumnNames(Strict):
 
 
 class InputOptions(Strict):
-    """How input files are read."""
+    """Options for reading input."""
 
     format: Literal["auto", "warc", "arc", "wet", "jsonl", "parquet"] = Field(
         "auto", description="auto: by the first bytes of each file, else by its name"

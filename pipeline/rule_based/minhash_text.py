@@ -37,7 +37,7 @@ _KEEP, _DROP, _SPACE, _MAP, _ODD = range(5)
 
 @functools.cache
 def _tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64], Bytes, int]:
-    """What `identity_form` does to each character, asked of itself in one call (0.4 s, once a process).
+    """Tables of what `identity_form` does to each character, from one call of it (0.4 s, once a process).
 
     :returns: for each byte of ASCII what to write (32: white space; -1: nothing), shape (128,); for each code point
         its kind (bits 0-2), the canonical combining classes of the first and last character of its decomposition (bits

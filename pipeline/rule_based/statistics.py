@@ -1,4 +1,4 @@
-"""What the rules count in a text, computed once for all of them.
+"""Counts of the rules in a text, computed once for all of them.
 
 A *word* is a run of letters and digits with inner apostrophes, hyphens, points and underscores ("don't", "3.14"), or, in
 Chinese, a token of rjieba that begins with a letter or digit; punctuation is no word. A *line* is what stands between newlines

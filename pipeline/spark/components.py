@@ -53,7 +53,7 @@ def _small_star(edges: DataFrame) -> DataFrame:
 
 
 def _mark(edges: DataFrame) -> tuple[int, int, int]:
-    """What two rounds share only if they have the same edges: their number, and two sums over them."""
+    """Checksum of edges, to tell whether two rounds have the same: their number, and two sums."""
     row = edges.agg(
         F.count("*").alias("n"),
         F.sum(F.xxhash64("node", "neighbour").cast("decimal(38,0)")).alias("hashes"),

@@ -211,7 +211,7 @@ def state_ids(ranked: DataFrame, decisions: DataFrame) -> DataFrame:
 
 
 def report(step: NearDuplicateStep, decisions: DataFrame, ranked: DataFrame, n: int) -> dict[str, Any]:
-    """What people should know of a pass: sizes, the largest clusters, domains that lost much, and alarms."""
+    """Summary of a pass for people: sizes, the largest clusters, domains that lost much, and alarms."""
     clusters = decisions.groupBy("duplicate_of").agg(
         (F.count("*") + 1).alias("documents"), F.count_distinct("domain").alias("domains")
     )

@@ -117,7 +117,7 @@ def _run(
 
 @dataclass
 class CrossContext:
-    """What a cross-document step's Spark part works with."""
+    """Context of a cross-document step's Spark part."""
 
     spark: SparkSession
     label: str
@@ -130,7 +130,7 @@ class CrossContext:
     """This step's state files of earlier generations, full paths."""
     partitions: int | None
     record: dict[str, Any] = field(default_factory=dict)
-    """What the step wants written into `_run.json`."""
+    """Entries of the step for `_run.json`."""
     persisted: list[DataFrame] = field(default_factory=list)
 
     def rows(self, columns: Sequence[str], project: Callable[[pa.Table], pa.Table], schema: pa.Schema) -> DataFrame:

@@ -89,7 +89,7 @@ def member_dtype(dimensions: int) -> np.dtype[Any]:
 
 
 def _remembered(step: SemanticDedup, context: CrossContext) -> tuple[Embedder, Vectors]:
-    """What the first generation taught."""
+    """Embedder and centres of the first generation."""
     rows = context.read_state(PACKED, [("kind", "in", (WEIGHTS, CENTRES))]).toArrow().to_pylist()
     blobs = {row["kind"]: row["data"] for row in rows}
     model = step.model()

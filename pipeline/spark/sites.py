@@ -24,7 +24,7 @@ def _count(path: str) -> sites.Counts:
 
 
 def _rows(domains: list[str], path: str) -> Iterator[tuple[str, str, str, int, str]]:
-    """What one file tells of the chosen sites, as rows: domain, kind, key, number, text."""
+    """Rows of one file about the chosen sites: domain, kind, key, number, text."""
     with storage.open_read(path) as f:
         by_domain = sites.look(pq.read_table(f, columns=sites.LOOK_COLUMNS), domains)
     for domain, site in by_domain.items():

@@ -1,4 +1,4 @@
-"""How often each document is written: the rate of each cell, and the copies that a document gets of it.
+"""Plan how often each document is written: the rate of each cell, and the copies that a document gets of it.
 
 A *cell* is a combination of values, such as (recipe, food, zh), of the axes (`pipeline/tokenization/axes.py`). `solver.solve`
 turns documents and tokens of the cells into one rate a cell, the copies of its documents on average; `copies` applies it by a

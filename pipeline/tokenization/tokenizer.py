@@ -61,7 +61,7 @@ PIECE_CHARACTERS = 262_144
 """Longest text that is encoded at once where it may be cut: 262,144 tokens or so, 100 MB while encoding."""
 
 _CUT = re.compile(rf"[A-Za-z{HAN_BASIC}](?=[ \n,.，。])|[0-9](?=[\n -~])")
-"""Where a text may be cut without changing Qwen's tokens: after the matched character.
+"""Places to cut a text without changing Qwen's tokens: after the matched character.
 
 In QWEN_PATTERN no alternative goes on past a letter with anything but letters, and a digit is a match of its own; so
 a match always ends at these places, and as no alternative looks behind, the rest is matched as if it stood alone.

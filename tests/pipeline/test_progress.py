@@ -8,7 +8,7 @@ import re
 import time
 from pathlib import Path
 
-from pipeline.progress import Progress, _time, _told
+from pipeline.progress import Progress, _message, _time
 
 
 class Terminal(io.StringIO):
@@ -57,6 +57,6 @@ def test_a_terminal_shows_one_bar(tmp_path: Path) -> None:
 
 
 def test_nothing_is_promised_before_something_is_done() -> None:
-    assert _told(2, 10, 2, 0, 30.0) == "2 of 10 units, 30 s"
-    assert _told(4, 10, 2, 800, 40.0) == "4 of 10 units, 800 pages, 20 pages/s, 40 s, about 2 min left"
+    assert _message(2, 10, 2, 0, 30.0) == "2 of 10 units, 30 s"
+    assert _message(4, 10, 2, 800, 40.0) == "4 of 10 units, 800 pages, 20 pages/s, 40 s, about 2 min left"
     assert [_time(s) for s in (119, 120, 7200)] == ["119 s", "2 min", "2.0 h"]

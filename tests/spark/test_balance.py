@@ -165,6 +165,6 @@ def test_last_hashes_are_the_kth_least_of_each_cell(spark: Any) -> None:
     frame = spark.createDataFrame(
         table.to_pylist(), "validation boolean, generation int, category string, language string, hash long"
     )
-    found = _last_hashes(spark, frame, ("category", "language"), ranks)
-    assert found == {key: kth_least(hashes[of_cell[key]], k) for key, k in ranks.items()}
+    last_hashes = _last_hashes(spark, frame, ("category", "language"), ranks)
+    assert last_hashes == {key: kth_least(hashes[of_cell[key]], k) for key, k in ranks.items()}
     assert _last_hashes(spark, frame, ("category", "language"), {}) == {}

@@ -33,12 +33,12 @@ def browser() -> Iterator[Any]:
     """The machine's Chromium (or the one that CHROMIUM names), else Playwright's own."""
     from playwright.sync_api import sync_playwright
 
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     with sync_playwright() as playwright:
         # Without a sandbox where root runs it, as in containers.
-        own = playwright.chromium.launch(executable_path=found, args=OFFLINE, chromium_sandbox=os.geteuid() != 0)
-        yield own
-        own.close()
+        chrome = playwright.chromium.launch(executable_path=path, args=OFFLINE, chromium_sandbox=os.geteuid() != 0)
+        yield chrome
+        chrome.close()
 
 
 @pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}-{size[1]}")

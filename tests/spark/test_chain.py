@@ -222,11 +222,11 @@ def test_removal_list_is_honoured_by_every_stage(
         source = sample_inputs if stage == "preparation" else [str(chain / EARLIER[stage])]
         record = run(stage_config(stage, source, tmp_path / stage, removal_lists=[str(removals)]), spark)
         assert reasons(record, "removal") == {"removed": sum(reasons(record, "removal").values())}
-        found = {r["doc_id"]: r for r in rows(tmp_path / stage, "dropped").to_pylist() if r["drop_step"] == "removal"}
-        assert {v["doc_id"] for v in victims.values()} <= set(found), stage
+        removed = {r["doc_id"]: r for r in rows(tmp_path / stage, "dropped").to_pylist() if r["drop_step"] == "removal"}
+        assert {v["doc_id"] for v in victims.values()} <= set(removed), stage
         assert all(
             r["domain"] == kept[2]["domain"] or r["doc_id"] in {kept[0]["doc_id"], kept[1]["doc_id"]}
-            for r in found.values()
+            for r in removed.values()
         )
         assert record["passes"][0]["removal_lists"]
 
@@ -308,10 +308,10 @@ def test_another_bound_on_a_classifier_needs_no_run(chain: Path) -> None:
     """`whatif` on the model-based stage says what the stored scores say, for rows that an earlier step dropped too."""
     output = str(chain / "model_based")
     kept = [(d.language, of_classifier(d, "quality")["good"]) for d in from_table(rows(output, "kept"))]
-    found = outcome(output, ["steps.quality.min={default: 0.6, zh: 0.9}"])
-    assert found.kept_before == Counter(language for language, _ in kept)
-    assert found.kept_after == Counter(k for k, p in kept if p >= (0.9 if k == "zh" else 0.6))
-    assert sum(found.kept_after.values()) < sum(found.kept_before.values())
+    predicted = outcome(output, ["steps.quality.min={default: 0.6, zh: 0.9}"])
+    assert predicted.kept_before == Counter(language for language, _ in kept)
+    assert predicted.kept_after == Counter(k for k, p in kept if p >= (0.9 if k == "zh" else 0.6))
+    assert sum(predicted.kept_after.values()) < sum(predicted.kept_before.values())
     types = outcome(output, ["steps.web_type.min=0"])
     candidates = [d for d in from_table(rows(output)) if d.drop_step != "semantic_dedup"]
     again = [d for d in candidates if of_classifier(d, "quality")["good"] >= 0.2]

@@ -17,13 +17,13 @@ def graph(nodes: int, chain: int, seed: int) -> list[tuple[int, int]]:
     chance = random.Random(seed)
     ids = list(range(nodes))
     chance.shuffle(ids)
-    line, rest = ids[:chain], ids[chain:]
+    line, remaining = ids[:chain], ids[chain:]
     edges = list(zip(line[1:], line[:-1], strict=True))
-    hub, rest = rest[: len(rest) // 3], rest[len(rest) // 3 :]
+    hub, remaining = remaining[: len(remaining) // 3], remaining[len(remaining) // 3 :]
     edges += [(hub[0], node) for node in hub[1:]]
-    while rest:
-        size = min(len(rest), chance.randrange(1, 9))
-        tree, rest = rest[:size], rest[size:]
+    while remaining:
+        size = min(len(remaining), chance.randrange(1, 9))
+        tree, remaining = remaining[:size], remaining[size:]
         edges += [(tree[i], tree[chance.randrange(i)]) for i in range(1, size)]
     chance.shuffle(edges)
     return [(b, a) if chance.random() < 0.5 else (a, b) for a, b in edges]
@@ -35,17 +35,17 @@ def by_search(edges: list[tuple[int, int]]) -> dict[int, int]:
     for a, b in edges:
         neighbours.setdefault(a, []).append(b)
         neighbours.setdefault(b, []).append(a)
-    found: dict[int, int] = {}
+    least: dict[int, int] = {}
     for start in sorted(neighbours):
-        if start in found:
+        if start in least:
             continue
-        reached, found[start] = [start], start
+        reached, least[start] = [start], start
         while reached:
             for other in neighbours[reached.pop()]:
-                if other not in found:
-                    found[other] = start
+                if other not in least:
+                    least[other] = start
                     reached.append(other)
-    return found
+    return least
 
 
 def on_driver(edges: list[tuple[int, int]]) -> dict[int, int]:

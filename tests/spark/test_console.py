@@ -35,9 +35,9 @@ def call(*arguments: str) -> str:
 
 def mistake(*arguments: str) -> str:
     """What is said of a mistake."""
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    return str(told.value)
+    return str(error.value)
 
 
 def test_help_names_every_command_with_an_example() -> None:
@@ -85,12 +85,12 @@ def test_status_of_a_stopped_run_says_how_far_it_is(chain: Path, tmp_path: Path)
 
 def test_run_compares_all_stages_before_it_begins(chain: Path, tmp_path: Path) -> None:
     shutil.copytree(chain / "model_based", tmp_path / "model_based")
-    told = mistake(
+    message = mistake(
         "run", str(SAMPLE / "odd"), "--out", str(tmp_path), "--configs", str(ROOT / "configs"), "--set",
         "model_based.steps.quality.min=0.9",
     )  # fmt: skip
-    assert "was made by another configuration; nothing was run" in told
-    assert "steps.quality.parameters.min" in told
+    assert "was made by another configuration; nothing was run" in message
+    assert "steps.quality.parameters.min" in message
     assert [p.name for p in tmp_path.iterdir()] == ["model_based"]
 
 
@@ -141,14 +141,14 @@ def test_validate_finds_what_is_wrong_with_an_output(chain: Path, tmp_path: Path
     record = json.loads((folder / "_run.json").read_text())
     record["passes"][0]["rows_in"] += 1
     (folder / "_run.json").write_text(json.dumps(record))
-    told = "\n".join(validate_output(str(folder)))
+    problems = "\n".join(validate_output(str(folder)))
     for part in (
         f"{kept.name}: SHA-256",
         f"{lost.name}: the manifest names it, and it is not there",
         "131 rows came in",
         shard.name,
     ):
-        assert part in told
+        assert part in problems
     assert CliRunner().invoke(app, ["validate", str(folder)]).exit_code == 1
 
 
@@ -164,7 +164,7 @@ def test_validate_finds_a_list_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("run", "--from", "tokenisation"), "did you mean 'tokenization'?); the stages are: preparation, rule_based"),
         (("run", "--from", "tokenization", "--to", "rule_based"), "comes after --to rule_based"),
@@ -176,9 +176,9 @@ def test_validate_finds_a_list_that_is_not_there(tmp_path: Path) -> None:
         (("report", "tests"), "no _run.json here"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told(arguments: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_are_told(arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert told in mistake(*arguments)
+    assert message in mistake(*arguments)
 
 
 def test_run_goes_through_the_stages_and_resumes(tmp_path: Path) -> None:

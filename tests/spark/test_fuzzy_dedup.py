@@ -171,8 +171,8 @@ def test_pages_of_one_template_are_not_one_cluster(spark: Any, tmp_path: Path) -
     template = document(chance, chinese=False)[:60]
     made = []
     for i in range(80):
-        own = document(chance, chinese=False)[:40]
-        made.append({"url": f"http://example.com/{i}", "text": " ".join([*template, *own])})
+        body = document(chance, chinese=False)[:40]
+        made.append({"url": f"http://example.com/{i}", "text": " ".join([*template, *body])})
     source = prepared(spark, tmp_path, {"f": made})
     loose = {"bands": 64, "rows": 2}  # proposes about every pair
     record = run(config([source], tmp_path / "verified", **loose), spark)

@@ -57,12 +57,12 @@ class KilledRun:
 
 def receipts(output: Path, round_no: int) -> dict[str, tuple[int, int]]:
     """Finished units: name -> (inode, time of writing)."""
-    found = {}
+    finished = {}
     for path in output.glob(f"_work/*/round-{round_no}/receipts/*.json"):
         if not path.name.startswith(".tmp-"):
             status = path.stat()
-            found[path.name] = (status.st_ino, status.st_mtime_ns)
-    return found
+            finished[path.name] = (status.st_ino, status.st_mtime_ns)
+    return finished
 
 
 @pytest.mark.long

@@ -24,10 +24,10 @@ def pages(seed: int, n: int) -> list[dict[str, Any]]:
     chance = random.Random(seed)
     made = []
     for i in range(n):
-        own = [f"Story {seed}-{i}-{j}: {chance.random()}" for j in range(chance.randrange(0, 14))]
+        story = [f"Story {seed}-{i}-{j}: {chance.random()}" for j in range(chance.randrange(0, 14))]
         head = [line for line in NAVIGATION if chance.random() < 0.6]
         tail = [line.upper() for line in NAVIGATION if chance.random() < 0.4]
-        text = "\n".join([*head, *own, "", *tail]) or "empty"
+        text = "\n".join([*head, *story, "", *tail]) or "empty"
         made.append({"url": f"http://s{i % 7}.example.com/{seed}/{i}", "text": text})
     return made
 
@@ -53,14 +53,14 @@ STEPS = [{"step": "line_dedup", "max_occurrences": 5}]
 
 
 def cuts(output: Path) -> dict[str, list[int]]:
-    found = {}
+    cut_lines = {}
     for doc in from_table(rows(output)):
         if doc.drop_reason == "no_text_left":
-            found[doc.doc_id] = list(range((doc.text or "").count("\n") + 1))
+            cut_lines[doc.doc_id] = list(range((doc.text or "").count("\n") + 1))
         elif doc.removed_lines:
             assert {r["step"] for r in doc.removed_lines} == {"line_dedup"}
-            found[doc.doc_id] = [r["line"] for r in doc.removed_lines]
-    return found
+            cut_lines[doc.doc_id] = [r["line"] for r in doc.removed_lines]
+    return cut_lines
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +80,12 @@ def test_surplus_occurrences_are_cut_and_can_be_put_back(spark: Any, source: str
         for d in published
     ]
     wanted = expected(as_input, 5)
-    found = cuts(output)
-    assert {k for k, v in found.items() if v} == set(wanted)
+    cut_lines = cuts(output)
+    assert {k for k, v in cut_lines.items() if v} == set(wanted)
     for doc in published:
         original = originals[doc.doc_id]
         if doc.drop_reason != "no_text_left":
-            assert found.get(doc.doc_id, []) == wanted.get(doc.doc_id, [])
+            assert cut_lines.get(doc.doc_id, []) == wanted.get(doc.doc_id, [])
         assert restore_lines(doc).text == original.text
         if doc.doc_id not in wanted:
             assert doc.text == original.text, "a document with nothing to cut is untouched"
@@ -117,9 +117,9 @@ def test_hot_lines_take_another_way_to_the_same_result(spark: Any, hot: int) -> 
             if taken[key] > 5:
                 wanted.add((file_no, row_no, line))
         held: list[Any] = []
-        found = line_dedup.surplus(frame, counts, old, 5, hot, held).collect()
-        assert {tuple(r) for r in found} == wanted
-        assert len(found) == len(wanted) > 1000
+        surplus = line_dedup.surplus(frame, counts, old, 5, hot, held).collect()
+        assert {tuple(r) for r in surplus} == wanted
+        assert len(surplus) == len(wanted) > 1000
         for frame_held in held:
             frame_held.unpersist()
 

@@ -63,12 +63,12 @@ def test_stage_on_an_object_store(spark: Any, store: Any, tmp_path: Path) -> Non
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(dump(config)))
     command = [sys.executable, "tests/spark/killed_run.py", "preparation", str(tmp_path / "config.yaml")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    told = []
+    logs = []
     for _ in range(2):
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
-        told.append(done.stderr)
-    assert "nothing new" in told[1]
+        logs.append(done.stderr)
+    assert "nothing new" in logs[1]
     store.get("bucket/out", str(tmp_path / "fetched"), recursive=True)
     assert not (tmp_path / "fetched" / "_work").exists()
     assert not (tmp_path / "fetched" / "_lease.json").exists()

@@ -226,8 +226,8 @@ def test_too_many_errors_fail_the_stage_and_name_examples(spark: Any, tmp_path: 
     errors = reasons(record, "stumble")
     assert errors == {"step_error": sum(errors.values())}
     assert sum(errors.values()) > 0
-    told = {r["drop_value"] for r in rows(tmp_path / "out", "dropped").to_pylist() if r["drop_reason"] == "step_error"}
-    assert told == {"ValueError: no luck with a /"}
+    texts = {r["drop_value"] for r in rows(tmp_path / "out", "dropped").to_pylist() if r["drop_reason"] == "step_error"}
+    assert texts == {"ValueError: no luck with a /"}
 
 
 STUMBLING = '''

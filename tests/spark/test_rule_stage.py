@@ -147,11 +147,11 @@ def test_whatif_says_what_a_run_with_other_thresholds_does(
             step["max"] = {"default": 0.9}
     run(stage_config("rule_based", source, tmp_path / "after", steps=steps), spark)
     changes = ["steps.word_count.min.en=300", "steps.link_share.max=0.9"]
-    found = whatif.outcome(str(tmp_path / "before"), changes)
+    predicted = whatif.outcome(str(tmp_path / "before"), changes)
     after = from_table(rows(tmp_path / "after", "kept"))
-    assert dict(found.kept_after) == {k: sum(d.language == k for d in after) for k in ("en", "zh")}
-    assert found.changes["word_count"].newly_dropped["en"] > 0
-    assert sum(found.changes["link_share"].newly_kept.values()) > 0
+    assert dict(predicted.kept_after) == {k: sum(d.language == k for d in after) for k in ("en", "zh")}
+    assert predicted.changes["word_count"].newly_dropped["en"] > 0
+    assert sum(predicted.changes["link_share"].newly_kept.values()) > 0
     assert main(["whatif", str(output[0]), "--set", changes[0]]) == 0
     out = capsys.readouterr().out
     assert "newly dropped" in out

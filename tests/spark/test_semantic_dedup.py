@@ -31,10 +31,10 @@ def pages(seed: int, n: int) -> list[dict[str, Any]]:
     base = random.Random(98)
     originals = []
     for i in range(12):
-        own = [f"{base.choice(ENGLISH)}{base.choice(ENGLISH)}" for _ in range(60)]
+        vocabulary = [f"{base.choice(ENGLISH)}{base.choice(ENGLISH)}" for _ in range(60)]
         if i % 2 == 0:
-            own = [a + b for a, b in zip(base.choices(CHINESE, k=60), base.choices(CHINESE, k=60), strict=True)]
-        originals.append([base.choice(own) for _ in range(200)])
+            vocabulary = [a + b for a, b in zip(base.choices(CHINESE, k=60), base.choices(CHINESE, k=60), strict=True)]
+        originals.append([base.choice(vocabulary) for _ in range(200)])
     made = []
     for i in range(n):
         which = chance.randrange(12)
@@ -121,9 +121,9 @@ def test_few_clusters_lose_little(spark: Any, source: str, tmp_path: Path) -> No
     record = run(config([source], output, cluster_documents=20), spark)
     assert record["passes"][0]["notes"]["semantic_dedup"]["clusters_of_vectors"] == 12
     wanted = by_hand(from_table(rows(output)), SemanticDedup(min_characters=50))
-    found = dropped(output)
-    assert set(found) <= set(wanted)
-    assert len(found) >= 0.95 * len(wanted)
+    duplicates = dropped(output)
+    assert set(duplicates) <= set(wanted)
+    assert len(duplicates) >= 0.95 * len(wanted)
 
 
 def test_clusters_that_are_too_large_are_split(spark: Any, source: str, tmp_path: Path) -> None:

@@ -69,13 +69,13 @@ def test_sites_are_judged_by_all_their_pages(
     assert value == f"{bound:.3f}: 9 of 12 pages"
 
     assert main(["unsafe-sites", str(output)]) == 0
-    told = capsys.readouterr()
-    table = [line.split() for line in told.out.splitlines()]
+    printed = capsys.readouterr()
+    table = [line.split() for line in printed.out.splitlines()]
     assert table[0] == ["site", "pages", "flagged", "bound", "verdict"]
     assert ["bad.com", "12", "9", f"{bound:.3f}", "unsafe_site"] in table
     assert ["mixed.com", "12", "2", f"{UnsafeSites().lower_bound(12, 2):.3f}"] in table
     assert not any(row[0] == "clean.com" for row in table)
-    assert "6 sites, 4 with flagged pages, 2 dropped (18 pages)" in told.err
+    assert "6 sites, 4 with flagged pages, 2 dropped (18 pages)" in printed.err
     assert main(["unsafe-sites", str(output), "--all", "--out", str(tmp_path / "sites.tsv")]) == 0
     assert "clean.com\t12\t0\t" in (tmp_path / "sites.tsv").read_text()
 

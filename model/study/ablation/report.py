@@ -1,4 +1,4 @@
-"""What `model.ablate` found: numbers, a page of tables, a picture. Made from the stored losses alone; no torch here."""
+"""Results of `model.ablate`: numbers, a page of tables, a picture. Made from the stored losses alone; no torch here."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from model.study.ablation.data import Data, say, stored
 from model.study.ablation.proxy import Recipe, nats, places, run_config, steps_of, train
 
 VERSION = 1
-"""Of what a run computes: raised when the same options give other numbers."""
+"""Version of the computation: raised when the same options give other numbers."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What notebooks show: documents with their cut lines, two texts side by side, a page's HTML beside its text, charts.
+"""Views for notebooks: documents with their cut lines, two texts side by side, a page's HTML beside its text, charts.
 
 Everything from the web is escaped; HTML of a page is shown in a frame that runs no script and loads nothing.
 """

@@ -195,7 +195,7 @@ def balancing(shares: Sequence[dict[str, Any]], axis: str) -> tuple[str, str]:
 
 
 def cluster_sizes(sizes: dict[str, dict[int, int]]) -> tuple[str, str]:
-    """How many clusters have how many documents, by step."""
+    """Chart the number of clusters by their documents and step."""
     rows = [
         {"size": str(size), "clusters": n, "step": step} for step, counts in sizes.items() for size, n in counts.items()
     ]

@@ -1,4 +1,4 @@
-"""What a report shows of a stage's output: exact counts from the run record, all else from the documents.
+"""Data of a report on a stage's output: exact counts from the run record, all else from the documents.
 
 Of a large output whole files are read, chosen by hash, until `max_rows` rows are reached: files follow the crawl's, so they are
 a fair sample of it, and what the driver holds stays bounded (about 1 kB a row while it reads). Text is read of samples alone.
@@ -88,7 +88,7 @@ class Sample:
 
 @dataclass
 class Histogram:
-    """How the values that a step measured are distributed, by language."""
+    """Distribution of the values that a step measured, by language."""
 
     label: str
     unit: str
@@ -141,7 +141,7 @@ class StageData:
 
     @property
     def shards(self) -> dict[str, Any]:
-        """What the shards' writer recorded in the latest pass; empty before the tokenization stage."""
+        """Records of the shards' writer in the latest pass; empty before the tokenization stage."""
         notes: dict[str, Any] = self.record.last_pass.notes.get("shards", {})
         return notes
 

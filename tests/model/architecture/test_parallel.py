@@ -117,9 +117,9 @@ def furthest(a: dict[str, Any], b: dict[str, Any]) -> float:
     return max(float((a[k] - b[k]).abs().max() / b[k].abs().max().clamp(min=1e-12)) for k in b)
 
 
-def assert_same_course(found: tuple[Lines, dict[str, Any]], expected: tuple[Lines, dict[str, Any]]) -> None:
+def assert_same_course(actual: tuple[Lines, dict[str, Any]], expected: tuple[Lines, dict[str, Any]]) -> None:
     """Hold losses, gradient norms, loads, biases, evaluation and weights of two runs to one another."""
-    (lines, weights), (other, others) = found, expected
+    (lines, weights), (other, others) = actual, expected
     assert len(lines) == len(other) > 1
     for a, b in zip(lines[:-1], other[:-1], strict=True):
         for key in ("loss", "gradient_norm", "sequence_loss"):
@@ -169,9 +169,9 @@ def test_a_wrong_scale_of_the_experts_gradients_would_be_seen(two: Path) -> None
 def test_first_weights_are_the_same_for_any_ranks(two: Path, folder: Path, tmp_path: Path) -> None:
     _, one = alone({"first": True}, folder, tmp_path)
     for name in ("first weights, shared", "first weights, sharded"):
-        _, found = left(two / name)
-        assert found.keys() == one.keys()
-        assert [k for k in one if not torch.equal(one[k], found[k])] == []
+        _, weights = left(two / name)
+        assert weights.keys() == one.keys()
+        assert [k for k in one if not torch.equal(one[k], weights[k])] == []
 
 
 MORE: dict[str, dict[str, Any]] = {
@@ -202,12 +202,12 @@ MORE: dict[str, dict[str, Any]] = {
 def test_more_on_two_ranks(folder: Path, tmp_path: Path) -> None:
     together(2, MORE, folder, tmp_path)
     for name, case in MORE.items():
-        expected, found = alone(case, folder, tmp_path / name / "one"), left(tmp_path / name)
+        expected, actual = alone(case, folder, tmp_path / name / "one"), left(tmp_path / name)
         if not name.startswith("bf16"):
-            assert_same_course(found, expected)
+            assert_same_course(actual, expected)
             continue
         # Products round the same, sums of weights' gradients over more rows at once do not.
-        line, other = found[0][0], expected[0][0]
+        line, other = actual[0][0], expected[0][0]
         assert line["load"] == other["load"]
         assert line["loss"] == pytest.approx(other["loss"], rel=ROUNDING)
         assert line["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=5e-3)

@@ -95,10 +95,10 @@ def test_gradients_flow_through_the_new_weight() -> None:
     assert 0 < int(moved.sum()) < 40
     assert int(router.moved) == int(moved.sum())
     assert torch.bincount(experts[:20, 0], minlength=4).max() <= 7
-    (found,) = torch.autograd.grad(weights.square().sum(), router.weight)
+    (gradient,) = torch.autograd.grad(weights.square().sum(), router.weight)
     expected = (x.view(-1, 16) @ router.weight.T).sigmoid().gather(1, experts) * 1.5
     torch.testing.assert_close(weights, expected)
-    torch.testing.assert_close(found, torch.autograd.grad(expected.square().sum(), router.weight)[0])
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected.square().sum(), router.weight)[0])
     assert router.load.tolist() == torch.bincount(logits.argmax(1), minlength=4).tolist(), "the load is what was chosen"
     share = recycling.recycled(balance, torch.stack([r.load for r in balance.routers]))
     assert share["recycled_worst"] == pytest.approx(int(moved.sum()) / 40)

@@ -51,9 +51,9 @@ def global_batch(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {k: torch.stack([p[k] for p in parts], dim=1).flatten(0, 1) for k in parts[0]}
 
 
-def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
-    return len(found) == len(expected) and all(
-        a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a) for a, b in zip(found, expected, strict=True)
+def same(actual: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
+    return len(actual) == len(expected) and all(
+        a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a) for a, b in zip(actual, expected, strict=True)
     )
 
 

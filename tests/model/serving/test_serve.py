@@ -60,8 +60,8 @@ class Server:
 
     @contextlib.contextmanager
     def client(self) -> Iterator[Any]:
-        with openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0) as found:
-            yield found
+        with openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0) as client:
+            yield client
 
 
 def start(command: list[str], folder: Path, place: Path) -> Server:
@@ -101,9 +101,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = write_model(place / "out" / "model" / "tiny" / "export")
     commands = {text.strip() for text in shown("start")}
     assert len(commands) == 1, "one way to start it, on every page"
-    python, *rest = shlex.split(commands.pop())
+    python, *arguments = shlex.split(commands.pop())
     assert python == "python"
-    base_server = start([sys.executable, *rest], folder, place)
+    base_server = start([sys.executable, *arguments], folder, place)
     yield base_server
     base_server.process.kill() if base_server.process.poll() is None else None
     base_server.process.wait()

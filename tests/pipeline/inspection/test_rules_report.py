@@ -31,11 +31,11 @@ def documents() -> list[Document]:
     """English documents of 1 to 8 words, Chinese ones of 1 to 4, and some with lines to cut and things to find."""
     out = [document(n, " ".join(["word"] * n), "en") for n in range(1, 9)]
     out += [document(100 + n, " ".join(["北京"] * n), "zh") for n in range(1, 5)]
-    found = [
+    findings = [
         {"step": "pii", "name": "email", "line": 0, "count": 2},
         {"step": "pii", "name": "phone", "line": None, "count": 1},
     ]
-    out.append(document(200, "one two three four five six", "en", findings=found))
+    out.append(document(200, "one two three four five six", "en", findings=findings))
     out.append(document(201, f"{SHOUT}\none two three four five six\n{SHOUT}", "en"))
     out.append(document(202, SHOUT, "en"))
     out.append(document(203, "##### a <script>alert(1)</script> | `b`", "en"))
@@ -139,7 +139,7 @@ def test_markdown_has_a_row_for_every_step_and_nothing_breaks_it(output: str) ->
 
 
 @pytest.mark.parametrize(
-    ("step", "told"),
+    ("step", "expected"),
     [
         (WordCount(min={"en": 5, "zh": 3}, max=None), "≥ 5 en, 3 zh (words)"),
         (WordCount(min=5, max={"en": 100_000}), "≥ 5; ≤ 100000 (words)"),
@@ -147,8 +147,8 @@ def test_markdown_has_a_row_for_every_step_and_nothing_breaks_it(output: str) ->
         (C4Javascript(longest=300), "longest 300"),
     ],
 )
-def test_thresholds(step: Step, told: str) -> None:
-    assert thresholds(step) == told
+def test_thresholds(step: Step, expected: str) -> None:
+    assert thresholds(step) == expected
 
 
 def test_bounds_of_one_language() -> None:
@@ -169,12 +169,12 @@ def test_source_and_first_sentence() -> None:
 
 def test_command(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", output]) == 0
-    told = capsys.readouterr().out
-    assert "word_count: " in told
+    printed = capsys.readouterr().out
+    assert "word_count: " in printed
     assert main(["rules", output, "--step", "pii", "--number", "1"]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("pii: 3 found")
-    assert "word_count" not in told
+    printed = capsys.readouterr().out
+    assert printed.startswith("pii: 3 found")
+    assert "word_count" not in printed
     assert main(["rules", output, "--markdown"]) == 0
     assert capsys.readouterr().out.startswith("| step |")
 

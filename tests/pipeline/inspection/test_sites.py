@@ -53,12 +53,12 @@ def documents() -> list[Document]:
 
 
 def test_counts() -> None:
-    found = count(to_table(documents()))
+    counts = count(to_table(documents()))
     news = sum(len(d.text or "") for d in documents() if d.domain == "news.cn")
-    assert found["news.cn"] == [10, 10, news, news]
+    assert counts["news.cn"] == [10, 10, news, news]
     kept = sum(len(f"Shoe {n}\nAdd to cart?\nShare | Save") for n in range(8))
-    assert found["shop.com"] == [12, 8, kept + 3 * len("Add to cart?"), kept]
-    assert set(found) == {"news.cn", "shop.com", "a.org", "b.org", "long.org"}
+    assert counts["shop.com"] == [12, 8, kept + 3 * len("Add to cart?"), kept]
+    assert set(counts) == {"news.cn", "shop.com", "a.org", "b.org", "long.org"}
 
 
 def test_largest_sites_are_those_with_the_most_characters_then_by_name() -> None:
@@ -144,9 +144,9 @@ def test_proposals_can_be_loaded_and_match_their_lines() -> None:
     ]
     table = to_table([document(n, "e.com", "\n".join([*odd, f"Page {n}"])) for n in range(5)])
     sites = report(count(table), look(table, ["e.com"]), 5, 20, 0.3)
-    told = report_lines(sites, 20)
-    at = next(i for i, line in enumerate(told) if line.lower().startswith("# proposed"))
-    rules = parse_rules("\n".join(told[at:]), "proposed")
+    lines = report_lines(sites, 20)
+    at = next(i for i, line in enumerate(lines) if line.lower().startswith("# proposed"))
+    rules = parse_rules("\n".join(lines[at:]), "proposed")
     patterns = rules["e.com"].cut_lines
     assert len(patterns) == len(odd)
     for line in odd:
@@ -155,9 +155,9 @@ def test_proposals_can_be_loaded_and_match_their_lines() -> None:
 
 def test_report_without_proposals_has_none() -> None:
     table = to_table([document(1, "e.com", "一页")])
-    told = report_lines(report(count(table), look(table, ["e.com"]), 5, 5, 0.3), 5)
-    assert not any("proposed" in line.lower() for line in told)
-    assert told[1].split() == ["e.com", "1", "100%", "2"]
+    lines = report_lines(report(count(table), look(table, ["e.com"]), 5, 5, 0.3), 5)
+    assert not any("proposed" in line.lower() for line in lines)
+    assert lines[1].split() == ["e.com", "1", "100%", "2"]
 
 
 def test_command_prints_and_writes_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,16 +166,16 @@ def test_command_prints_and_writes_the_report(tmp_path: Path, capsys: pytest.Cap
         tmp_path / "sites.json",
     )
     assert main(["sites", output, "--top", "2", "--lines", "1", "--out", str(path)]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     sites = json.loads(path.read_text(encoding="utf-8"))
     assert [s["domain"] for s in sites] == largest(count(to_table(documents())), 2)
-    assert all(s["domain"] in told for s in sites)
-    assert "a.org" not in told
+    assert all(s["domain"] in printed for s in sites)
+    assert "a.org" not in printed
     (shop,) = (s for s in sites if s["domain"] == "shop.com")
     assert (shop["documents"], shop["kept"]) == (12, 8)
     assert shop["commonest_lines"] == [{"line": "Add to cart?", "documents": 11}]
     assert main(["sites", output, "--top", "2", "--lines", "1"]) == 0
-    assert capsys.readouterr().out == told
+    assert capsys.readouterr().out == printed
     assert main(["sites", output, "--top", "2", "--lines", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == sites
 

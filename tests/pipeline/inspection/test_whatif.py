@@ -106,9 +106,9 @@ def test_examples_are_the_same_whatever_the_order_of_rows(tmp_path: Path) -> Non
     one = make_output(tmp_path / "one", [docs], STEPS)
     two = make_output(tmp_path / "two", [docs[7:][::-1], docs[:7]], STEPS)
     overrides = ["steps.word_count.min.en=9"]
-    told = [outcome_lines(stored_config(o), overrides, outcome(o, overrides, examples=2)) for o in (one, two)]
-    assert told[0] == told[1]
-    assert sum("https://example.com/" in line for line in told[0]) == 2
+    reports = [outcome_lines(stored_config(o), overrides, outcome(o, overrides, examples=2)) for o in (one, two)]
+    assert reports[0] == reports[1]
+    assert sum("https://example.com/" in line for line in reports[0]) == 2
     many = outcome(one, overrides, examples=10)
     assert len(many.changes["word_count"].examples["newly dropped"]) == 4
     assert outcome(one, overrides, examples=0).changes["word_count"].examples["newly dropped"] == []
@@ -180,15 +180,15 @@ def test_folder_without_an_output_is_refused(tmp_path: Path, capsys: pytest.Capt
 
 def test_report_for_people(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["whatif", output, "--set", "steps.word_count.min.en=3", "-n", "1"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    table = {line.split()[0]: line.split()[1:] for line in told[1:4]}
+    lines = capsys.readouterr().out.splitlines()
+    table = {line.split()[0]: line.split()[1:] for line in lines[1:4]}
     assert table["zh"] == ["4", "2", "2", "19", "19"]
     assert table["en"][:3] == ["13", "6", "8"]
-    assert "word_count (words): min {'en': 5.0, 'zh': 3.0} -> {'en': 3.0, 'zh': 3.0}" in told
-    assert "  newly kept: 2 en" in told
-    assert "  newly dropped: none" in told
-    assert sum("https://example.com/" in line for line in told) == 1
-    assert told[-1] == NOTE
+    assert "word_count (words): min {'en': 5.0, 'zh': 3.0} -> {'en': 3.0, 'zh': 3.0}" in lines
+    assert "  newly kept: 2 en" in lines
+    assert "  newly dropped: none" in lines
+    assert sum("https://example.com/" in line for line in lines) == 1
+    assert lines[-1] == NOTE
 
 
 def test_report_as_json(output: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,9 +200,9 @@ def test_report_as_json(output: str, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_curve_counts_the_documents_beyond_each_threshold(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told = curve(output, "word_count", points=4)
-    at = told.index("  zh: 4 documents")
-    assert [line.split() for line in told[at + 2 : at + 6]] == [
+    lines = curve(output, "word_count", points=4)
+    at = lines.index("  zh: 4 documents")
+    assert [line.split() for line in lines[at + 2 : at + 6]] == [
         ["1", "0.0%", "75.0%"],
         ["2", "25.0%", "50.0%"],
         ["3", "50.0%", "25.0%"],

@@ -145,12 +145,12 @@ def test_memory_file_system(memory: Any, tmp_path: Path) -> None:
     for name, data in files.items():
         memory.pipe_file(f"/corpus/{name}", data)
     expected = ["memory://corpus/a.warc.gz", "memory://corpus/sub/b.jsonl"]
-    found = list_inputs(["memory://corpus"])
-    assert [f.replace("memory:///", "memory://") for f in found] == expected
+    paths = list_inputs(["memory://corpus"])
+    assert [f.replace("memory:///", "memory://") for f in paths] == expected
     assert len(list_inputs(["memory://corpus/**/*.jsonl"])) == 2
     assert list_inputs(["memory://corpus/d.txt"]) == ["memory://corpus/a.warc.gz"]
     assert list_inputs(["memory://corpus/a.warc.gz"]) == ["memory://corpus/a.warc.gz"]
-    for path in found:
+    for path in paths:
         rows = list(read_records(path, InputOptions(), skipped=Counter()))
         assert [r.drop for r in rows] == [None] * len(rows)
         local = tmp_path / path.rsplit("/", 1)[-1]
