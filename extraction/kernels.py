@@ -222,10 +222,10 @@ def is_cjk_or_supplementary(point: Any) -> Any:
 def is_unspaced(point: Any) -> Any:
     """Letters of scripts without spaces (Thai to Burmese, Khmer, kana, Han), each a word for the embedder's stored vectors."""
     return (
-        0x0E00 <= point <= 0x109F
-        or 0x1780 <= point <= 0x17FF
+        0x3400 <= point <= 0x9FFF
         or 0x3040 <= point <= 0x30FF
-        or 0x3400 <= point <= 0x9FFF
+        or 0x0E00 <= point <= 0x109F
+        or 0x1780 <= point <= 0x17FF
         or 0x20000 <= point <= 0x3FFFF
     )
 
