@@ -16,6 +16,7 @@ from pipeline.config import StageConfig, dump, parse
 from pipeline.console.app import main
 from pipeline.inspection.balance import count, plans_of
 from pipeline.inspection.funnel import mixture_lines
+from pipeline.outputs import RunRecord
 from pipeline.spark.shards import _last_hashes, _signed
 from pipeline.storage import read_json
 from pipeline.tokenization.plan import copy_hash, kth_least
@@ -134,7 +135,7 @@ def test_a_changed_weight_moves_the_shares(
     assert second["tokens_after"] == pytest.approx(first["tokens_after"], abs=1)
     ids = [rows(c.output.path)["doc_id"].to_pylist() for c in (config, again)]
     assert ids[0] == ids[1]  # no document comes or goes
-    table = "\n".join(mixture_lines([record]))
+    table = "\n".join(mixture_lines([RunRecord.from_json(record)]))
     assert "category recipe" in table
     assert "category (none)" in table
     assert "group food" in table

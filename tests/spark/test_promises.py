@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.outputs import Lease, published_files, read_all, read_manifest
-from pipeline.spark.stages import StageFailed
+from pipeline.passes import StageFailed
 from pipeline.strict import UserError
 from tests.spark.helpers import ROOT, reasons, rows, run, stage_config
 
