@@ -470,7 +470,7 @@ def test_a_file_is_laid_under_the_keys_beside_it(tmp_path: Path) -> None:
         "preset: report\nmax_copies: 2\nweights: {category: {recipe: 0.2, statute: 2}}\n"
     )
     data = {"file": "weights.yaml", "weights": {"category": {"recipe": 0.4}}}
-    mixture = Mixture.model_validate(data, context={"folder": str(tmp_path)})
+    mixture = Mixture.model_validate(data, context={"folders": [str(tmp_path)]})
     assert mixture.weights["category"] == {"recipe": 0.4, "statute": 2}
     assert mixture.weights["balance"]["fiction"] == 0.5
     assert mixture.max_copies == 2
@@ -479,9 +479,9 @@ def test_a_file_is_laid_under_the_keys_beside_it(tmp_path: Path) -> None:
     assert same == mixture
     (tmp_path / "weights.yaml").write_text("wieghts: {}")
     with pytest.raises(ValidationError, match=r"unknown key 'wieghts' \(did you mean 'weights'\?\)"):
-        Mixture.model_validate(data, context={"folder": str(tmp_path)})
+        Mixture.model_validate(data, context={"folders": [str(tmp_path)]})
     with pytest.raises(ValidationError, match=r"there is no '.*none.yaml' nor 'none.yaml'"):
-        Mixture.model_validate({"file": "none.yaml"}, context={"folder": str(tmp_path)})
+        Mixture.model_validate({"file": "none.yaml"}, context={"folders": [str(tmp_path)]})
 
 
 def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:

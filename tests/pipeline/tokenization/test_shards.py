@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import storage
-from pipeline.inspection import shards as inspect
+from pipeline.console.app import main
 from pipeline.strict import UserError
 from pipeline.tokenization import shards
 from pipeline.tokenization.shard_files import SPLITS, ShardHeader, ShardInfo, ShardWriter, write_shard
@@ -496,7 +496,7 @@ def test_urls_work_as_folders(qwen: Tokenizer) -> None:
 
 
 def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert inspect.main([str(folder), "--decode", "3"]) == 0
+    assert main(["inspect", str(folder), "-n", "3"]) == 0
     out = capsys.readouterr().out
     assert "verified; tokenizer qwen" in out
     assert "train: 3 shards, " in out
@@ -509,7 +509,7 @@ def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_inspect_of_a_folder_without_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert inspect.main([str(tmp_path)]) == 2
+    assert main(["inspect", str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(f"error: '{tmp_path}' holds no finished shards")
