@@ -113,19 +113,41 @@ def find_inputs(config: StageConfig, progress: Progress) -> dict[str, dict[str, 
     return files
 
 
+def unfinished_plan(output: str, manifest: Manifest | None) -> Plan | None:
+    """Read the plan of a pass that was begun and is not in the manifest. :returns: None if there is none."""
+    path = storage.join(output, "_work", "plan.json")
+    if not storage.exists(path):
+        return None
+    plan = Plan.read(path)
+    published = {(f.path, f.generation) for f in manifest.inputs} if manifest is not None else set()
+    return None if not plan.discard and all((f.path, f.generation) in published for f in plan.files) else plan
+
+
+def require_finished(output: str) -> Manifest:
+    """Read the manifest of an output that no killed pass has left half made.
+
+    :raises UserError: if nothing was published, or a pass has files there that its rerun will take for finished.
+    """
+    manifest = require_manifest(output)
+    plan = unfinished_plan(output, manifest)
+    if plan is not None:
+        raise UserError(
+            f"{output!r} has a pass over {len(plan.files)} files that began {plan.started} and has not ended: run the stage "
+            "again first, then remove"
+        )
+    return manifest
+
+
 def plan_pass(config: StageConfig, inputs: dict[str, dict[str, Any]], progress: Progress) -> Plan | None:
     """The pass to run: an unfinished one goes on; else new files make the next generation; None if there are none."""
     output = config.output.path
     path = storage.join(output, "_work", "plan.json")
     fingerprint = json.loads(json.dumps(config.fingerprint()))
     manifest = read_manifest(output)
-    unfinished = Plan.read(path) if storage.exists(path) else None
-    if unfinished is not None and manifest is not None and not unfinished.discard:
-        published = {(f.path, f.generation) for f in manifest.inputs}
-        if all((f.path, f.generation) in published for f in unfinished.files):  # killed between manifest and _SUCCESS
-            _succeed(output, manifest)
-            storage.remove(storage.join(output, "_work"))
-            unfinished = None
+    unfinished = unfinished_plan(output, manifest)
+    if unfinished is None and manifest is not None and storage.exists(path):  # killed between manifest and _SUCCESS
+        succeed(output, manifest)
+        storage.remove(storage.join(output, "_work"))
     if unfinished is not None and unfinished.fingerprint == fingerprint:
         _check_unchanged(unfinished.files, inputs)
         progress.say(f"resuming a pass over {len(unfinished.files)} files that began {unfinished.started}")
@@ -429,10 +451,11 @@ def commit(output: str, lease: Lease, record: RunRecord, manifest: Manifest) -> 
     lease.check()
     record.write(output)
     storage.write_json(storage.join(output, MANIFEST), manifest.to_json())
-    _succeed(output, manifest)
+    succeed(output, manifest)
 
 
-def _succeed(output: str, manifest: Manifest) -> None:
+def succeed(output: str, manifest: Manifest) -> None:
+    """Write `_SUCCESS`: all that the manifest names is there, and nothing is being added."""
     counts = {"generations": manifest.generations, "kept": manifest.rows("kept"), "dropped": manifest.rows("dropped")}
     storage.write_json(storage.join(output, SUCCESS), counts)
 

@@ -23,8 +23,8 @@ from pipeline import storage
 from pipeline.config import SparkConfig
 from pipeline.executor import REMOVAL, VERDICTS, documents_writer, removal_list
 from pipeline.inspection.report.page import REPORT, write_report
-from pipeline.outputs import Lease, PublishedFile, read_record, require_manifest
-from pipeline.passes import commit, load_removal_lists
+from pipeline.outputs import Lease, PublishedFile, read_record
+from pipeline.passes import commit, load_removal_lists, require_finished, succeed
 from pipeline.schema import DOCUMENT
 from pipeline.spark.run import map_each
 from pipeline.spark.session import get_session
@@ -41,12 +41,12 @@ def remove_from_output(
     """Apply removal lists to one finished output.
 
     :returns: rows removed from kept and from dropped files, and from shards.
-    :raises UserError: if the folder holds no finished output, or a list is not readable.
+    :raises UserError: if the folder holds no finished output, a killed pass is not ended, or a list is not readable.
     """
     load_removal_lists(lists)
     tag = hashlib.sha256("".join(file_sha256(p) for p in lists).encode()).hexdigest()[:8]
     with Lease(output, lease_seconds) as lease:
-        manifest = require_manifest(output)
+        manifest = require_finished(output)
         work = [_Rewrite(output, tuple(lists), tag, f) for f in manifest.files]
         results = map_each(spark, work, _Rewrite.run, None)
         files: list[PublishedFile] = []
@@ -68,6 +68,8 @@ def remove_from_output(
             if entry not in record.removals[-1:]:  # there already: of a run that was killed before the manifest
                 record = dataclasses.replace(record, removals=[*record.removals, entry])
             commit(output, lease, record, dataclasses.replace(manifest, files=files))
+        else:
+            succeed(output, manifest)  # its counts, where a take-down was killed before it
         folders = [f"documents/verdict={v}" for v in VERDICTS]
         _sweep(output, folders, {f.path for f in files})
     return removed
@@ -208,7 +210,7 @@ def remove_from_outputs(outputs: Sequence[str], lists: Sequence[str]) -> list[st
     """
     load_removal_lists(lists)
     for output in outputs:
-        require_manifest(output)
+        require_finished(output)
     spark = get_session("remove", SparkConfig())
     pages = list(dict.fromkeys(page for output in outputs for page in reports(output)))
     lines = []

@@ -30,7 +30,7 @@ from pipeline.executor import (
     run_unit,
 )
 from pipeline.outputs import Lease, RunRecord, read_all, read_manifest, read_record
-from pipeline.passes import Comparison, Marked, Pass, StageFailed, find_inputs, plan_pass
+from pipeline.passes import Comparison, Marked, Pass, StageFailed, find_inputs, plan_pass, require_finished
 from pipeline.progress import Progress
 from pipeline.steps import DuplicateStep
 from pipeline.strict import UserError
@@ -243,6 +243,25 @@ def test_a_killed_overwrite_ends_as_a_fresh_run(crawl: tuple[Path, Writes]) -> N
         run_pass(config_of(folder))
     again = {"unit_records": 2, "overwrite": True}
     killed_everywhere(folder, writes, begin, run=again)
+
+
+def test_an_output_with_a_killed_pass_takes_no_removals(crawl: tuple[Path, Writes]) -> None:
+    """A take-down sweeps what the manifest does not name: files that the rerun of the pass counts on."""
+    folder, writes = crawl
+    output = str(folder / "out")
+    run_pass(config_of(folder))
+    assert require_finished(output).generations == 1
+    write_crawl(folder, "c")
+    writes.arm(8)
+    with pytest.raises(Killed):
+        run_pass(config_of(folder))
+    with pytest.raises(
+        UserError, match=r"has a pass over 1 files that began .* run the stage again first, then remove"
+    ):
+        require_finished(output)
+    writes.arm()
+    run_pass(config_of(folder))
+    assert require_finished(output).generations == 2
 
 
 def test_rows_that_do_not_add_up_are_not_committed(crawl: tuple[Path, Writes], monkeypatch: pytest.MonkeyPatch) -> None:
