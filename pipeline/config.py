@@ -268,12 +268,17 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], tup
     return _laid_over(base, data), (*folder, *base_folders)
 
 
+def shipped_configs() -> Path:
+    """Find the folder of the shipped configs: in the package where it is installed, else in the checkout."""
+    installed = Path(__file__).parent / "configs"
+    return installed if installed.is_dir() else Path(__file__).parents[1] / "configs"
+
+
 def _base_path(base: Any, path: Path) -> Path:
     """The file that `base` names in the config `path`: one beside it, or without an ending a shipped one."""
     if isinstance(base, str) and Path(base).suffix:
         return path.parent / base
-    places = [Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs"]  # installed; a checkout
-    shipped = next((p for p in places if p.is_dir()), places[0])
+    shipped = shipped_configs()
     names = {f"{folder}{stage}": f"{folder}{stage}.yaml" for folder in ("", "demo/", "report/") for stage in STAGES}
     names = {name: file for name, file in names.items() if (shipped / file).is_file()}
     if str(base) not in names:

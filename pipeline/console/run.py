@@ -29,8 +29,9 @@ def config_path(folder: Path | None, profile: str | None, stage: str) -> Path:
 
     :raises UserError: if there is none, or no such profile.
     """
-    # Those of the place, those in the package, those of the checkout that an editable installation points to.
-    here = folder or next(f for f in (Path("configs"), ROOT / "configs", ROOT.parent / "configs") if f.is_dir())
+    from pipeline.config import shipped_configs
+
+    here = folder or (Path("configs") if Path("configs").is_dir() else shipped_configs())
     if profile is not None and not (here / profile).is_dir():
         raise no_such(f"profile, in {here}", profile, sorted(p.name for p in here.iterdir() if p.is_dir()))
     candidates = [here / profile / f"{stage}.yaml"] if profile else []
