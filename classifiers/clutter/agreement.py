@@ -7,8 +7,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-from classifiers.clutter.pages import ANNOTATIONS
-from classifiers.clutter.reference import numbers
+from classifiers.clutter.pages import ANNOTATIONS, annotation_rows
+from classifiers.clutter.reference import KEPT, letters, numbers
 from classifiers.metrics import kappa
 
 
@@ -26,11 +26,28 @@ def agreement(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, f
 
 def pairs() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """First and second annotation of each page that has two."""
-    rows = []
-    for name in ("pages", "second"):
-        with (ANNOTATIONS / f"{name}.jsonl").open(encoding="utf-8") as file:
-            rows.append({row["record_id"]: row for row in map(json.loads, file)})
+    rows = [{row["record_id"]: row for row in annotation_rows(name)} for name in ("pages", "second")]
     return [(rows[0][record_id], row) for record_id, row in rows[1].items()]
+
+
+def region_agreement(language: str = "") -> dict[str, float]:
+    """Agreement of the two annotations by regions: Cohen's kappa of kept against cut, and the share of lines of equal kind.
+
+    :param language: `zh`, `en`, or "other"; "" for all.
+    """
+    first = {row["record_id"]: row for row in annotation_rows("regions")}
+    kinds: tuple[list[str], list[str]] = [], []
+    pages = 0
+    for row in annotation_rows("regions_second"):
+        known = row["language"] if row["language"] in ("zh", "en") else "other"
+        if language in ("", known):
+            pages += 1
+            kinds[0].extend(letters(first[row["record_id"]]["regions"]))
+            kinds[1].extend(letters(row["regions"]))
+    kept = [[kind in KEPT for kind in side] for side in kinds]
+    same = sum(a == b for a, b in zip(*kinds, strict=True))
+    n = len(kinds[0])
+    return {"pages": pages, "lines": n, "kappa": round(kappa(*kept), 4), "same_kind": round(same / n, 4)}
 
 
 def preferences() -> dict[str, int]:
@@ -48,6 +65,8 @@ def main() -> int:
         *((language, [p for p in every if p[0]["language"] == language]) for language in ("zh", "en")),
     ):
         print(name, json.dumps(agreement(annotated)))
+    for language in ("", "zh", "en", "other"):
+        print("regions", language or "all", json.dumps(region_agreement(language)))
     print("preferred", json.dumps(preferences()))
     return 0
 

@@ -14,10 +14,14 @@ import xxhash
 from classifiers.clutter.align import CONTENT, label
 from classifiers.clutter.metrics import gram_f1, word_f1
 from classifiers.clutter.pages import FOLDS, LabelledPage, load_annotated, load_gold, load_silver
+from classifiers.clutter.reference import KEPT, kinds_of, reference_lines
 from extraction import extract
 from extraction.line_model.model import Form
 from extraction.lines import Scan, scan, scan_text, text_of
 from extraction.lines.columns import L
+
+GOLD = ("wcxb-dev", "zh-gold", "aed-424", "readability-130", "zh-pages")
+"""Sets with gold texts."""
 
 BLOG_PAGES = 40
 """Pages of each Chinese blog that are trained on: more of the same theme teach nothing."""
@@ -39,7 +43,8 @@ class Example:
     """The lines of a page with labels (0 or 1) and weights, each of shape (lines,).
 
     Lines weigh by their length, less than in proportion: what is judged is the text, but a short line in the wrong place is an
-    eyesore too. All pages weigh the same, but for CHINESE_WEIGHT.
+    eyesore too. All pages weigh the same, but for CHINESE_WEIGHT. `kinds` are letters of `reference.KINDS`, "" where the kind is
+    not known; empty for pages without annotated regions.
     """
 
     page: LabelledPage
@@ -48,11 +53,12 @@ class Example:
     texts: list[str]
     labels: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
+    kinds: list[str]
 
     @property
     def teaches(self) -> bool:
         """Whether the page is fit for training. On 1.4 % of WCXB's pages nothing was marked, and most of them have content."""
-        return len(self.labels) > 0 and (bool(self.page.gold) or self.page.source == "annotated")
+        return len(self.labels) > 0 and (bool(self.page.gold) or self.page.source.startswith("annotated"))
 
     @property
     def page_weight(self) -> float:
@@ -68,7 +74,7 @@ class Example:
     @property
     def f1(self) -> Callable[[str, str], float]:
         """Measure by which a text of this page is judged."""
-        return gram_f1 if self.page.is_chinese else word_f1
+        return gram_f1 if self.page.language in ("zh", "ja") else word_f1
 
     def fold(self, salt: str) -> int:
         """0 to FOLDS - 1, by the page's group and the salt: for cross-validation inside of the training set."""
@@ -78,8 +84,7 @@ class Example:
 def load_pages(data: Path) -> list[LabelledPage]:
     """Read every labelled page there is."""
     pages = [
-        *load_gold(data, "wcxb-dev"),
-        *load_gold(data, "zh-gold"),
+        *(page for name in GOLD for page in load_gold(data, name)),
         *load_silver(data, BLOG_PAGES),
         *load_annotated(data),
     ]
@@ -125,6 +130,10 @@ def _example(page: LabelledPage, scanned: Scan, view: View, texts: list[str]) ->
     weights = (lengths + 1.5) ** 0.75
     weights = np.clip(PAGE_WEIGHT * weights / max(weights.sum(), 1e-9), 0, MAX_LINE_WEIGHT)
     labels = (label(texts, page.gold) >= CONTENT).astype(np.float32)
-    example = Example(page, scanned, view, texts, labels, weights.astype(np.float32))
+    kinds = kinds_of(texts, reference_lines(page.html.decode("utf-8", "replace")), page.regions) if page.regions else []
+    for i, kind in enumerate(kinds):
+        if kind:  # what was read of this very line is better than what alignment finds of its words
+            labels[i] = kind in KEPT
+    example = Example(page, scanned, view, texts, labels, weights.astype(np.float32), kinds)
     example.weights[:] *= example.page_weight
     return example

@@ -12,7 +12,7 @@ from typing import Any
 import xxhash
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from classifiers.clutter.reference import digest, numbers, reference_lines
+from classifiers.clutter.reference import KEPT, digest, letters, numbers, reference_lines
 from extraction.decode import decode
 from extraction.domains import registered_domain
 
@@ -25,7 +25,8 @@ class LabelledPage:
     """A page and what of it is content.
 
     `html` is UTF-8; `gold` the text that is to be found; `group` what must not be split over folds (the registered domain; for
-    pages without an address the site that most of their links name); `kind` the page type; `source` the set it comes from.
+    pages without an address the site that most of their links name); `kind` the page type; `source` the set it comes from;
+    `regions` one letter of `KINDS` for each of its `reference_lines`, where these were annotated.
     """
 
     record_id: str
@@ -35,6 +36,7 @@ class LabelledPage:
     kind: str
     language: str
     source: str
+    regions: str = ""
 
     @property
     def fold(self) -> int:
@@ -50,7 +52,18 @@ def group_of(row: dict[str, Any]) -> str:
     """Site of a page, which must not be split over folds."""
     if row["source"] == "cwce":
         return str(row.get("link_host") or row.get("split_key"))
+    if row.get("site"):
+        return str(row["site"])
+    if row["source"] == "readability-130":  # its addresses are made up
+        return f"readability {row['source_id']}"
     return registered_domain(row["url"]) or str(row["url"])
+
+
+def language_of(row: dict[str, Any]) -> str:
+    """Language of a row's gold text. A text too short to be told is that of its set."""
+    if row["language"] == "und":
+        return "zh" if row["source"] in ("cwce", "magic-html-article", "magic-html-forum") else "en"
+    return str(row["language"])
 
 
 def read_rows(path: Path) -> dict[str, dict[str, Any]]:
@@ -62,9 +75,8 @@ def read_rows(path: Path) -> dict[str, dict[str, Any]]:
 def load_gold(data: Path, name: str) -> list[LabelledPage]:
     """Read the pages of `html/{name}.warc.gz` with the gold texts of `html/{name}.gold.jsonl.gz`."""
     rows = read_rows(data / "html" / f"{name}.gold.jsonl.gz")
-    language = "zh" if name.startswith("zh") else "en"
     return [
-        LabelledPage(record_id, html, row["main_content"], group_of(row), row["page_type"], language, name)
+        LabelledPage(record_id, html, row["main_content"], group_of(row), row["page_type"], language_of(row), name)
         for record_id, html in read_html(data / "html" / f"{name}.warc.gz")
         if (row := rows.get(record_id)) is not None
     ]
@@ -87,16 +99,22 @@ def load_silver(data: Path, limit: int) -> list[LabelledPage]:
     ]
 
 
+def annotation_rows(name: str) -> list[dict[str, Any]]:
+    """Read the rows of a file of annotations."""
+    with (ANNOTATIONS / f"{name}.jsonl").open(encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
 def load_annotated(data: Path) -> list[LabelledPage]:
     """Read the pages that were annotated line by line (GUIDE.md); their gold text is the kept lines.
 
     Their HTML is read from `data`, and for pages of documentation packages from beside the annotations. The line
-    numbers are those of lexbor's lines, so selectolax is needed (the extra `train`).
+    numbers are those of lexbor's lines, so selectolax is needed (the extra `train`). Later pages have `regions`, the kind of each
+    line; of the earlier ones the kept lines alone are known.
 
     :raises ValueError: if a page's lines are not those that were annotated.
     """
-    with (ANNOTATIONS / "pages.jsonl").open(encoding="utf-8") as f:
-        rows = [json.loads(line) for line in f]
+    rows = [row for name in ("pages", "regions") for row in annotation_rows(name)]
     packages = read_rows(ANNOTATIONS / "documentation.jsonl.gz")
     html = {record_id: row["html"].encode() for record_id, row in packages.items()}
     for source in dict.fromkeys(row["source"] for row in rows if row["package"] is None):
@@ -106,15 +124,18 @@ def load_annotated(data: Path) -> list[LabelledPage]:
         lines = reference_lines(html[row["record_id"]].decode("utf-8", "replace"))
         if digest(lines) != row["digest"]:
             raise ValueError(f"{row['record_id']}: {len(lines)} lines, not those that were annotated ({row['lines']})")
+        regions = letters(row.get("regions", ""))
+        kept = [n for n, letter in enumerate(regions) if letter in KEPT] if regions else numbers(row["kept"])
         pages.append(
             LabelledPage(
                 record_id=row["record_id"],
                 html=html[row["record_id"]],
-                gold="\n".join(lines[number] for number in numbers(row["kept"])),
-                group=row["package"] or registered_domain(row["url"]) or row["url"],
+                gold="\n".join(lines[number] for number in kept),
+                group=row.get("site") or row["package"] or registered_domain(row["url"]) or row["url"],
                 kind=row["kind"],
                 language=row["language"],
-                source="annotated",
+                source="annotated regions" if regions else "annotated",
+                regions=regions,
             )
         )
     return pages

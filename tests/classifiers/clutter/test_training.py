@@ -25,6 +25,7 @@ def test_the_same_data_and_seed_give_the_same_weights(form: Form, tmp_path: Path
         annotations = tmp_path / "annotations"
         annotations.mkdir()
         (annotations / "pages.jsonl").write_text("".join(line for line in text if '"package": null' not in line))
+        (annotations / "regions.jsonl").write_text("")
         (annotations / "documentation.jsonl.gz").write_bytes(
             (of_pages.ANNOTATIONS / "documentation.jsonl.gz").read_bytes()
         )
