@@ -18,12 +18,13 @@ from classifiers.clutter.examples import Example
 from classifiers.clutter.pages import FOLDS
 from classifiers.clutter.train import fit
 from classifiers.metrics import auc
-from extraction.line_model.model import Form, Scores, best_cut
+from extraction.line_model.model import Form, Scores
+from extraction.line_model.regions import cut
 from extraction.result import SCALE
 
 BINS = 10
-JUDGED = ("wcxb-dev", "zh-gold")
-"""Sources whose gold texts people made."""
+JUDGED = ("wcxb-dev", "zh-gold", "aed-424", "zh-pages")
+"""Sources whose gold texts tell what the whole content is."""
 
 FLOORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 
@@ -47,7 +48,10 @@ def chosen_lines(
 ) -> tuple[list[npt.NDArray[np.bool_]], list[float]]:
     """The lines kept of every example, and the floor of each fold, which is chosen on the judged pages of the other folds."""
     judged = [i for i, e in enumerate(examples) if e.page.source in JUDGED]
-    cuts = {floor: [best_cut(s, e.lengths, floor) for s, e in zip(scores, examples, strict=True)] for floor in FLOORS}
+    cuts = {
+        floor: [cut(e.scan.elements, e.scan.lines, s / SCALE, floor) for s, e in zip(scores, examples, strict=True)]
+        for floor in FLOORS
+    }
     values = np.stack([page_f1([examples[i] for i in judged], [cuts[floor][i] for i in judged]) for floor in FLOORS])
     folds = np.array([examples[i].page.fold for i in judged])
     floors = [FLOORS[int(values[:, folds != fold].mean(1).argmax())] for fold in range(FOLDS)]

@@ -27,7 +27,7 @@ BLOG_PAGES = 40
 """Pages of each Chinese blog that are trained on: more of the same theme teach nothing."""
 
 CHINESE_WEIGHT = 3.0
-"""Weight of a Chinese page with labels by people or by reading, over another's: there are few."""
+"""Weight of a Chinese page of the sets that have few of them, over another's."""
 
 View = Literal["page", "all lines", "extracted"]
 """A page as scanned; its lines as plain text; the lines that trafilatura keeps of it."""
@@ -63,7 +63,8 @@ class Example:
     @property
     def page_weight(self) -> float:
         """Weight of the page in training."""
-        return CHINESE_WEIGHT if self.page.is_chinese and self.page.source != "zh-blogs" else 1.0
+        few = self.page.is_chinese and self.page.source not in ("zh-blogs", "annotated regions")
+        return CHINESE_WEIGHT if few else 1.0
 
     @property
     def lengths(self) -> npt.NDArray[np.int32]:

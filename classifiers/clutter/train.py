@@ -1,7 +1,7 @@
 """Train the line model: `python -m classifiers.clutter.train --data DATA --out FOLDER`.
 
-DATA holds `html/` with wcxb-dev, zh-gold and zh-blogs; the annotated pages are read from beside this file. Takes LightGBM and
-torch (the extra `train`); two cores need about three minutes for both forms. The same data and seed give the same weights.
+DATA holds `html/` with wcxb-dev, zh-gold and zh-blogs; the annotated pages are read from beside this file. Takes LightGBM
+(the extra `train`); two cores need about six minutes for both forms. The same data and seed give the same weights.
 """
 
 from __future__ import annotations
@@ -20,44 +20,65 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.boosting import LIGHTGBM, exported
-from classifiers.clutter import convolution, linear
+from classifiers.clutter import linear
 from classifiers.clutter.examples import Example, examples_of, load_pages
 from classifiers.clutter.linear import Hashed
 from classifiers.clutter.pages import FOLDS
 from extraction import line_model
 from extraction.line_model import features as f
-from extraction.line_model.convolution import Parameters
-from extraction.line_model.model import FORMS, Form, LineModel, column_names, features
-from extraction.line_model.trees import Trees
+from extraction.line_model.model import FORMS, Form, LineModel, features, region_columns
+from extraction.line_model.trees import Trees, evaluate
 from extraction.lines.columns import E, L
 
 WEIGHTS = Path(line_model.__file__).parent / "weights"
 SEED = 20261123
-ROUNDS: dict[Form, int] = {"dom": 250, "text": 200}
+TREE_FOLDS = 3
+"""Parts of the training set that trees are trained without, in turn: their scores are what the second trees learn from."""
+
 RATES = (0.05, 0.1)
 """Learning rates of the linear scores of attributes and of words."""
 
 TREES: dict[str, Any] = {
     **LIGHTGBM,
+    "max_bin": 63,
     "num_leaves": 31,
     "max_depth": 7,  # every line takes as many steps as its tree is deep
-    "learning_rate": 0.08,
-    "min_data_in_leaf": 80,
     "feature_fraction": 0.5,
     "lambda_l2": 5.0,
 }
+FIRST: dict[str, Any] = {**TREES, "learning_rate": 0.12, "min_data_in_leaf": 80, "num_iterations": 120}
+SECOND: dict[str, Any] = {**TREES, "learning_rate": 0.07, "min_data_in_leaf": 100, "num_iterations": 200}
 
 
 def fit(examples: Sequence[Example], form: Form, seed: int = SEED) -> LineModel:
     """Train one form."""
     examples = [example for example in examples if example.teaches]
     model, columns = prepared(examples, form, seed)
-    trees = fit_trees(columns, [example.labels for example in examples], examples, form, seed)
-    return dataclasses.replace(model, trees=trees, convolution=fit_convolution(columns, examples, form, seed))
+    trees = fit_trees(columns, examples, FIRST, seed)
+    second = [
+        region_columns(example.scan, first)
+        for example, first in zip(examples, out_of_fold(columns, examples, seed), strict=True)
+    ]
+    return dataclasses.replace(model, trees=trees, regions=fit_trees(second, examples, SECOND, seed))
+
+
+def out_of_fold(
+    columns: Sequence[npt.NDArray[np.float32]], examples: Sequence[Example], seed: int
+) -> list[npt.NDArray[np.float64]]:
+    """Scores of every example's lines by first trees that have not seen its site."""
+    parts = [example.fold("trees") % TREE_FOLDS for example in examples]
+    scores: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(examples)
+    for part in range(TREE_FOLDS):
+        others = [i for i in range(len(examples)) if parts[i] != part]
+        trees = fit_trees([columns[i] for i in others], [examples[i] for i in others], FIRST, seed)
+        for i in range(len(examples)):
+            if parts[i] == part:
+                scores[i] = evaluate(trees, columns[i])
+    return scores
 
 
 def prepared(examples: Sequence[Example], form: Form, seed: int) -> tuple[LineModel, list[npt.NDArray[np.float32]]]:
-    """A model of linear scores alone, and the columns that trees and convolution are trained on.
+    """A model of linear scores alone, and the columns that the first trees are trained on.
 
     They see linear scores of models that have not seen the page's site: out of fold, over hosts within the training set.
     """
@@ -74,20 +95,6 @@ def prepared(examples: Sequence[Example], form: Form, seed: int) -> tuple[LineMo
                 scores[i] = model.linear_scores(examples[i].scan)
     columns = [features(examples[i].scan, scores[i], form) for i in everything]
     return _linear(examples, hashed, everything, form, seed), columns
-
-
-def fit_convolution(
-    columns: Sequence[npt.NDArray[np.float32]], examples: Sequence[Example], form: Form, seed: int
-) -> Parameters:
-    return convolution.fit(
-        columns,
-        [example.labels for example in examples],
-        [example.weights for example in examples],
-        [example.lengths for example in examples],
-        [example.page_weight for example in examples],
-        column_names(form),
-        seed,
-    )
 
 
 def _hashed(example: Example, kind: int) -> Hashed:
@@ -123,26 +130,21 @@ def _linear(
     no_trees = Trees(
         none, np.zeros(0, np.float32), none, np.zeros(0, np.float32), np.zeros(1, np.int32), np.zeros(0, np.int32)
     )
-    return LineModel(form, fitted.get(0), fitted[1], no_trees)
+    return LineModel(form, fitted.get(0), fitted[1], no_trees, no_trees)
 
 
 def fit_trees(
-    columns: Sequence[npt.NDArray[np.float32]],
-    labels: Sequence[npt.NDArray[np.float32]],
-    examples: Sequence[Example],
-    form: Form,
-    seed: int,
-    objective: str = "binary",
+    columns: Sequence[npt.NDArray[np.float32]], examples: Sequence[Example], parameters: dict[str, Any], seed: int
 ) -> Trees:
-    """Boosted trees. Labels between 0 and 1 need the objective `cross_entropy`."""
+    """Boosted trees that tell content from clutter."""
     import lightgbm
 
     data = lightgbm.Dataset(
         np.concatenate(columns),
-        np.concatenate(labels),
+        np.concatenate([example.labels for example in examples]),
         weight=np.concatenate([example.weights for example in examples]),
     )
-    booster = lightgbm.train({**TREES, "objective": objective, "seed": seed % (1 << 31)}, data, ROUNDS[form])
+    booster = lightgbm.train({**parameters, "objective": "binary", "seed": seed % (1 << 31)}, data)
     return exported(booster.dump_model()["tree_info"])
 
 

@@ -1,8 +1,8 @@
 """The line model: scores of lines, and the choice of those that are kept (dots.llm1 C.3, the line-level model).
 
 Two forms. `dom` scores the lines of a scanned page; `text` scores plain lines, of which it knows nothing but their words and
-their order. Both are: two (one) linear scores over hashed words and attributes; those and dense features into boosted trees.
-Predicting takes numpy and numba alone.
+their order. Both are: two (one) linear scores over hashed words and attributes; those and dense features into boosted trees;
+the trees' scores, pooled over regions, into second trees (see `regions`). Predicting takes numpy and numba alone.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from extraction.line_model import features as f
-from extraction.line_model.convolution import Parameters, predict
+from extraction.line_model import regions
 from extraction.line_model.trees import Trees, evaluate
-from extraction.lines.columns import L
+from extraction.lines.columns import E
 from extraction.lines.scan import Scan, scan_text
 from extraction.result import SCALE
 
@@ -33,9 +33,6 @@ FORMS: tuple[Form, ...] = ("dom", "text")
 
 FLOOR = 0.1
 """What evaluation chooses in every fold (`evaluate.chosen_lines`)."""
-
-CONVOLUTION_SHARE = 0.3
-"""What the convolution's logit counts beside the trees', from fold experiments (benchmarks/clutter.py)."""
 
 Scores = npt.NDArray[np.uint16]
 
@@ -46,7 +43,7 @@ class LineModel:
 
     :param attributes: weights (2**BITS,) of the linear score over attributes, and its bias; None in the form `text`.
     :param words: the same over words.
-    :param convolution: parameters of `convolution`, whose logits count CONVOLUTION_SHARE beside the trees'.
+    :param trees: what scores a line by itself; :param regions: what scores it again, by the scores of all that holds it.
     :param floor: score (0 to 1) below which a line is never kept.
     """
 
@@ -54,7 +51,7 @@ class LineModel:
     attributes: tuple[npt.NDArray[np.float32], float] | None
     words: tuple[npt.NDArray[np.float32], float]
     trees: Trees
-    convolution: Parameters | None = None
+    regions: Trees
     floor: float = FLOOR
 
     def linear_scores(self, page: Scan) -> npt.NDArray[np.float32]:
@@ -70,12 +67,12 @@ class LineModel:
         """Score the lines of a page, in its order. Other pages change nothing."""
         if not len(page.lines):
             return np.zeros(0, np.uint16)
-        columns = features(page, self.linear_scores(page), self.form)
-        raw = evaluate(self.trees, columns)
-        if self.convolution is not None:
-            lengths = page.lines[:, L.WORDS] + page.lines[:, L.CJK]
-            raw += CONVOLUTION_SHARE * (predict(self.convolution, columns, lengths) - raw)
+        raw = evaluate(self.regions, region_columns(page, self.first_scores(page)))
         return np.rint(SCALE / (1.0 + np.exp(-raw))).astype(np.uint16)
+
+    def first_scores(self, page: Scan) -> npt.NDArray[np.float64]:
+        """Scores (log odds) of lines by themselves, before regions are looked at."""
+        return evaluate(self.trees, features(page, self.linear_scores(page), self.form))
 
     def score_lines(self, lines: Sequence[str]) -> Scores:
         """Scores of plain lines in their order; only for the form `text`."""
@@ -85,14 +82,16 @@ class LineModel:
 
     def choose(self, page: Scan, scores: Scores) -> npt.NDArray[np.bool_]:
         """Which lines to keep, shape (lines,): those that make the expected F1 of the kept words largest, without those below the
-        floor."""
-        return best_cut(scores, page.lines[:, L.WORDS] + page.lines[:, L.CJK], self.floor)
+        floor (`regions.cut`)."""
+        return regions.cut(page.elements, page.lines, scores / SCALE, self.floor)
 
     def save(self, folder: Path, meta: dict[str, object]) -> None:
         """Write `{form}.safetensors`; `meta` goes into its header."""
-        tensors: dict[str, npt.NDArray[np.generic]] = {name: getattr(self.trees, name) for name in Trees.__slots__}
-        for name, array in (self.convolution or {}).items():
-            tensors[f"convolution.{name}"] = array
+        tensors: dict[str, npt.NDArray[np.generic]] = {
+            f"{part}.{name}": getattr(trees, name)
+            for part, trees in (("trees", self.trees), ("regions", self.regions))
+            for name in Trees.__slots__
+        }
         tensors["words"] = self.words[0].astype(np.float16)
         if self.attributes is not None:
             tensors["attributes"] = self.attributes[0].astype(np.float16)
@@ -100,6 +99,7 @@ class LineModel:
             **meta,
             "form": self.form,
             "columns": list(column_names(self.form)),
+            "region_columns": list(regions.COLUMNS),
             "biases": [0.0 if self.attributes is None else self.attributes[1], self.words[1]],
             "floor": self.floor,
         }
@@ -118,15 +118,15 @@ def load(form: Form = "dom", folder: Path | None = None) -> LineModel:
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
     tensors = safetensors.numpy.load(data)
-    if tuple(header["columns"]) != column_names(form):
+    if (tuple(header["columns"]), tuple(header.get("region_columns", ()))) != (column_names(form), regions.COLUMNS):
         raise ValueError(f"{form}.safetensors was trained on other features than this version computes: train it again")
     biases = header["biases"]
     return LineModel(
         form=form,
         attributes=(tensors["attributes"].astype(np.float32), biases[0]) if form == "dom" else None,
         words=(tensors["words"].astype(np.float32), biases[1]),
-        trees=Trees(**{name: tensors[name] for name in Trees.__slots__}),
-        convolution={name[12:]: tensor for name, tensor in tensors.items() if name.startswith("convolution.")} or None,
+        trees=Trees(**{name: tensors[f"trees.{name}"] for name in Trees.__slots__}),
+        regions=Trees(**{name: tensors[f"regions.{name}"] for name in Trees.__slots__}),
         floor=header["floor"],
     )
 
@@ -171,16 +171,12 @@ def features(page: Scan, scores: npt.NDArray[np.float32], form: Form) -> npt.NDA
     return out
 
 
-def best_cut(scores: Scores, words: npt.NDArray[np.int32], floor: float) -> npt.NDArray[np.bool_]:
-    """The set of lines with the largest expected F1 against the content, if each line is content with the
-    probability that its score says. That is always a cut by score: 2 * E[kept content] / (kept + E[content]), over words."""
-    n = len(scores)
-    if n == 0:
-        return np.zeros(0, np.bool_)
-    weight = words.astype(np.float64) + 1e-6
-    expected = weight * np.clip(scores / SCALE, 1e-4, 1 - 1e-4)
-    order = np.argsort(-scores.astype(np.int64), kind="stable")
-    f1 = 2 * np.cumsum(expected[order]) / (np.cumsum(weight[order]) + expected.sum())
-    cut = int(scores[order[int(f1.argmax())]])
-    kept: npt.NDArray[np.bool_] = scores >= max(cut, round(floor * SCALE))
-    return kept
+_ROOT = np.full((1, len(E)), -1, np.int32)
+
+
+def region_columns(page: Scan, first: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Compute what the second trees see, float32 (lines, columns), from the first scores. Plain lines stand in one element."""
+    out = np.zeros((len(page.lines), len(regions.COLUMNS)), np.float32)
+    elements, flags = (page.elements, page.flags) if len(page.elements) else (_ROOT, np.zeros(1, np.int64))
+    regions.region_features(elements, flags, page.lines, first, out)
+    return out
