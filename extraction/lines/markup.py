@@ -43,6 +43,7 @@ class Bytes(NamedTuple):
     CARET: int = 0x5E
     LETTER_A: int = 0x61
     LETTER_B: int = 0x62
+    LETTER_C: int = 0x63
     LETTER_E: int = 0x65
     LETTER_F: int = 0x66
     LETTER_J: int = 0x6A
@@ -335,8 +336,8 @@ def renders_formula(html: Any, start: Any, end: Any) -> Any:
 
 @helper
 def names_formula(html: Any, start: Any, end: Any) -> Any:
-    """Whether the class or the address of an image speaks of formulas, in its first bytes: data may stand in an address."""
-    for p in range(start, min(end, start + _MAX_ADDRESS)):
+    """Whether the class of an image speaks of formulas."""
+    for p in range(start, end):
         c = html[p] | B.LOWER_CASE
         if c == B.LETTER_T:
             if _begins(html, p, end, _TEX):
@@ -344,13 +345,27 @@ def names_formula(html: Any, start: Any, end: Any) -> Any:
         elif c == B.LETTER_M:
             if _begins(html, p, end, _MATH):
                 return True
-        elif c == B.LETTER_E:
-            if _begins(html, p, end, _EQUATION):
+        elif (c == B.LETTER_E and _begins(html, p, end, _EQUATION)) or (
+            c == B.LETTER_F and _begins(html, p, end, _FORMULA)
+        ):
+            return True
+    return False
+
+
+@helper
+def address_names_tex(html: Any, start: Any, end: Any) -> Any:
+    """Whether the address of an image speaks of TeX or holds a backslash, in its first bytes: data may stand in an address."""
+    for p in range(start + 2, min(end, start + _MAX_ADDRESS)):
+        if html[p] | B.LOWER_CASE == B.LETTER_X:  # tex, or tx as in Google's charts
+            before = html[p - 1] | B.LOWER_CASE
+            if before == B.LETTER_T or (before == B.LETTER_E and html[p - 2] | B.LOWER_CASE == B.LETTER_T):
                 return True
-        elif c == B.LETTER_F:
-            if _begins(html, p, end, _FORMULA):
-                return True
-        elif c == B.PERCENT and p + 2 < end and html[p + 1] == B.DIGIT_5:  # %5C, a backslash
+        elif (
+            html[p] == B.DIGIT_5
+            and html[p - 1] == B.PERCENT
+            and p + 1 < end
+            and html[p + 1] | B.LOWER_CASE == B.LETTER_C
+        ):
             return True
     return False
 

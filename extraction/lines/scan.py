@@ -24,6 +24,7 @@ from extraction.lines.counts import add_to_hash, count_text, count_title_words
 from extraction.lines.markup import (
     B,
     add_tokens,
+    address_names_tex,
     after_declaration,
     attribute,
     end_of_end_tag,
@@ -551,7 +552,7 @@ def _attributes(
         elif number == _AT_ALT:
             formula |= tag == _IMG and holds_tex(html, start, end)
         elif number == _AT_SRC:
-            formula |= tag == _IMG and names_formula(html, start, end)
+            formula |= tag == _IMG and address_names_tex(html, start, end)
         elif number == _AT_START and tag == _OL:
             elements[e, E.COUNT] = max(0, whole_number(html, start, end) - 1)
         elif number == _AT_VALUE and tag == _LI:

@@ -123,7 +123,7 @@ FORMULA_ATTRIBUTES = (
     "data-tex data-latex data-katex data-mathml data-entry data-formula data-math data-equation data-expr"
 ).split()
 """Attributes with the source of a formula; numbered behind `ATTRIBUTES`."""
-ATTRIBUTE_TABLE = table(ATTRIBUTES | {n: i for i, n in enumerate(FORMULA_ATTRIBUTES, len(ATTRIBUTES) + 1)}, 64)
+ATTRIBUTE_TABLE = table(ATTRIBUTES | {n: i for i, n in enumerate(FORMULA_ATTRIBUTES, len(ATTRIBUTES) + 1)}, 256)
 
 # --- characters ------------------------------------------------------------------------------------------------------
 
