@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import machine
 import trafilatura
@@ -137,14 +138,15 @@ _FORMS: dict[str, re.Pattern[str]] = {
     "attribute": re.compile(r"data-(?:tex|latex|entry|formula)=\"([^\"]*)\""),
     "image alt": re.compile(r"<img[^>]*\balt=\"([^\"]*)\""),
 }
+_ADDRESS = re.compile(r"<img[^>]*\bsrc=\"([^\"]*)\"")
 
 
-def form_of(formula: str, sources: dict[str, set[str]], text: str, page: Page) -> str:
-    """What the page carries a formula in."""
+def form_of(formula: str, sources: dict[str, set[str]], addresses: str, text: str, page: Page) -> str:
+    """What the page carries a formula in; bare: the addresses of its images, its text."""
     for name, there in sources.items():
         if formula in there:
             return name
-    if re.search(rb"latex\.|mimetex|\.latex\?|cht=tx|%5C", page.html) and not re.search(rb"<math|MathJax", page.html):
+    if formula in addresses:
         return "image address"
     if formula in text:
         return "TeX in the text"
@@ -162,12 +164,13 @@ def formulas(pages: list[Page]) -> dict[str, Any]:
             continue
         html = page.html.decode("utf-8", "replace")
         text = bare(re.sub(r"<[^>]*>", "", html))
+        addresses = bare(unquote(" ".join(_ADDRESS.findall(html))))
         sources = {name: {bare(tex) for tex in form.findall(html)} for name, form in _FORMS.items()}
         where = {"lines": page.lines, "kept": page.kept, "trafilatura": page.trafilatura}
         hits = {name: found(gold, there) for name, there in where.items()}
         by_set.setdefault(page.source, Counter())["pages"] += 1
         for i, formula in enumerate(gold):
-            form = form_of(formula, sources, text, page)
+            form = form_of(formula, sources, addresses, text, page)
             counts = Counter(formulas=1) + Counter({name: int(hit[i]) for name, hit in hits.items()})
             if not hits["lines"][i]:
                 reason = wrong(page.url, formula)
