@@ -138,7 +138,7 @@ _FORMS: dict[str, re.Pattern[str]] = {
     "attribute": re.compile(r"data-(?:tex|latex|entry|formula)=\"([^\"]*)\""),
     "image alt": re.compile(r"<img[^>]*\balt=\"([^\"]*)\""),
 }
-_ADDRESS = re.compile(r"<img[^>]*\bsrc=\"([^\"]*)\"")
+_ADDRESS = re.compile(r"<img[^>]*\bsrc=\"([^\"]*(?:tex|cht=tx|%5C)[^\"]*)\"")
 
 
 def form_of(formula: str, sources: dict[str, set[str]], addresses: str, text: str, page: Page) -> str:
