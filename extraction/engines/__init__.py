@@ -22,6 +22,9 @@ from extraction.prepare import Prepared, check_size, prepare
 from extraction.result import Extraction, Line, assemble
 from extraction.signals import page_signals
 
+_FORMULAS = ("<math", "math/tex", "MathJax", "mathjax", "katex", "latex", "data-tex", "mimetex")
+"""What pages with formulas have: the scanner, which finds them, takes longer than a look for these."""
+
 PROFILES = ("full", "fast")
 
 
@@ -36,9 +39,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to extract. All but `profile` are for the engine `lines`.
+    """How to extract. All but `profile` and `formulas` are for the engine `lines`.
 
     :param profile: `full`, or `fast`: nearly as good at less cost, where an engine can.
+    :param formulas: `dollars` writes formulas as TeX, `$...$` or, set off, `$$...$$`; `off` leaves them as the page shows them.
     :param headings: `markdown` puts "#" before headings, by their level.
     :param list_markers: put "- " or "1. " before the items of lists, indented by their depth.
     :param cut_lines: tell the lines that the engine cut.
@@ -46,6 +50,7 @@ class Options:
     """
 
     profile: str = "full"
+    formulas: Literal["dollars", "off"] = "dollars"
     headings: Literal["plain", "markdown"] = "plain"
     list_markers: bool = False
     cut_lines: bool = True
@@ -95,6 +100,10 @@ class TreeEngine(Engine):
     def extract(self, html: str, url: str | None = None) -> Extraction:
         """Extract as `Engine` says. Without garbage collection in between: it finds nothing in lxml's trees."""
         check_size(html)
+        if self.options.formulas == "dollars" and any(mark in html for mark in _FORMULAS):
+            from extraction.lines.formulas import scan_with_formulas
+
+            html = scan_with_formulas(html.encode("utf-8", "replace"))[0].decode("utf-8", "replace")
         prepared = prepare(html)
         collecting = gc.isenabled()
         gc.disable()

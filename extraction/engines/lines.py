@@ -18,9 +18,11 @@ import numpy.typing as npt
 from extraction import engines
 from extraction.decode import to_utf8
 from extraction.embedded import embedded_html
+from extraction.formulas import delimited
 from extraction.line_model.model import load, sha256
 from extraction.lines import Scan, scan, text_of
 from extraction.lines.columns import K, L
+from extraction.lines.formulas import scan_with_formulas
 from extraction.lines.text import is_clean
 from extraction.prepare import Prepared, TooLarge, prepare
 from extraction.result import CODE_SPACES, CutLine, Extraction, Line, assemble
@@ -59,7 +61,7 @@ class Engine(engines.Engine):
     def _extract(self, html: bytes) -> Extraction:
         if len(html) > MAX_BYTES:
             raise TooLarge("html_too_large", len(html))
-        page = scan(html)
+        html, page = self._scan(html)
         if len(page.lines) > MAX_LINES:
             raise TooLarge("too_many_lines", len(page.lines))
         model = load("dom")
@@ -79,8 +81,7 @@ class Engine(engines.Engine):
         embedded = embedded_html(Prepared(html.decode("utf-8", "replace"), json_ld))
         if embedded is None:
             return None
-        data = embedded.encode("utf-8", "replace")
-        embedded_page = scan(data)
+        data, embedded_page = self._scan(embedded.encode("utf-8", "replace"))
         if int(embedded_page.lines[:, L.CHARACTERS].sum()) <= size or len(embedded_page.lines) > MAX_LINES:
             return None
         return assemble(Line(text, tag) for _, text, tag in self._texts(data, embedded_page, None))
@@ -118,8 +119,12 @@ class Engine(engines.Engine):
         texts, tags, link_shares, kept_scores, _ = zip(*chosen, strict=True) if chosen else repeat((), 5)
         return Extraction("\n".join(texts), list(tags), list(link_shares), list(kept_scores), cut or None)
 
+    def _scan(self, html: bytes) -> tuple[bytes, Scan]:
+        return scan_with_formulas(html) if self.options.formulas == "dollars" else (html, scan(html))
+
     def _texts(self, data: bytes, page: Scan, numbers: npt.NDArray[np.int64] | None) -> list[tuple[int, str, str]]:
-        return text_of(data, page, numbers, self.options.headings, self.options.list_markers)
+        texts = text_of(data, page, numbers, self.options.headings, self.options.list_markers)
+        return delimited(data, texts) if self.options.formulas == "dollars" else texts
 
 
 _Row = tuple[str, str, float, int, bool]

@@ -20,6 +20,8 @@ class Bytes(NamedTuple):
     EXCLAMATION: int = 0x21
     DOUBLE_QUOTE: int = 0x22
     HASH: int = 0x23
+    DOLLAR: int = 0x24
+    PERCENT: int = 0x25
     AMPERSAND: int = 0x26
     APOSTROPHE: int = 0x27
     COMMA: int = 0x2C
@@ -27,6 +29,7 @@ class Bytes(NamedTuple):
     FULL_STOP: int = 0x2E
     SLASH: int = 0x2F
     DIGIT_0: int = 0x30
+    DIGIT_5: int = 0x35
     DIGIT_9: int = 0x39
     COLON: int = 0x3A
     SEMICOLON: int = 0x3B
@@ -35,10 +38,17 @@ class Bytes(NamedTuple):
     GREATER_THAN: int = 0x3E
     QUESTION: int = 0x3F
     BRACKET_OPEN: int = 0x5B
+    BACKSLASH: int = 0x5C
     BRACKET_CLOSE: int = 0x5D
+    CARET: int = 0x5E
     LETTER_A: int = 0x61
     LETTER_B: int = 0x62
+    LETTER_C: int = 0x63
+    LETTER_E: int = 0x65
     LETTER_F: int = 0x66
+    LETTER_J: int = 0x6A
+    LETTER_K: int = 0x6B
+    LETTER_M: int = 0x6D
     LETTER_P: int = 0x70
     LETTER_S: int = 0x73
     LETTER_T: int = 0x74
@@ -54,6 +64,10 @@ B = Bytes()
 _LOWER, _UPPER, _SPACE = t.LOWER, t.UPPER, t.SPACE
 _CLASSES, _ATTRIBUTE_TABLE = t.CLASSES, t.ATTRIBUTE_TABLE
 _NONE, _HIDD, _LD = (np.frombuffer(word, np.uint8) for word in (b"none", b"hidd", b"ld"))
+_MATH, _TEX, _FORMULA, _EQUATION, _KATEX, _MJX, _MWE = (
+    np.frombuffer(word, np.uint8) for word in (b"math", b"tex", b"formula", b"equation", b"katex", b"mjx", b"mwe-math")
+)
+_MAX_ADDRESS = 80
 _TOKEN_KINDS = 0x9E3779B1  # 2**32 by the golden ratio
 
 
@@ -289,6 +303,80 @@ def hides(html: Any, start: Any, end: Any) -> Any:
 def is_json_ld(html: Any, start: Any, end: Any) -> Any:
     """Whether a type is as long as application/ld+json and has the `ld` in its place."""
     return end - start >= 19 and _reads(html, start + 12, _LD)
+
+
+@helper
+def _begins(html: Any, p: Any, end: Any, word: Any) -> Any:
+    """Whether the text [p, end) begins with a word in lower case, in any case."""
+    return p + len(word) <= end and _reads(html, p, word)
+
+
+@helper
+def is_math_type(html: Any, start: Any, end: Any) -> Any:
+    """Whether a type is one of MathJax's, math/..."""
+    return _begins(html, start, end, _MATH)
+
+
+@helper
+def renders_formula(html: Any, start: Any, end: Any) -> Any:
+    """Whether a class begins as those do that KaTeX, MathJax and MediaWiki give to formulas."""
+    if start >= end:
+        return False
+    c = html[start] | B.LOWER_CASE
+    if c == B.LETTER_K:
+        return _begins(html, start, end, _KATEX)
+    if c != B.LETTER_M:
+        return False
+    return (
+        _begins(html, start, end, _MJX)
+        or _begins(html, start, end, _MWE)
+        or (_begins(html, start, end, _MATH) and end > start + 4 and html[start + 4] | B.LOWER_CASE == B.LETTER_J)
+    )
+
+
+@helper
+def names_formula(html: Any, start: Any, end: Any) -> Any:
+    """Whether the class of an image speaks of formulas."""
+    for p in range(start, end):
+        c = html[p] | B.LOWER_CASE
+        if c == B.LETTER_T:
+            if _begins(html, p, end, _TEX):
+                return True
+        elif c == B.LETTER_M:
+            if _begins(html, p, end, _MATH):
+                return True
+        elif (c == B.LETTER_E and _begins(html, p, end, _EQUATION)) or (
+            c == B.LETTER_F and _begins(html, p, end, _FORMULA)
+        ):
+            return True
+    return False
+
+
+@helper
+def address_names_tex(html: Any, start: Any, end: Any) -> Any:
+    """Whether the address of an image speaks of TeX or holds a backslash, in its first bytes: data may stand in an address."""
+    for p in range(start + 2, min(end, start + _MAX_ADDRESS)):
+        if html[p] | B.LOWER_CASE == B.LETTER_X:  # tex, or tx as in Google's charts
+            before = html[p - 1] | B.LOWER_CASE
+            if before == B.LETTER_T or (before == B.LETTER_E and html[p - 2] | B.LOWER_CASE == B.LETTER_T):
+                return True
+        elif (
+            html[p] == B.DIGIT_5
+            and html[p - 1] == B.PERCENT
+            and p + 1 < end
+            and html[p + 1] | B.LOWER_CASE == B.LETTER_C
+        ):
+            return True
+    return False
+
+
+@helper
+def holds_tex(html: Any, start: Any, end: Any) -> Any:
+    """Whether the text of an image may be TeX."""
+    for p in range(start, end):  # noqa: SIM110, numba has no generators in `all`
+        if html[p] == B.BACKSLASH or html[p] == B.CARET or (html[p] == B.DOLLAR and p == start):
+            return True
+    return False
 
 
 @helper

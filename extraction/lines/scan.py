@@ -24,6 +24,7 @@ from extraction.lines.counts import add_to_hash, count_text, count_title_words
 from extraction.lines.markup import (
     B,
     add_tokens,
+    address_names_tex,
     after_declaration,
     attribute,
     end_of_end_tag,
@@ -31,8 +32,13 @@ from extraction.lines.markup import (
     find,
     find_byte,
     hides,
+    holds_tex,
+    is_digit,
     is_json_ld,
     is_letter,
+    is_math_type,
+    names_formula,
+    renders_formula,
     skip_space,
     tag_name,
     whole_number,
@@ -60,6 +66,7 @@ class Slots(NamedTuple):
     INPUTS: int = 14
     INDENT: int = 15  # white space that <pre> began with, to be put before its first line; -1: none
     INDENT_END: int = 16
+    FORMULAS: int = 17  # start tags that may show or carry a formula
 
 
 S = Slots()
@@ -76,10 +83,12 @@ _RB, _RP, _RT, _RTC, _SCRIPT, _SELECT, _SVG, _MATH, _TABLE, _TD, _TEXTAREA, _TH,
 _ADDRESS, _DIV, _BLOCKQUOTE, _Q, _IMAGE, _INPUT, _FOREIGN, _CAPTION, _TEMPLATE, _H1 = (
     t.TAG[n] for n in "address div blockquote q image input foreignobject caption template h1".split()
 )
+_SUP = t.TAG["sup"]
 _NO_TAG = -1
 _AT_CLASS, _AT_ID, _AT_ROLE, _AT_PROPERTY, _AT_HIDDEN, _AT_HREF, _AT_ARIA, _AT_STYLE, _AT_TYPE, _AT_START, _AT_VALUE = (
-    t.ATTRIBUTES.values()
+    number for name, number in t.ATTRIBUTES.items() if name not in ("alt", "src")
 )
+_AT_ALT, _AT_SRC = t.ATTRIBUTES["alt"], t.ATTRIBUTES["src"]
 _F_A, _F_PRE, _F_BOLD, _F_SVG, _F_SELECT, _F_LI, _F_CELL, _F_QUOTE = (
     t.FLAG[n] for n in ("a", "pre", "strong", "svg", "select", "li", "td", "blockquote")
 )
@@ -94,7 +103,8 @@ class Scan:
     `elements` (n, len(E)) int32 in the order of their start tags, element 0 is the root; `flags` (n,) int64, the bits of
     `tags.FLAGS`, `tags.HIDDEN` and so on that hold in an element; `tokens` uint32, hashes of the sub-words of class, id, role and
     itemprop; `chunks` (m, 3) int32: first byte, end, what stands before; `lines` (l, len(L)) int32; `words` uint32, hashes;
-    `title` the bytes of the first <title>; `json_ld` (k, 2) int32, the bytes of scripts of that type.
+    `title` the bytes of the first <title>; `json_ld` (k, 2) int32, the bytes of scripts of that type; `formulas` (f, 2) int32,
+    first byte and `>` of start tags that may show or carry a formula (`extraction.formulas`).
     """
 
     elements: npt.NDArray[np.int32]
@@ -105,6 +115,7 @@ class Scan:
     words: npt.NDArray[np.uint32]
     title: tuple[int, int]
     json_ld: npt.NDArray[np.int32]
+    formulas: npt.NDArray[np.int32]
 
 
 def scan(html: bytes) -> Scan:
@@ -115,10 +126,10 @@ def scan(html: bytes) -> Scan:
     n = html.count(b"<") + 2
     n_bytes = len(html) // 2 + 2
     usual = n <= _USUAL_TAGS and n_bytes <= _USUAL_BYTES
-    elements, flags, tokens, chunks, lines, words = _usual_arrays() if usual else _arrays(n, n_bytes)
+    elements, flags, tokens, chunks, lines, words, formulas = _usual_arrays() if usual else _arrays(n, n_bytes)
     spans = np.zeros((MAX_JSON_LD + 1, 2), np.int32)  # the title first
     state = np.zeros(len(S), np.int64)
-    _scan(np.frombuffer(html, np.uint8), elements, flags, tokens, chunks, lines, words, spans, state)
+    _scan(np.frombuffer(html, np.uint8), elements, flags, tokens, chunks, lines, words, spans, formulas, state)
     n_elements, n_tokens, n_chunks, n_lines, n_words, n_spans = state[: S.SPANS + 1].tolist()
     return Scan(
         elements[:n_elements].copy(),
@@ -129,6 +140,7 @@ def scan(html: bytes) -> Scan:
         words[:n_words].copy(),
         (int(spans[0, 0]), int(spans[0, 1])),
         spans[1 : 1 + n_spans],
+        formulas[: state[S.FORMULAS]].copy(),
     )
 
 
@@ -145,6 +157,7 @@ def _arrays(n: int, n_bytes: int) -> tuple[npt.NDArray[Any], ...]:
         np.empty((n, 3), np.int32),
         np.empty((n, len(L)), np.int32),
         np.empty(n_bytes, np.uint32),
+        np.empty((n, 2), np.int32),
     )
 
 
@@ -164,8 +177,8 @@ def scan_text(texts: Sequence[str]) -> Scan:
     lines = np.zeros((len(pieces), len(L)), np.int32)
     words = np.empty(len(data) // 2 + 2 + len(pieces), np.uint32)
     n_words = _scan_text(data, ends, lines, words)
-    elements, flags, tokens, chunks, _, _ = _arrays(0, 0)
-    return Scan(elements, flags, tokens, chunks, lines, words[:n_words], (0, 0), np.zeros((0, 2), np.int32))
+    elements, flags, tokens, chunks, _, _, formulas = _arrays(0, 0)
+    return Scan(elements, flags, tokens, chunks, lines, words[:n_words], (0, 0), np.zeros((0, 2), np.int32), formulas)
 
 
 # --- The stack of open elements --------------------------------------------------------------------------------------
@@ -495,26 +508,30 @@ def _attributes(
     html: Any, elements: Any, flags: Any, tokens: Any, state: Any, e: Any, tag: Any, trait: Any, j: Any
 ) -> Any:
     """The attributes of element `e` from `j` on: the place of its `>`, whether a `/` stands before it, whether it is a script
-    of JSON-LD. The place is -1 if the page ends before."""
+    of JSON-LD, whether it may carry a formula. The place is -1 if the page ends before."""
     n = len(html)
     parent = elements[e, E.PARENT]
     path = fnv1a(np.uint32(elements[parent, E.PATH]), tag + 7)
     seen = 0
-    json_ld = False
+    json_ld = formula = False
     while True:
         self_closing = False
         while j < n and (_CLASSES[html[j]] == _SPACE or html[j] == B.SLASH):
             self_closing = html[j] == B.SLASH
             j += 1
         if j >= n:
-            return -1, False, False
+            return -1, False, False, False
         if html[j] == B.GREATER_THAN:
             break
         number, start, end, j = attribute(html, j)
         if number == 0 or seen >> number & 1:
             continue  # the first of two counts
         seen |= 1 << number
-        if number <= _AT_PROPERTY:
+        if number > _AT_SRC:
+            formula = True
+        elif number <= _AT_PROPERTY:
+            if number == _AT_CLASS:
+                formula |= names_formula(html, start, end) if tag == _IMG else renders_formula(html, start, end)
             if not trait & T.VOID:
                 room = MAX_TOKENS - (state[S.TOKENS] - elements[e, E.TOKEN0])
                 state[S.TOKENS] = add_tokens(html, start, end, max(1, number - 1), tokens, state[S.TOKENS], room)
@@ -531,6 +548,11 @@ def _attributes(
             flags[e] |= _F_ARIA
         elif number == _AT_TYPE and tag == _SCRIPT:
             json_ld = is_json_ld(html, start, end)
+            formula |= is_math_type(html, start, end)
+        elif number == _AT_ALT:
+            formula |= tag == _IMG and holds_tex(html, start, end)
+        elif number == _AT_SRC:
+            formula |= tag == _IMG and address_names_tex(html, start, end)
         elif number == _AT_START and tag == _OL:
             elements[e, E.COUNT] = max(0, whole_number(html, start, end) - 1)
         elif number == _AT_VALUE and tag == _LI:
@@ -540,7 +562,7 @@ def _attributes(
                 elements[parent, E.COUNT] = value
     elements[e, E.TOKEN1] = state[S.TOKENS]
     elements[e, E.PATH] = np.int32(path)
-    return j, self_closing, json_ld
+    return j, self_closing, json_ld, formula
 
 
 @helper
@@ -577,8 +599,8 @@ def _raw(
 
 @helper
 def _start_tag(
-    html: Any, elements: Any, flags: Any, tokens: Any, chunks: Any, lines: Any, words: Any, spans: Any, stack: Any, state: Any,
-    i: Any,
+    html: Any, elements: Any, flags: Any, tokens: Any, chunks: Any, lines: Any, words: Any, spans: Any, formulas: Any, stack: Any,
+    state: Any, i: Any,
 ) -> Any:  # fmt: skip
     """The start tag at `i`; the place behind it, and behind its content if that is no markup."""
     name, j = tag_name(html, i + 1)
@@ -615,10 +637,14 @@ def _start_tag(
         element[E.INDEX] = elements[parent, E.COUNT]
         elements[parent, E.COUNT] += 1
     flags[e] = inside | _TAG_FLAGS[tag]
-    j, self_closing, json_ld = _attributes(html, elements, flags, tokens, state, e, tag, trait, j)
+    j, self_closing, json_ld, formula = _attributes(html, elements, flags, tokens, state, e, tag, trait, j)
     if j < 0:  # the end of the page within a tag: no tag
         _drop_element(elements, state)
         return len(html)
+    if formula or tag == _MATH or (tag == _SUP and i > 0 and is_digit(html[i - 1])):
+        formulas[state[S.FORMULAS], 0] = i
+        formulas[state[S.FORMULAS], 1] = j
+        state[S.FORMULAS] += 1
     if tag == _HEAD or tag == _HTML or (tag == _BODY and state[S.OPEN] > 1 and elements[stack[1], E.TAG] == _BODY):
         _drop_element(elements, state)
     elif trait & T.RAW and not (inside & _F_SVG and (tag == _TITLE or self_closing)):
@@ -652,8 +678,8 @@ def _is_markup(html: Any, i: Any) -> Any:
     return is_letter(c) or (c == B.SLASH and i + 2 < len(html)) or c == B.EXCLAMATION or c == B.QUESTION
 
 
-@compiled("in:u1 io:i4* io:i8 io:u4 io:i4* io:i4* io:u4 io:i4* io:i8")
-def _scan(html, elements, flags, tokens, chunks, lines, words, spans, state):  # type: ignore[no-untyped-def]
+@compiled("in:u1 io:i4* io:i8 io:u4 io:i4* io:i4* io:u4 io:i4* io:i4* io:i8")
+def _scan(html, elements, flags, tokens, chunks, lines, words, spans, formulas, state):  # type: ignore[no-untyped-def]
     stack = np.zeros(MAX_DEPTH + 1, np.int32)
     _clear(elements[0])
     elements[0, E.TAG] = _HTML
@@ -671,7 +697,7 @@ def _scan(html, elements, flags, tokens, chunks, lines, words, spans, state):  #
         elif html[i + 1] == B.EXCLAMATION or html[i + 1] == B.QUESTION:
             i = after_declaration(html, i, flags[stack[state[S.OPEN] - 1]] & _F_SVG)
         else:
-            i = _start_tag(html, elements, flags, tokens, chunks, lines, words, spans, stack, state, i)
+            i = _start_tag(html, elements, flags, tokens, chunks, lines, words, spans, formulas, stack, state, i)
     n_lines = _merge_rows(elements, lines, chunks, _without_empty(lines, state[S.LINES]))
     count_title_words(html, np.int64(spans[0, 0]), np.int64(spans[0, 1]), lines, n_lines, words)
     state[S.LINES] = n_lines

@@ -116,9 +116,14 @@ def table(names: dict[str, int], size: int) -> np.ndarray[tuple[int, int], np.dt
 
 TAG_TABLE = table(TAG, 1024)
 ATTRIBUTES = {
-    n: i for i, n in enumerate("class id role itemprop hidden href aria-hidden style type start value".split(), 1)
+    n: i
+    for i, n in enumerate("class id role itemprop hidden href aria-hidden style type start value alt src".split(), 1)
 }
-ATTRIBUTE_TABLE = table(ATTRIBUTES, 64)
+FORMULA_ATTRIBUTES = (
+    "data-tex data-latex data-katex data-mathml data-entry data-formula data-math data-equation data-expr"
+).split()
+"""Attributes with the source of a formula; numbered behind `ATTRIBUTES`."""
+ATTRIBUTE_TABLE = table(ATTRIBUTES | {n: i for i, n in enumerate(FORMULA_ATTRIBUTES, len(ATTRIBUTES) + 1)}, 256)
 
 # --- characters ------------------------------------------------------------------------------------------------------
 

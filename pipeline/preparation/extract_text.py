@@ -27,10 +27,14 @@ class ExtractText(DocumentStep):
     """
 
     needs_html: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     step: Literal["extract_text"] = "extract_text"
     engine: str = Field("lines", description="a module of extraction/engines")
     profile: Literal["full", "fast"] = Field("full", description="best text, or nearly as good at less cost")
+    formulas: Literal["dollars", "off"] = Field(
+        "dollars", description="dollars writes formulas as TeX, $...$ or $$...$$"
+    )
     headings: Literal["plain", "markdown"] = Field("plain", description="engine lines: markdown puts # before headings")
     list_markers: bool = Field(False, description='engine lines: put "- " or "1. " before the items of lists')
     cut_lines: bool = Field(True, description="engine lines: record the lines that it cut, with their scores")
@@ -92,7 +96,11 @@ class ExtractText(DocumentStep):
     @property
     def _job(self) -> Job:
         options = Options(
-            profile=self.profile, headings=self.headings, list_markers=self.list_markers, cut_lines=self.cut_lines
+            profile=self.profile,
+            formulas=self.formulas,
+            headings=self.headings,
+            list_markers=self.list_markers,
+            cut_lines=self.cut_lines,
         )
         return Job(self.engine, options)
 
