@@ -487,6 +487,22 @@ def region_features(elements, flags, lines, scores, out):  # type: ignore[no-unt
     _of_sure_lines(elements, lines, probability, words, out)
 
 
+@numba.njit
+def path_numbers(elements: Any, lines: Any, out: Any) -> Any:
+    """Fill `out` with the number of each line's path, from 0 in the order that paths come; how many there are."""
+    size = _table_size(len(lines))
+    keys = np.zeros(size, np.uint64)
+    number = np.full(size, -1, np.int64)
+    paths = 0
+    for i in range(len(lines)):
+        slot = _slot(keys, _path_key(elements[lines[i, L.ELEMENT], E.PATH]))
+        if number[slot] < 0:
+            number[slot] = paths
+            paths += 1
+        out[i] = number[slot]
+    return paths
+
+
 SAMPLES = 64
 """Samples of what is content. In half of them one draw decides for all lines of the page, in the others one for each path."""
 
@@ -503,17 +519,8 @@ def expected_f1(elements, lines, probability, floor, out):  # type: ignore[no-un
     :param probability: float64 (lines,); :param out: the same shape.
     """
     n = len(lines)
-    size = _table_size(n)
-    keys = np.zeros(size, np.uint64)
-    number = np.full(size, -1, np.int64)
-    paths = 0
     of_line = np.zeros(n, np.int64)
-    for i in range(n):
-        slot = _slot(keys, _path_key(elements[lines[i, L.ELEMENT], E.PATH]))
-        if number[slot] < 0:
-            number[slot] = paths
-            paths += 1
-        of_line[i] = number[slot]
+    paths = path_numbers(elements, lines, of_line)
     draws = np.empty((paths, _SAMPLES))
     for path in range(paths):
         mixed = np.uint64(path + 1) * _PRIME
