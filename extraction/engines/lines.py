@@ -18,9 +18,11 @@ import numpy.typing as npt
 from extraction import engines
 from extraction.decode import to_utf8
 from extraction.embedded import embedded_html
+from extraction.line_model.blocks import groups, kept_whole, united
 from extraction.line_model.model import load, sha256
-from extraction.lines import Scan, scan, text_of
-from extraction.lines.columns import K, L
+from extraction.lines import Scan, scan
+from extraction.lines.columns import L
+from extraction.lines.structure import Structure, structure_of, text_in
 from extraction.lines.text import is_clean
 from extraction.prepare import Prepared, TooLarge, prepare
 from extraction.result import CODE_SPACES, CutLine, Extraction, Line, assemble
@@ -63,12 +65,14 @@ class Engine(engines.Engine):
         if len(page.lines) > MAX_LINES:
             raise TooLarge("too_many_lines", len(page.lines))
         model = load("dom")
-        scores = model.score(page)
-        kept = model.choose(page, scores)
+        structure = structure_of(html, page)
+        units = groups(page, structure)
+        scores = united(model.score(page), page, units)
+        kept = kept_whole(model.choose(page, scores), page, units)
         json_ld = [html[start:end].decode("utf-8", "replace") for start, end in page.json_ld.tolist()]
         whole = html.decode("utf-8", "replace") if b"itemtype" in html else ""
         title, signals = page_signals(Prepared(_head(html), json_ld), whole)
-        content = self._embedded(html, json_ld, page, kept) or self._content(html, page, scores, kept)
+        content = self._embedded(html, json_ld, page, kept) or self._content(html, page, structure, scores, kept)
         return dataclasses.replace(content, title=title, page_signals=signals)
 
     def _embedded(self, html: bytes, json_ld: list[str], page: Scan, kept: npt.NDArray[np.bool_]) -> Extraction | None:
@@ -83,13 +87,19 @@ class Engine(engines.Engine):
         embedded_page = scan(data)
         if int(embedded_page.lines[:, L.CHARACTERS].sum()) <= size or len(embedded_page.lines) > MAX_LINES:
             return None
-        return assemble(Line(text, tag) for _, text, tag in self._texts(data, embedded_page, None))
+        structure = structure_of(data, embedded_page)
+        return assemble(Line(text, tag) for _, text, tag in self._texts(data, embedded_page, structure, None))
 
     def _content(
-        self, data: bytes, page: Scan, scores: npt.NDArray[np.uint16], kept: npt.NDArray[np.bool_]
+        self,
+        data: bytes,
+        page: Scan,
+        structure: Structure,
+        scores: npt.NDArray[np.uint16],
+        kept: npt.NDArray[np.bool_],
     ) -> Extraction:
         numbers = None if self.options.cut_lines else np.flatnonzero(kept)
-        of_text = self._texts(data, page, numbers)
+        of_text = self._texts(data, page, structure, numbers)
         if not of_text:
             return Extraction("", [], [], [])
         places = np.array([number for number, _, _ in of_text])
@@ -107,7 +117,7 @@ class Engine(engines.Engine):
             )
             return dataclasses.replace(made, line_scores=made.line_scores or [])  # of a line that vanished too
         rows = list(zip(cleaned.split("\n"), (tag for _, _, tag in of_text), shares, line_scores, keeps, strict=True))
-        if (counts[:, L.KIND] == K.CODE).any():
+        if structure.code:
             rows = _code(rows)
         chosen = [row for row in rows if row[4]]
         cut = [
@@ -118,8 +128,10 @@ class Engine(engines.Engine):
         texts, tags, link_shares, kept_scores, _ = zip(*chosen, strict=True) if chosen else repeat((), 5)
         return Extraction("\n".join(texts), list(tags), list(link_shares), list(kept_scores), cut or None)
 
-    def _texts(self, data: bytes, page: Scan, numbers: npt.NDArray[np.int64] | None) -> list[tuple[int, str, str]]:
-        return text_of(data, page, numbers, self.options.headings, self.options.list_markers)
+    def _texts(
+        self, data: bytes, page: Scan, structure: Structure, numbers: npt.NDArray[np.int64] | None
+    ) -> list[tuple[int, str, str]]:
+        return text_in(data, page, structure, numbers, self.options.headings, self.options.list_markers)
 
 
 _Row = tuple[str, str, float, int, bool]
