@@ -22,6 +22,7 @@ from extraction.line_model.blocks import groups, kept_whole, united
 from extraction.line_model.model import load, sha256
 from extraction.lines import Scan, scan
 from extraction.lines.columns import L
+from extraction.lines.markdown import markdown_of
 from extraction.lines.structure import Structure, structure_of, text_in
 from extraction.lines.text import is_clean
 from extraction.prepare import Prepared, TooLarge, prepare
@@ -88,6 +89,10 @@ class Engine(engines.Engine):
         if int(embedded_page.lines[:, L.CHARACTERS].sum()) <= size or len(embedded_page.lines) > MAX_LINES:
             return None
         structure = structure_of(data, embedded_page)
+        if self.options.format == "markdown":
+            every = np.ones(len(embedded_page.lines), np.bool_)
+            lines = markdown_of(data, embedded_page, structure, every)
+            return Extraction("\n".join(line.text for line in lines), [line.tag for line in lines], [0.0] * len(lines))
         return assemble(Line(text, tag) for _, text, tag in self._texts(data, embedded_page, structure, None))
 
     def _content(
@@ -98,15 +103,13 @@ class Engine(engines.Engine):
         scores: npt.NDArray[np.uint16],
         kept: npt.NDArray[np.bool_],
     ) -> Extraction:
+        if self.options.format == "markdown":
+            return _of_rows(self._markdown(data, page, structure, scores, kept))
         numbers = None if self.options.cut_lines else np.flatnonzero(kept)
         of_text = self._texts(data, page, structure, numbers)
         if not of_text:
             return Extraction("", [], [], [])
-        places = np.array([number for number, _, _ in of_text])
-        counts = page.lines[places]
-        shares = np.round(counts[:, L.LINK_CHARACTERS] / np.maximum(1, counts[:, L.CHARACTERS]), 4).tolist()
-        line_scores = scores[places].tolist()
-        keeps = kept[places].tolist()
+        shares, line_scores, keeps = _known([number for number, _, _ in of_text], page, scores, kept)
         joined = "\n".join(text for _, text, _ in of_text)
         cleaned = joined if is_clean(joined) else clean_characters(joined)
         if len(cleaned) != len(joined) or cleaned.count("\n") != len(of_text) - 1:
@@ -119,14 +122,22 @@ class Engine(engines.Engine):
         rows = list(zip(cleaned.split("\n"), (tag for _, _, tag in of_text), shares, line_scores, keeps, strict=True))
         if structure.code:
             rows = _code(rows)
-        chosen = [row for row in rows if row[4]]
-        cut = [
-            CutLine(line=number, text=text, tag=tag, link_share=share, score=score)
-            for number, (text, tag, share, score, keep) in enumerate(rows)
-            if not keep
+        return _of_rows(rows)
+
+    def _markdown(
+        self,
+        data: bytes,
+        page: Scan,
+        structure: Structure,
+        scores: npt.NDArray[np.uint16],
+        kept: npt.NDArray[np.bool_],
+    ) -> list[_Row]:
+        lines = markdown_of(data, page, structure, kept, self.options.cut_lines)
+        shares, line_scores, _ = _known([line.number for line in lines], page, scores, kept)
+        return [
+            (line.text, line.tag, share if line.text else 0.0, score, line.kept)
+            for line, share, score in zip(lines, shares, line_scores, strict=True)
         ]
-        texts, tags, link_shares, kept_scores, _ = zip(*chosen, strict=True) if chosen else repeat((), 5)
-        return Extraction("\n".join(texts), list(tags), list(link_shares), list(kept_scores), cut or None)
 
     def _texts(
         self, data: bytes, page: Scan, structure: Structure, numbers: npt.NDArray[np.int64] | None
@@ -135,6 +146,28 @@ class Engine(engines.Engine):
 
 
 _Row = tuple[str, str, float, int, bool]
+"""Text, tag, share of links, score and whether it is kept of a line."""
+
+
+def _known(
+    numbers: list[int], page: Scan, scores: npt.NDArray[np.uint16], kept: npt.NDArray[np.bool_]
+) -> tuple[list[float], list[int], list[bool]]:
+    """Shares of links, scores and whether they are kept, of lines by their numbers."""
+    places = np.array(numbers, np.int64)
+    counts = page.lines[places]
+    shares = np.round(counts[:, L.LINK_CHARACTERS] / np.maximum(1, counts[:, L.CHARACTERS]), 4).tolist()
+    return shares, scores[places].tolist(), kept[places].tolist()
+
+
+def _of_rows(rows: list[_Row]) -> Extraction:
+    chosen = [row for row in rows if row[4]]
+    cut = [
+        CutLine(line=number, text=text, tag=tag, link_share=share, score=score)
+        for number, (text, tag, share, score, keep) in enumerate(rows)
+        if not keep
+    ]
+    texts, tags, link_shares, kept_scores, _ = zip(*chosen, strict=True) if chosen else repeat((), 5)
+    return Extraction("\n".join(texts), list(tags), list(link_shares), list(kept_scores), cut or None)
 
 
 def _code(rows: list[_Row]) -> list[_Row]:

@@ -33,9 +33,9 @@ from extraction.lines.markup import (
     tag_name,
 )
 from extraction.lines.near import N
+from extraction.lines.part import texts_of_part
 from extraction.lines.scan import Scan
 from extraction.lines.tags import T
-from extraction.lines.text import text_of
 
 MAX_TAG = 1000
 """Bytes of a start tag in which a language or a style is looked for."""
@@ -213,7 +213,7 @@ def _looks_like_code(html: bytes, page: Scan, opener: bytes, raw: bytes, pre: bo
         return False
     if pre or _INDENTED.search(raw):
         return True
-    texts = [text for _, text, _ in text_of(html, page, range(first, last))]
+    texts = [text for _, text in texts_of_part(html, page, first, last)]
     return _share_of_signs(texts) >= (0.3 if named or is_code else 0.6)
 
 
@@ -225,8 +225,7 @@ def _share_of_signs(texts: list[str]) -> float:
 
 def _is_numbered_table(html: bytes, page: Scan, around: npt.NDArray[np.int32], first: int, last: int) -> bool:
     """Whether a table has one cell of code in each row, and in the others nothing but numbers or signs of a difference."""
-    texts = text_of(html, page, range(first, last))
-    rows = [text.split("\t") for _, text, _ in texts]
+    rows = [text.split("\t") for _, text in texts_of_part(html, page, first, last)]
     if any(cell.strip() not in ("", "+", "-") and not cell.strip().isdecimal() for row in rows for cell in row[:-1]):
         return False
     numbered = any(len(row) > 1 for row in rows) or any(row[0].strip().isdecimal() for row in rows)

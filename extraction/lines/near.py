@@ -65,15 +65,12 @@ def what_may_be(page: Scan) -> int:
 @compiled("in:i8 in:u4 in:i4*")
 def _what_may_be(flags: Any, tokens: Any, lines: Any) -> Any:
     what = 0
-    n_rows = 0
     for i in range(len(lines)):
         kind = lines[i, L.KIND]
         if kind == K.CODE or flags[lines[i, L.ELEMENT]] & _F_CODE:
             what |= CODE
         elif kind == K.ROW:
-            n_rows += 1
-    if n_rows > 1:
-        what |= TABLES
+            what |= TABLES
     for k in range(len(tokens)):
         if what & CODE:
             break

@@ -1,7 +1,7 @@
 """Tables of data in a scan, and their cells.
 
-A table is data if at least two of its rows, and half of them, hold text alone in two cells or more. One that holds another
-table, headings or paragraphs arranges the page.
+A table is data if half of its rows hold text alone in two cells or more. One that holds another table, headings or
+paragraphs arranges the page.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from extraction.lines import tags as t
 from extraction.lines.code import MAX_TAG
 from extraction.lines.columns import E, K, L
 from extraction.lines.near import N
+from extraction.lines.part import texts_of_part
 from extraction.lines.scan import Scan
-from extraction.lines.text import text_of
 
 MAX_ROW = 1500
 """Characters of the longest row of a table without header cells: more is a column of prose beside a menu."""
+
+MAX_ONLY_ROW = 300
+"""The same of a table of one row."""
 
 MAX_SPAN = 50
 """Columns that a cell is taken to span at most."""
@@ -45,8 +48,6 @@ def data_tables(html: bytes, page: Scan, around: npt.NDArray[np.int32], taken: n
     :param taken: lines of code, shape (lines,): a table that holds one of them is none of data.
     """
     of_line = around[page.lines[:, L.ELEMENT], N.TABLE]
-    if (page.lines[:, L.KIND] == K.ROW).sum() < 2:
-        return []
     is_table = page.elements[:, E.TAG] == _TABLE
     outer = set(around[page.elements[is_table, E.PARENT], N.TABLE].tolist())
     ends = np.flatnonzero(np.diff(of_line, append=-1)) + 1
@@ -54,7 +55,7 @@ def data_tables(html: bytes, page: Scan, around: npt.NDArray[np.int32], taken: n
     first = 0
     for last in ends.tolist():
         element = int(of_line[first])
-        if element > 0 and last - first > 1 and element not in outer:
+        if element > 0 and element not in outer:
             is_data = (
                 element not in found and not taken[first:last].any() and _is_data(html, page, element, first, last)
             )
@@ -68,7 +69,9 @@ def _is_data(html: bytes, page: Scan, element: int, first: int, last: int) -> bo
     of_text = lines[:, L.KIND] == K.ROW
     n_text = int(of_text.sum())
     rows = np.unique(lines[:, L.ROW])
-    if n_text < 2 or 2 * n_text < len(rows[rows >= 0]):
+    if 2 * n_text < max(1, len(rows[rows >= 0])):
+        return False
+    if n_text < 2 and lines[:, L.CHARACTERS].max() > MAX_ONLY_ROW:
         return False
     headings = int((lines[:, L.KIND] >= K.H1).sum())
     if 4 * headings > len(lines):
@@ -103,7 +106,7 @@ def table_rows(html: bytes, page: Scan, around: npt.NDArray[np.int32], table: Ta
     """The rows of a table that have text, in its order. Lines of one cell are joined by a space."""
     lines = page.lines
     by_number: dict[int, list[str]] = {}
-    for number, text, _ in text_of(html, page, range(table.first, table.last)):
+    for number, text in texts_of_part(html, page, table.first, table.last):
         by_number.setdefault(number, []).append(text)
     rows: list[Row] = []
     for number, texts in by_number.items():

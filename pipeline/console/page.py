@@ -20,6 +20,7 @@ def extract(
     page: Annotated[str, typer.Argument(help="an HTML file, or - for standard input")],
     engine: Annotated[str, typer.Option(help="lines, or another extractor")] = "lines",
     profile: Annotated[Literal["full", "fast"], typer.Option(help="how thorough the engine is")] = "full",
+    format: Annotated[Literal["text", "markdown"], typer.Option(help="of the engine lines")] = "text",
     headings: Annotated[Literal["plain", "markdown"], typer.Option(help="of the engine lines")] = "plain",
     list_markers: Annotated[
         bool, typer.Option("--list-markers", help="of the engine lines: '-' or '1.' before items of lists")
@@ -34,6 +35,8 @@ def extract(
 
         corpusmill extract page.html
 
+        corpusmill extract page.html --format markdown
+
         corpusmill extract page.html --lines
     """
     from extraction import extract as extract_page
@@ -45,7 +48,9 @@ def extract(
         raise no_such("engine", engine, engine_names())
     with mistakes_in_files(TooLarge):
         html = sys.stdin.buffer.read() if page == "-" else Path(page).read_bytes()
-        extraction = extract_page(html, engine=engine, profile=profile, headings=headings, list_markers=list_markers)
+        extraction = extract_page(
+            html, engine=engine, profile=profile, format=format, headings=headings, list_markers=list_markers
+        )
     if not every_line:
         print(extraction.text)
         return
