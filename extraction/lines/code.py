@@ -174,7 +174,9 @@ def _other(html: bytes, page: Scan, around: npt.NDArray[np.int32], key: int, fir
     if (lines[:, L.KIND] >= K.H1).any() or 2 * lines[:, L.LINK_CHARACTERS].sum() > lines[:, L.CHARACTERS].sum():
         return None
     words = int(lines[:, L.WORDS].sum())
-    if words > 8 and lines[:, L.STOP_WORDS].sum() > PROSE * words:
+    opener = _tag(html, int(page.elements[key, E.START]))
+    sure = _PRE_STYLE.search(opener) is not None or (opener[:5].lower() == b"<code" and _named(opener) != "")
+    if not sure and words > 8 and lines[:, L.STOP_WORDS].sum() > PROSE * words:
         return None
     start, end = int(page.elements[key, E.START]), _end(page, last - 1)
     before = _end(page, first - 1) if first else 0
@@ -185,7 +187,6 @@ def _other(html: bytes, page: Scan, around: npt.NDArray[np.int32], key: int, fir
         pre = False
         wanted = _is_numbered_table(html, page, around, first, last)
     else:
-        opener = _tag(html, int(page.elements[key, E.START]))
         pre = _PRE_STYLE.search(opener) is not None
         wanted = _looks_like_code(html, page, opener, raw, pre, first, last)
         if wanted and tag == t.TAG["code"]:
@@ -207,7 +208,8 @@ def _looks_like_code(html: bytes, page: Scan, opener: bytes, raw: bytes, pre: bo
         if not is_code or source_lines < 3:
             return False
         texts = re.sub(rb"<[^<>]*>", b"", raw).decode("utf-8", "replace").split("\n")
-        return _share_of_signs(texts) >= 0.6
+        indents = {len(text) - len(text.lstrip()) for text in texts[1:] if text.strip()}
+        return len(indents) > 1 and _share_of_signs(texts) >= 0.6
     kinds = set(page.lines[first:last, L.KIND].tolist())
     if len(kinds) > 1 or K.ROW in kinds:
         return False

@@ -52,6 +52,7 @@ class _Block:
     indent: str = ""
     quotes: tuple[int, ...] = ()
     outer_list: int = 0  # of an item with a marker: the outermost list, so that items follow without a blank line
+    followed: int = 0  # the list whose items follow without a blank line
     element: int = -1  # of a paragraph: the block element that it stands in
     breaks: int = 0  # of a paragraph: <br> before it
 
@@ -137,7 +138,7 @@ def _line(page: Scan, around: npt.NDArray[np.int32], number: int, text: str, tag
         marker = _marker(page, items[-1])
         block.indent = indent[: len(indent) - len(marker)]
         block.lines = [(marker + text, tag)]
-        block.outer_list = int(page.elements[items[0], E.PARENT])
+        block.outer_list = block.followed = int(page.elements[items[0], E.PARENT])
     if kind < K.H1:
         block.element, block.breaks = int(line[L.BLOCK]), int(line[L.BREAKS])
     return block
@@ -242,7 +243,10 @@ def _joined(blocks: list[_Block]) -> list[MarkdownLine]:
         if not block.lines:
             continue
         last = before_kept if block.kept else before
-        if last is not None and not _is_tight(last, block):
+        tight = last is not None and _is_tight(last, block)
+        if last is not None and tight:
+            block.followed = block.followed or last.followed
+        elif last is not None:
             shared = 0
             while shared < min(len(last.quotes), len(block.quotes)) and last.quotes[shared] == block.quotes[shared]:
                 shared += 1
@@ -260,6 +264,6 @@ def _is_tight(last: _Block, block: _Block) -> bool:
     """Whether a block follows without a blank line: an item of the same list, or a line behind a <br>."""
     if last.quotes != block.quotes:
         return False
-    if block.outer_list and block.outer_list == last.outer_list:
+    if block.outer_list and block.outer_list == last.followed:
         return True
     return block.breaks == 1 and block.element == last.element

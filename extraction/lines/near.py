@@ -69,7 +69,7 @@ def _what_may_be(flags: Any, tokens: Any, lines: Any) -> Any:
         kind = lines[i, L.KIND]
         if kind == K.CODE or flags[lines[i, L.ELEMENT]] & _F_CODE:
             what |= CODE
-        elif kind == K.ROW:
+        elif kind == K.ROW or (i > 0 and lines[i, L.ROW] >= 0 and lines[i, L.ROW] == lines[i - 1, L.ROW]):
             what |= TABLES
     for k in range(len(tokens)):
         if what & CODE:

@@ -1,6 +1,6 @@
 """Tables of data in a scan, and their cells.
 
-A table is data if half of its rows hold text alone in two cells or more. One that holds another table, headings or
+A table is data if half of its rows have two cells or more of a few lines each. One that holds another table, headings or
 paragraphs arranges the page.
 """
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from extraction.lines import tags as t
 from extraction.lines.code import MAX_TAG
-from extraction.lines.columns import E, K, L
+from extraction.lines.columns import MAX_CELL_LINES, E, K, L
 from extraction.lines.near import N
 from extraction.lines.part import texts_of_part
 from extraction.lines.scan import Scan
@@ -24,6 +24,9 @@ MAX_ROW = 1500
 
 MAX_ONLY_ROW = 300
 """The same of a table of one row."""
+
+MAX_SHORT_LINES, MAX_SHORT_ROW = 8, 200
+"""Lines of a cell in a row of so few characters: addresses, lists of names. In longer rows as many as make one line."""
 
 MAX_SPAN = 50
 """Columns that a cell is taken to span at most."""
@@ -57,28 +60,40 @@ def data_tables(html: bytes, page: Scan, around: npt.NDArray[np.int32], taken: n
         element = int(of_line[first])
         if element > 0 and element not in outer:
             is_data = (
-                element not in found and not taken[first:last].any() and _is_data(html, page, element, first, last)
+                element not in found
+                and not taken[first:last].any()
+                and _is_data(html, page, around, element, first, last)
             )
             found[element] = Table(first, last, element) if is_data else None
         first = last
     return [table for table in found.values() if table is not None]
 
 
-def _is_data(html: bytes, page: Scan, element: int, first: int, last: int) -> bool:
+def _is_data(html: bytes, page: Scan, around: npt.NDArray[np.int32], element: int, first: int, last: int) -> bool:
     lines = page.lines[first:last]
-    of_text = lines[:, L.KIND] == K.ROW
-    n_text = int(of_text.sum())
-    rows = np.unique(lines[:, L.ROW])
-    if 2 * n_text < max(1, len(rows[rows >= 0])):
+    of_row, of_cell = (around[lines[:, L.ELEMENT], column] for column in (N.ROW, N.CELL))
+    inside = of_cell > 0
+    rows, row = np.unique(of_row[inside], return_inverse=True)
+    if not len(rows):
         return False
-    if n_text < 2 and lines[:, L.CHARACTERS].max() > MAX_ONLY_ROW:
+    _, row_of_cell, n_lines = np.unique(of_cell[inside], return_index=True, return_counts=True)
+    row_of_cell = row[row_of_cell]
+    longest = np.zeros(len(rows), np.int64)
+    np.maximum.at(longest, row_of_cell, n_lines)
+    characters = np.bincount(row, lines[inside, L.CHARACTERS])
+    of_text = longest <= np.where(characters <= MAX_SHORT_ROW, MAX_SHORT_LINES, MAX_CELL_LINES)
+    of_text &= np.bincount(row_of_cell, minlength=len(rows)) > 1
+    alone = np.zeros(len(rows), np.bool_)  # one line of text in each cell
+    alone[row[lines[inside, L.KIND] == K.ROW]] = True
+    n_text = int((of_text | alone).sum())
+    if 2 * n_text < len(rows) or (n_text < 2 and (not alone.any() or characters.max() > MAX_ONLY_ROW)):
         return False
     headings = int((lines[:, L.KIND] >= K.H1).sum())
     if 4 * headings > len(lines):
         return False
-    if lines[:, L.CHARACTERS].max() > MAX_ROW:
-        inside = page.elements[element : int(lines[-1, L.ELEMENT]) + 1, E.TAG]
-        if not (inside == _TH).any():
+    if characters.max() > MAX_ROW:
+        tags = page.elements[element : int(lines[-1, L.ELEMENT]) + 1, E.TAG]
+        if not (tags == _TH).any():
             return False
     start = int(page.elements[element, E.START])
     return _PRESENTATION.search(html, start, max(start, html.find(b">", start, start + MAX_TAG))) is None
