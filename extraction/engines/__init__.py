@@ -15,7 +15,7 @@ import gc
 import importlib
 import pkgutil
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from extraction.decode import decode
 from extraction.prepare import Prepared, check_size, prepare
@@ -26,6 +26,7 @@ _FORMULAS = ("<math", "math/tex", "MathJax", "mathjax", "katex", "latex", "data-
 """What pages with formulas have: the scanner, which finds them, takes longer than a look for these."""
 
 PROFILES = ("full", "fast")
+Format = Literal["text", "markdown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,16 @@ class Options:
 
     :param profile: `full`, or `fast`: nearly as good at less cost, where an engine can.
     :param formulas: `dollars` writes formulas as TeX, `$...$` or, set off, `$$...$$`; `off` leaves them as the page shows them.
-    :param headings: `markdown` puts "#" before headings, by their level.
-    :param list_markers: put "- " or "1. " before the items of lists, indented by their depth.
+    :param format: `markdown` writes headings, lists, quotations, fenced code and tables as Markdown does, with blank lines.
+    :param headings: of the format `text`: `markdown` puts "#" before headings, by their level.
+    :param list_markers: of the format `text`: put "- " or "1. " before the items of lists, indented by their depth.
     :param cut_lines: tell the lines that the engine cut.
-    :raises ValueError: for an unknown profile; the message lists the known ones.
+    :raises ValueError: for an unknown profile or format; the message lists the known ones.
     """
 
     profile: str = "full"
     formulas: Literal["dollars", "off"] = "dollars"
+    format: Format = "text"
     headings: Literal["plain", "markdown"] = "plain"
     list_markers: bool = False
     cut_lines: bool = True
@@ -58,6 +61,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
             raise ValueError(f"unknown profile {self.profile!r}; expected one of: {', '.join(PROFILES)}")
+        if self.format not in get_args(Format):
+            raise ValueError(f"unknown format {self.format!r}; expected one of: {', '.join(get_args(Format))}")
 
 
 class Engine(abc.ABC):

@@ -34,6 +34,7 @@ class ElementColumns(NamedTuple):
     COUNT: int = 8  # ol, ul: number of the next item; tr: cells so far
     LISTS: int = 9  # lists around it
     MARKED: int = 10  # li: whether one of its lines has the marker
+    START: int = 11  # first byte of its start tag
 
 
 E = ElementColumns()

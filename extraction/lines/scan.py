@@ -631,6 +631,7 @@ def _start_tag(
     element[E.PARENT] = parent
     element[E.DEPTH] = elements[parent, E.DEPTH] + 1
     element[E.NAME] = np.int32(name)
+    element[E.START] = i
     element[E.TOKEN0] = state[S.TOKENS]
     element[E.LISTS] = elements[parent, E.LISTS] + (1 if tag == _UL or tag == _OL or tag == _DL else 0)
     if tag == _LI or trait & T.CELL:

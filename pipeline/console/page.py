@@ -23,6 +23,7 @@ def extract(
     formulas: Annotated[
         Literal["dollars", "off"], typer.Option(help="as TeX between dollars, or as shown")
     ] = "dollars",
+    format: Annotated[Literal["text", "markdown"], typer.Option(help="of the engine lines")] = "text",
     headings: Annotated[Literal["plain", "markdown"], typer.Option(help="of the engine lines")] = "plain",
     list_markers: Annotated[
         bool, typer.Option("--list-markers", help="of the engine lines: '-' or '1.' before items of lists")
@@ -37,6 +38,8 @@ def extract(
 
         corpusmill extract page.html
 
+        corpusmill extract page.html --format markdown
+
         corpusmill extract page.html --lines
     """
     from extraction import extract as extract_page
@@ -49,7 +52,13 @@ def extract(
     with mistakes_in_files(TooLarge):
         html = sys.stdin.buffer.read() if page == "-" else Path(page).read_bytes()
         extraction = extract_page(
-            html, engine=engine, profile=profile, formulas=formulas, headings=headings, list_markers=list_markers
+            html,
+            engine=engine,
+            profile=profile,
+            formulas=formulas,
+            format=format,
+            headings=headings,
+            list_markers=list_markers,
         )
     if not every_line:
         print(extraction.text)

@@ -35,6 +35,10 @@ class ExtractText(DocumentStep):
     formulas: Literal["dollars", "off"] = Field(
         "dollars", description="dollars writes formulas as TeX, $...$ or $$...$$"
     )
+    format: Literal["text", "markdown"] = Field(
+        "text",
+        description="engine lines: markdown writes headings, lists, quotations, code and tables as Markdown does",
+    )
     headings: Literal["plain", "markdown"] = Field("plain", description="engine lines: markdown puts # before headings")
     list_markers: bool = Field(False, description='engine lines: put "- " or "1. " before the items of lists')
     cut_lines: bool = Field(True, description="engine lines: record the lines that it cut, with their scores")
@@ -67,7 +71,7 @@ class ExtractText(DocumentStep):
 
     @model_validator(mode="after")
     def _options_of_the_engine(self) -> ExtractText:
-        for name in ("headings", "list_markers", "cut_lines"):
+        for name in ("format", "headings", "list_markers", "cut_lines"):
             if self.engine != "lines" and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is an option of the engine lines, not of {self.engine}")
         return self
@@ -98,6 +102,7 @@ class ExtractText(DocumentStep):
         options = Options(
             profile=self.profile,
             formulas=self.formulas,
+            format=self.format,
             headings=self.headings,
             list_markers=self.list_markers,
             cut_lines=self.cut_lines,
