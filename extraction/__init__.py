@@ -27,7 +27,7 @@ def extract(
     :param html: the page; bytes are decoded as `decode` describes, with `charset` as the declared encoding.
     :param engine: a module of `extraction.engines`.
     :param options: fields of `extraction.engines.Options`: `profile`, `formulas`, `format` (`text`, `markdown`),
-        `headings`, `list_markers`, `cut_lines`.
+        `title`, `comments`, `captions`, `bylines`, `headings`, `list_markers`, `cut_lines`.
     :raises ValueError: for an unknown engine, profile or format.
     :raises extraction.prepare.TooLarge: if the page is beyond the guards.
     """

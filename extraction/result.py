@@ -32,8 +32,9 @@ class PageSignals(TypedDict):
 class Line(NamedTuple):
     """A block of the page on its way to becoming a line.
 
-    `link_share`: link characters / characters, white space aside. `score`: what the line is worth, 0 to 65,535, if the engine
-    says. A line that is not `kept` is cut, and told of.
+    `link_share`: link characters / characters, white space aside. `score`: what the line is worth, 0 to 65,535, and `kind`: the
+    kind of region that it stands in (`line_model.kinds.KINDS`), if the engine says. A line that is not `kept` is cut, and
+    told of.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Line(NamedTuple):
     link_share: float = 0.0
     score: int | None = None
     kept: bool = True
+    kind: str | None = None
 
 
 class CutLine(TypedDict):
@@ -51,6 +53,7 @@ class CutLine(TypedDict):
     tag: str
     link_share: float
     score: int | None
+    kind: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,15 @@ class Extraction:
     """The main content of a page.
 
     `text` has one line per block; `line_tags` (of `TAGS`), `line_link_share` (0 to 1) and, of engines that score lines,
-    `line_scores` (0 to 65,535) have exactly one entry for each of `text.split("\\n")`. A page without content has the empty text
-    and empty arrays. `cut_lines` are those that the engine cut, ascending, if it tells.
+    `line_scores` (0 to 65,535) and `line_kinds` (see `Line`) have exactly one entry for each of `text.split("\\n")`. A page
+    without content has the empty text and empty arrays. `cut_lines` are those that the engine cut, ascending, if it tells.
     """
 
     text: str
     line_tags: list[str]
     line_link_share: list[float]
     line_scores: list[int] | None = None
+    line_kinds: list[str] | None = None
     cut_lines: list[CutLine] | None = None
     title: str | None = None
     page_signals: PageSignals = field(
@@ -98,37 +102,54 @@ def assemble(lines: Iterable[Line]) -> Extraction:
             text = " ".join(text.split())
         if not text:
             continue
-        finished = [Line(text, line.tag, round(min(1.0, line.link_share), 4), line.score, line.kept)]
+        finished = [line._replace(text=text, link_share=round(min(1.0, line.link_share), 4))]
         if blank is not None and line.tag == "code":
-            finished.insert(0, Line("", "code", 0.0, line.score, line.kept))
+            finished.insert(0, line._replace(text="", link_share=0.0))
         blank = None
         code = line.tag == "code"
         for done in finished:
             if done.kept:
                 kept.append(done)
             else:
-                cut.append(
-                    CutLine(line=number, text=done.text, tag=done.tag, link_share=done.link_share, score=done.score)
-                )
+                cut.append(cut_line(number, done))
             number += 1
+    kinds = [line.kind for line in kept if line.kind is not None]
     scores = [line.score for line in kept if line.score is not None]
     return Extraction(
         text="\n".join(line.text for line in kept),
         line_tags=[line.tag for line in kept],
         line_link_share=[line.link_share for line in kept],
         line_scores=scores if len(scores) == len(kept) and (kept or cut) else None,
+        line_kinds=kinds if kinds and len(kinds) == len(kept) else None,
         cut_lines=cut or None,
     )
 
 
-def all_lines(extraction: Extraction) -> list[tuple[str, int | None, str, float, str]]:
-    """Mark (`+` kept, `-` cut), score, tag, link share and text of the lines of a page, in its order."""
-    scores = extraction.line_scores or itertools.repeat(None)
-    kept = zip(scores, extraction.line_tags, extraction.line_link_share, extraction.text.split("\n"), strict=False)
-    cut = {c["line"]: ("-", c["score"], c["tag"], c["link_share"], c["text"]) for c in extraction.cut_lines or ()}
-    out: list[tuple[str, int | None, str, float, str]] = []
-    for score, tag, share, text in kept:
+def cut_line(number: int, line: Line) -> CutLine:
+    """What is told of a line that is cut."""
+    return CutLine(
+        line=number, text=line.text, tag=line.tag, link_share=line.link_share, score=line.score, kind=line.kind
+    )
+
+
+def all_lines(extraction: Extraction) -> list[Line]:
+    """The lines of a page, kept and cut, in its order."""
+    kept = zip(
+        extraction.text.split("\n"),
+        extraction.line_tags,
+        extraction.line_link_share,
+        extraction.line_scores or itertools.repeat(None),
+        itertools.repeat(True),
+        extraction.line_kinds or itertools.repeat(None),
+        strict=False,
+    )
+    cut = {
+        c["line"]: Line(c["text"], c["tag"], c["link_share"], c["score"], False, c["kind"])
+        for c in extraction.cut_lines or ()
+    }
+    out: list[Line] = []
+    for line in kept:
         while len(out) in cut:
             out.append(cut[len(out)])
-        out.append(("+", score, tag, share, text))
+        out.append(Line(*line))
     return [*out, *(cut[number] for number in sorted(cut) if number >= len(out))]

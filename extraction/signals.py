@@ -6,6 +6,7 @@ from __future__ import annotations
 import html as html_entities
 import re
 
+from extraction.headline import without_site
 from extraction.prepare import Prepared
 from extraction.result import PageSignals
 from extraction.text import clean
@@ -28,7 +29,8 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 
 def page_signals(page: Prepared, whole: str | None = None) -> tuple[str | None, PageSignals]:
-    """Title and signals of a decoded page. Where `page` is its head alone, `whole` is all of it.
+    """Title (without the site's name, where the page tells it) and signals of a decoded page. Where `page` is its head alone,
+    `whole` is all of it.
 
     Schema types come from JSON-LD (`@type`, nested ones too) and microdata (`itemtype`), without repetition, in page
     order, at most 20.
@@ -42,7 +44,7 @@ def page_signals(page: Prepared, whole: str | None = None) -> tuple[str | None, 
     tag = _HTML_TAG.search(head)
     attributes = _attributes(tag[1]) if tag else {}
     language = attributes.get("lang") or attributes.get("xml:lang")
-    canonical = og_url = og_type = og_title = None
+    canonical = og_url = og_type = og_title = site = None
     for name, markup in _META_OR_LINK.findall(head):
         if name in ("link", "LINK"):
             if canonical is None and "canonical" in markup:
@@ -58,7 +60,9 @@ def page_signals(page: Prepared, whole: str | None = None) -> tuple[str | None, 
                 og_url = og_url or _value(attributes.get("content"))
             elif key == "og:title":
                 og_title = og_title or _value(attributes.get("content"))
-    return title or og_title, PageSignals(
+            elif key == "og:site_name":
+                site = site or _value(attributes.get("content"))
+    return without_site(title or og_title, site, og_title), PageSignals(
         canonical_url=canonical or og_url,
         og_type=og_type,
         schema_types=_schema_types(page, page.html if whole is None else whole),

@@ -33,7 +33,8 @@ def cut_lines(doc: Document, step: str, numbers: Collection[int]) -> Document:
     known = {"tag": tags, "link_share": shares, "score": scores}
     keep = [i for i in range(len(old)) if i not in gone]
     removed = [
-        {"step": step, "line": i, "text": old[i]} | {name: None if v is None else v[i] for name, v in known.items()}
+        {"step": step, "line": i, "text": old[i], "kind": None}
+        | {name: None if v is None else v[i] for name, v in known.items()}
         for i in sorted(gone)
     ]
     # A text has at least one line: where none is left, an empty one without tag stands for it.

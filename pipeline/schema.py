@@ -75,6 +75,7 @@ DOCUMENT = pa.schema(
                         pa.field("tag", pa.string()),
                         pa.field("link_share", pa.float32()),
                         pa.field("score", pa.uint16()),  # as in `line_scores`
+                        pa.field("kind", pa.string()),  # of the region that it stood in, if extraction says
                     ]
                 )
             ),

@@ -24,8 +24,10 @@ from classifiers.clutter import linear
 from classifiers.clutter.examples import Example, examples_of, load_pages
 from classifiers.clutter.linear import Hashed
 from classifiers.clutter.pages import FOLDS
+from classifiers.clutter.reference import KINDS
 from extraction import line_model
 from extraction.line_model import features as f
+from extraction.line_model import kinds as of_kinds
 from extraction.line_model.model import FORMS, Form, LineModel, features, region_columns
 from extraction.line_model.trees import Trees, evaluate
 from extraction.lines.columns import E, L
@@ -37,6 +39,10 @@ TREE_FOLDS = 3
 
 RATES = (0.05, 0.1)
 """Learning rates of the linear scores of attributes and of words."""
+
+KIND_RATE, KIND_EPOCHS = 0.1, 3
+KIND_WEIGHT, MAX_KIND_WEIGHT = 0.3, 3.0
+"""What each line weighs in learning kinds, beside its share of its page, and at most: a kind is told from short lines too."""
 
 TREES: dict[str, Any] = {
     **LIGHTGBM,
@@ -59,7 +65,38 @@ def fit(examples: Sequence[Example], form: Form, seed: int = SEED) -> LineModel:
         region_columns(example.scan, first)
         for example, first in zip(examples, out_of_fold(columns, examples, seed), strict=True)
     ]
-    return dataclasses.replace(model, trees=trees, regions=fit_trees(second, examples, SECOND, seed))
+    regions = fit_trees(second, examples, SECOND, seed)
+    kinds = fit_kinds(second, examples, seed) if form == "dom" else None
+    return dataclasses.replace(model, trees=trees, regions=regions, kinds=kinds)
+
+
+def fit_kinds(
+    columns: Sequence[npt.NDArray[np.float32]], examples: Sequence[Example], seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+    """Weights and biases of the kinds of regions, rounded as they are stored; None if no page has kinds."""
+    known = [(x, example) for x, example in zip(columns, examples, strict=True) if example.kinds]
+    if not known:
+        return None
+    marks = Hashed.joined([_marks(example, x) for x, example in known])
+    letters = np.array([letter for _, example in known for letter in example.kinds])
+    weights = np.concatenate([example.weights / example.page_weight for _, example in known])
+    weights = np.where(letters == "", 0, np.minimum(weights + KIND_WEIGHT, MAX_KIND_WEIGHT)).astype(np.float32)
+    out = np.zeros((1 << of_kinds.KIND_BITS, len(KINDS)), np.float16)
+    biases = np.zeros(len(KINDS), np.float32)
+    for number, letter in enumerate(KINDS):
+        labels = (letters == letter).astype(np.float32)
+        fitted, bias = linear.fit(marks, labels, weights, rate=KIND_RATE, epochs=KIND_EPOCHS, seed=seed)
+        out[:, number] = fitted[: len(out)]
+        biases[number] = bias
+    return out.astype(np.float32), biases
+
+
+def _marks(example: Example, columns: npt.NDArray[np.float32]) -> Hashed:
+    scan = example.scan
+    out = np.zeros(len(columns) * of_kinds.MAX_MARKS + 1, np.uint32)
+    starts = np.zeros(len(columns) + 1, np.int64)
+    of_kinds.kind_marks(scan.elements, scan.tokens, scan.lines, scan.words, columns, out, starts)
+    return Hashed(out[: starts[-1]].copy(), starts)
 
 
 def out_of_fold(

@@ -27,6 +27,7 @@ _FORMULAS = ("<math", "math/tex", "MathJax", "mathjax", "katex", "latex", "data-
 
 PROFILES = ("full", "fast")
 Format = Literal["text", "markdown"]
+Choice = Literal["auto", "keep", "cut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Options:
     :param profile: `full`, or `fast`: nearly as good at less cost, where an engine can.
     :param formulas: `dollars` writes formulas as TeX, `$...$` or, set off, `$$...$$`; `off` leaves them as the page shows them.
     :param format: `markdown` writes headings, lists, quotations, fenced code and tables as Markdown does, with blank lines.
+    :param title: `prepend` lets the text begin with the page's headline, once; `separate` leaves it where the model keeps it.
+    :param comments: `auto` as the model decides (threads of a forum stay, comments of readers under a text go), `keep` or `cut`
+        all that it takes for comments.
+    :param captions: the same for captions.
+    :param bylines: the same for the author and date at the headline.
     :param headings: of the format `text`: `markdown` puts "#" before headings, by their level.
     :param list_markers: of the format `text`: put "- " or "1. " before the items of lists, indented by their depth.
     :param cut_lines: tell the lines that the engine cut.
@@ -54,6 +60,10 @@ class Options:
     profile: str = "full"
     formulas: Literal["dollars", "off"] = "dollars"
     format: Format = "text"
+    title: Literal["prepend", "separate"] = "prepend"
+    comments: Choice = "auto"
+    captions: Choice = "auto"
+    bylines: Choice = "auto"
     headings: Literal["plain", "markdown"] = "plain"
     list_markers: bool = False
     cut_lines: bool = True
@@ -63,6 +73,13 @@ class Options:
             raise ValueError(f"unknown profile {self.profile!r}; expected one of: {', '.join(PROFILES)}")
         if self.format not in get_args(Format):
             raise ValueError(f"unknown format {self.format!r}; expected one of: {', '.join(get_args(Format))}")
+        for name in ("comments", "captions", "bylines"):
+            if getattr(self, name) not in get_args(Choice):
+                raise ValueError(
+                    f"unknown value {getattr(self, name)!r} of {name}; expected one of: {', '.join(get_args(Choice))}"
+                )
+        if self.title not in ("prepend", "separate"):
+            raise ValueError(f"unknown value {self.title!r} of title; expected one of: prepend, separate")
 
 
 class Engine(abc.ABC):

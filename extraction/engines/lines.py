@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +20,19 @@ from extraction import engines
 from extraction.decode import to_utf8
 from extraction.embedded import embedded_html
 from extraction.formulas import delimited
+from extraction.headline import without_site
 from extraction.line_model.blocks import groups, kept_whole, united
+from extraction.line_model.kinds import KINDS
 from extraction.line_model.model import load, sha256
-from extraction.lines import Scan, scan
-from extraction.lines.columns import L
+from extraction.line_model.regions import headline
+from extraction.lines import Scan, scan, text_of
+from extraction.lines.columns import K, L
 from extraction.lines.formulas import scan_with_formulas
 from extraction.lines.markdown import markdown_of
 from extraction.lines.structure import Structure, structure_of, text_in
 from extraction.lines.text import is_clean
 from extraction.prepare import Prepared, TooLarge, prepare
-from extraction.result import CODE_SPACES, CutLine, Extraction, Line, assemble
+from extraction.result import CODE_SPACES, Extraction, Line, assemble, cut_line
 from extraction.signals import MAX_HEAD, page_signals
 from extraction.text import clean_characters
 
@@ -40,6 +44,16 @@ EMBEDDED_BELOW = 250
 """Characters below which text in JSON-LD or preloaded data is looked for."""
 
 _HEAD_END = re.compile(rb"<body[\s>]|</head", re.IGNORECASE)
+
+
+class Judged(NamedTuple):
+    """What is known of the lines of a page: scores, whether they are kept, numbers of `KINDS`, and which is the headline (-1:
+    none)."""
+
+    scores: npt.NDArray[np.uint16]
+    kept: npt.NDArray[np.bool_]
+    kinds: npt.NDArray[np.int8]
+    headline: int = -1
 
 
 class Engine(engines.Engine):
@@ -70,17 +84,42 @@ class Engine(engines.Engine):
         model = load("dom")
         structure = structure_of(html, page)
         units = groups(page, structure)
-        scores = united(model.score(page), page, units)
+        first, kinds = model.judge(page)
+        scores = united(first, page, units)
         kept = kept_whole(model.choose(page, scores), page, units)
+        judged = self._as_asked(page, units, Judged(scores, kept, kinds))
         json_ld = [html[start:end].decode("utf-8", "replace") for start, end in page.json_ld.tolist()]
         whole = html.decode("utf-8", "replace") if b"itemtype" in html else ""
         title, signals = page_signals(Prepared(_head(html), json_ld), whole)
-        content = self._embedded(html, json_ld, page, kept) or self._content(html, page, structure, scores, kept)
+        content = self._embedded(html, json_ld, page, judged) or self._content(html, page, structure, judged)
+        if judged.headline >= 0:
+            text = text_of(html, page, [judged.headline])
+            title = without_site(title, None, text[0][1] if text else None)
         return dataclasses.replace(content, title=title, page_signals=signals)
 
-    def _embedded(self, html: bytes, json_ld: list[str], page: Scan, kept: npt.NDArray[np.bool_]) -> Extraction | None:
+    def _as_asked(self, page: Scan, units: npt.NDArray[np.int32], judged: Judged) -> Judged:
+        """Keep or cut kinds as the options say, and the headline."""
+        kept = judged.kept
+        for name, choice in (
+            ("comments", self.options.comments),
+            ("caption", self.options.captions),
+            ("by-line", self.options.bylines),
+        ):
+            if choice != "auto":
+                of_kind = (judged.kinds == KINDS.index(name)) & (units < 0)
+                kept = kept | of_kind if choice == "keep" else kept & ~of_kind
+        found = _headline(page, judged.kinds) if kept.any() else -1
+        if found >= 0 and units[found] >= 0:
+            found = -1
+        if found >= 0 and self.options.title == "prepend":
+            same = page.lines[:, L.HASH] == page.lines[found, L.HASH]
+            kept = kept & ~(same & (page.lines[:, L.CHARACTERS] == page.lines[found, L.CHARACTERS]))
+            kept[found] = True
+        return judged._replace(kept=kept, headline=found)
+
+    def _embedded(self, html: bytes, json_ld: list[str], page: Scan, judged: Judged) -> Extraction | None:
         """Text that the page carries as data, where there is more of it than of content."""
-        size = int(page.lines[kept, L.CHARACTERS].sum())
+        size = int(page.lines[judged.kept, L.CHARACTERS].sum())
         if size >= EMBEDDED_BELOW:
             return None
         embedded = embedded_html(Prepared(html.decode("utf-8", "replace"), json_ld))
@@ -93,34 +132,33 @@ class Engine(engines.Engine):
         if self.options.format == "markdown":
             every = np.ones(len(embedded_page.lines), np.bool_)
             lines = markdown_of(data, embedded_page, structure, every)
-            return Extraction("\n".join(line.text for line in lines), [line.tag for line in lines], [0.0] * len(lines))
+            texts = [line.text for line in lines]
+            return Extraction("\n".join(texts), [line.tag for line in lines], [0.0] * len(lines))
         return assemble(Line(text, tag) for _, text, tag in self._texts(data, embedded_page, structure, None))
 
-    def _content(
-        self,
-        data: bytes,
-        page: Scan,
-        structure: Structure,
-        scores: npt.NDArray[np.uint16],
-        kept: npt.NDArray[np.bool_],
-    ) -> Extraction:
+    def _content(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> Extraction:
         if self.options.format == "markdown":
-            return _of_rows(self._markdown(data, page, structure, scores, kept))
-        numbers = None if self.options.cut_lines else np.flatnonzero(kept)
+            return _of_rows(self._markdown(data, page, structure, judged))
+        numbers = None if self.options.cut_lines else np.flatnonzero(judged.kept)
         of_text = self._texts(data, page, structure, numbers)
         if not of_text:
             return Extraction("", [], [], [])
-        shares, line_scores, keeps = _known([number for number, _, _ in of_text], page, scores, kept)
+        if self.options.title == "prepend":
+            of_text = _headline_first(of_text, judged)
+        shares, line_scores, keeps, kinds = _known([number for number, _, _ in of_text], page, judged)
         joined = "\n".join(text for _, text, _ in of_text)
         cleaned = joined if is_clean(joined) else clean_characters(joined)
         if len(cleaned) != len(joined) or cleaned.count("\n") != len(of_text) - 1:
             # a character went, which can leave white space behind, or became the end of a line
             made = assemble(
-                Line(text, tag, share, score, keep)
-                for (_, text, tag), share, score, keep in zip(of_text, shares, line_scores, keeps, strict=True)
+                Line(text, *known)
+                for (_, text, _), *known in zip(
+                    of_text, (tag for _, _, tag in of_text), shares, line_scores, keeps, kinds, strict=True
+                )
             )
             return dataclasses.replace(made, line_scores=made.line_scores or [])  # of a line that vanished too
-        rows = list(zip(cleaned.split("\n"), (tag for _, _, tag in of_text), shares, line_scores, keeps, strict=True))
+        tags = [tag for _, _, tag in of_text]
+        rows = list(map(Line, cleaned.split("\n"), tags, shares, line_scores, keeps, kinds))
         if structure.code:
             rows = _code(rows)
         return _of_rows(rows)
@@ -128,20 +166,13 @@ class Engine(engines.Engine):
     def _scan(self, html: bytes) -> tuple[bytes, Scan]:
         return scan_with_formulas(html) if self.options.formulas == "dollars" else (html, scan(html))
 
-    def _markdown(
-        self,
-        data: bytes,
-        page: Scan,
-        structure: Structure,
-        scores: npt.NDArray[np.uint16],
-        kept: npt.NDArray[np.bool_],
-    ) -> list[_Row]:
-        lines = markdown_of(data, page, structure, kept, self.options.cut_lines)
-        shares, line_scores, _ = _known([line.number for line in lines], page, scores, kept)
+    def _markdown(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> list[Line]:
+        lines = markdown_of(data, page, structure, judged.kept, self.options.cut_lines)
+        shares, line_scores, _, kinds = _known([line.number for line in lines], page, judged)
         texts = self._delimited(data, [(line.number, line.text, line.tag) for line in lines])
         return [
-            (text, line.tag, share if text else 0.0, score, line.kept)
-            for line, (_, text, _), share, score in zip(lines, texts, shares, line_scores, strict=True)
+            Line(text, line.tag, share if text else 0.0, score, line.kept, kind)
+            for line, (_, text, _), share, score, kind in zip(lines, texts, shares, line_scores, kinds, strict=True)
         ]
 
     def _texts(
@@ -154,47 +185,56 @@ class Engine(engines.Engine):
         return delimited(data, texts) if self.options.formulas == "dollars" else texts
 
 
-_Row = tuple[str, str, float, int, bool]
-"""Text, tag, share of links, score and whether it is kept of a line."""
+def _headline(page: Scan, kinds: npt.NDArray[np.int8]) -> int:
+    """The line that is the page's headline, or -1: the first of that kind, or a heading that repeats the title."""
+    of_kind = np.flatnonzero(kinds == KINDS.index("headline"))
+    if len(of_kind):
+        return int(of_kind[0])
+    found = int(headline(page.flags, page.lines))
+    return found if found >= 0 and page.lines[found, L.KIND] >= K.H1 else -1
 
 
-def _known(
-    numbers: list[int], page: Scan, scores: npt.NDArray[np.uint16], kept: npt.NDArray[np.bool_]
-) -> tuple[list[float], list[int], list[bool]]:
-    """Shares of links, scores and whether they are kept, of lines by their numbers."""
+def _headline_first(of_text: list[tuple[int, str, str]], judged: Judged) -> list[tuple[int, str, str]]:
+    """Put the headline before the first line that is kept."""
+    place = next((i for i, (number, _, _) in enumerate(of_text) if number == judged.headline), -1)
+    first = next((i for i, (number, _, _) in enumerate(of_text) if judged.kept[number]), -1)
+    if place > first >= 0:
+        of_text.insert(first, of_text.pop(place))
+    return of_text
+
+
+def _known(numbers: list[int], page: Scan, judged: Judged) -> tuple[list[float], list[int], list[bool], list[str]]:
+    """Shares of links, scores, whether they are kept, and kinds, of lines by their numbers."""
     places = np.array(numbers, np.int64)
     counts = page.lines[places]
     shares = np.round(counts[:, L.LINK_CHARACTERS] / np.maximum(1, counts[:, L.CHARACTERS]), 4).tolist()
-    return shares, scores[places].tolist(), kept[places].tolist()
+    kinds = [KINDS[kind] for kind in judged.kinds[places].tolist()]
+    return shares, judged.scores[places].tolist(), judged.kept[places].tolist(), kinds
 
 
-def _of_rows(rows: list[_Row]) -> Extraction:
-    chosen = [row for row in rows if row[4]]
-    cut = [
-        CutLine(line=number, text=text, tag=tag, link_share=share, score=score)
-        for number, (text, tag, share, score, keep) in enumerate(rows)
-        if not keep
-    ]
-    texts, tags, link_shares, kept_scores, _ = zip(*chosen, strict=True) if chosen else repeat((), 5)
-    return Extraction("\n".join(texts), list(tags), list(link_shares), list(kept_scores), cut or None)
+def _of_rows(rows: list[Line]) -> Extraction:
+    chosen = [row for row in rows if row.kept]
+    cut = [cut_line(number, row) for number, row in enumerate(rows) if not row.kept]
+    texts, tags, shares, scores, _, kinds = zip(*chosen, strict=True) if chosen else repeat((), 6)
+    return Extraction("\n".join(texts), list(tags), list(shares), list(scores), list(kinds), cut or None)
 
 
-def _code(rows: list[_Row]) -> list[_Row]:
+def _code(rows: list[Line]) -> list[Line]:
     """Put code as `assemble` does: of blank lines one between two lines of code, no wide spaces."""
-    out: list[_Row] = []
+    out: list[Line] = []
     blank = False
     for row in rows:
-        if row[1] != "code":
+        if row.tag != "code":
             blank = False
-        elif not row[0] or row[0].isspace():
-            blank = bool(out) and out[-1][1] == "code"
+        elif not row.text or row.text.isspace():
+            blank = bool(out) and out[-1].tag == "code"
             continue
         else:
             if blank:
-                out.append(("", "code", 0.0, *row[3:]))
+                out.append(row._replace(text="", link_share=0.0))
                 blank = False
-            if not row[0].isascii():
-                row = (CODE_SPACES.sub(" ", row[0]).rstrip(), *row[1:])
+            if not row.text.isascii():
+                row = row._replace(text=CODE_SPACES.sub(" ", row.text).rstrip())
         out.append(row)
     return out
 

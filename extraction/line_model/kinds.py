@@ -82,6 +82,11 @@ def _far(distance: Any) -> Any:
 
 
 @helper
+def _at_most(value: Any, most: Any) -> Any:
+    return most if value > most else np.int64(value)
+
+
+@helper
 def _doublings(number: Any) -> Any:
     """A number in steps: 0, 1, 2 to 3, 4 to 7, and so on."""
     step = 0
@@ -111,7 +116,7 @@ def _marks_of(elements: Any, tokens: Any, line: Any, words: Any, x: Any, out: An
             out[n + 1] = fnv1a(tokens[q], 0x100 + min(level, 3)) & _MASK
             n += 2
         e = elements[e, E.PARENT]
-    last = min(line[L.WORD1], line[L.WORD0] + _MAX_WORDS)
+    last: Any = min(line[L.WORD1], line[L.WORD0] + _MAX_WORDS)
     for q in range(line[L.WORD0], last):
         out[n] = fnv1a(words[q], 3) & _MASK
         n += 1
@@ -129,12 +134,12 @@ def _marks_of(elements: Any, tokens: Any, line: Any, words: Any, x: Any, out: An
     inside = 0 if x[_SINCE_MAIN] < 0 else 2 if x[_TO_END] < 0 else 1
     headline = _far(x[_SINCE_HEADLINE])
     steps = (
-        probability, 10 + link, 20 + characters, 40 + min(3, np.int64(x[_MARKS])), 50 + np.int64(x[_TITLE] * 3.99), 60 + since,
-        70 + end, 80 + headline, 90 + min(8, _doublings(x[_LOW_SINCE])), 100 + np.int64(x[_BEHIND] * 3.99),
+        probability, 10 + link, 20 + characters, 40 + _at_most(x[_MARKS], 3), 50 + np.int64(x[_TITLE] * 3.99), 60 + since,
+        70 + end, 80 + headline, 90 + _at_most(_doublings(x[_LOW_SINCE]), 8), 100 + np.int64(x[_BEHIND] * 3.99),
         110 + _doublings(x[_SIBLINGS]), 130 + _doublings(x[_SIBLINGS_UP]), 150 + np.int64(x[_PLACE] * 7.99),
-        160 + np.int64(x[_RUN]), 170 + max(-6, np.int64(x[_SHARED])), 180 + _doublings(x[_SINCE_SURE]),
-        190 + _doublings(x[_TO_SURE]), 200 + _doublings(x[_OF_PATH]), 220 + line[L.KIND], 240 + min(2, line[L.INPUTS]),
-        250 + min(2, line[L.IMAGES]), 260 + np.int64(3.99 * line[L.DIGITS] / max(1, line[L.CHARACTERS])), 270 + line[L.LAST],
+        160 + np.int64(x[_RUN]), 170 - _at_most(-x[_SHARED], 6), 180 + _doublings(x[_SINCE_SURE]),
+        190 + _doublings(x[_TO_SURE]), 200 + _doublings(x[_OF_PATH]), 220 + line[L.KIND], 240 + _at_most(line[L.INPUTS], 2),
+        250 + _at_most(line[L.IMAGES], 2), 260 + np.int64(3.99 * line[L.DIGITS] / max(1, line[L.CHARACTERS])), 270 + line[L.LAST],
         1000 + 10 * probability + link, 2000 + 10 * inside + link, 3000 + 20 * inside + characters,
         4000 + 10 * inside + headline, 5000 + 10 * line[L.KIND] + inside, 6000 + 20 * characters + link,
     )  # fmt: skip
@@ -188,6 +193,9 @@ def kind_scores(elements, tokens, lines, words, columns, weights, bias, out):  #
     for i in range(n):
         for k in range(_N_KINDS):
             out[i, k] += _PATH_SHARE * (means[of_line[i], k] / counts[of_line[i]] - out[i, k])
+
+
+N_CONTENT = len(CONTENT)
 
 
 def scores(

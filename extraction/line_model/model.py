@@ -22,6 +22,7 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from extraction.line_model import features as f
+from extraction.line_model import kinds as of_kinds
 from extraction.line_model import regions
 from extraction.line_model.trees import Trees, evaluate
 from extraction.lines.columns import E
@@ -44,6 +45,7 @@ class LineModel:
     :param attributes: weights (2**BITS,) of the linear score over attributes, and its bias; None in the form `text`.
     :param words: the same over words.
     :param trees: what scores a line by itself; :param regions: what scores it again, by the scores of all that holds it.
+    :param kinds: weights (2**KIND_BITS, kinds) of the kinds of regions, and biases (kinds,); None in the form `text`.
     :param floor: score (0 to 1) below which a line is never kept.
     """
 
@@ -52,6 +54,7 @@ class LineModel:
     words: tuple[npt.NDArray[np.float32], float]
     trees: Trees
     regions: Trees
+    kinds: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
     floor: float = FLOOR
 
     def linear_scores(self, page: Scan) -> npt.NDArray[np.float32]:
@@ -67,8 +70,22 @@ class LineModel:
         """Score the lines of a page, in its order. Other pages change nothing."""
         if not len(page.lines):
             return np.zeros(0, np.uint16)
-        raw = evaluate(self.regions, region_columns(page, self.first_scores(page)))
-        return np.rint(SCALE / (1.0 + np.exp(-raw))).astype(np.uint16)
+        return self._scores(region_columns(page, self.first_scores(page)))
+
+    def judge(self, page: Scan) -> tuple[Scores, npt.NDArray[np.int8]]:
+        """Scores of the lines of a page, and the kinds of region that they stand in, by their numbers in `kinds.KINDS`.
+
+        :raises ValueError: in the form `text`, which knows no kinds.
+        """
+        if self.kinds is None:
+            raise ValueError("the form `text` knows no kinds: use `score`")
+        if not len(page.lines):
+            return np.zeros(0, np.uint16), np.zeros(0, np.int8)
+        columns = region_columns(page, self.first_scores(page))
+        return self._scores(columns), of_kinds.scores(page, columns, *self.kinds).argmax(1).astype(np.int8)
+
+    def _scores(self, columns: npt.NDArray[np.float32]) -> Scores:
+        return np.rint(SCALE / (1.0 + np.exp(-evaluate(self.regions, columns)))).astype(np.uint16)
 
     def first_scores(self, page: Scan) -> npt.NDArray[np.float64]:
         """Scores (log odds) of lines by themselves, before regions are looked at."""
@@ -92,6 +109,8 @@ class LineModel:
             for part, trees in (("trees", self.trees), ("regions", self.regions))
             for name in Trees.__slots__
         }
+        if self.kinds is not None:
+            tensors["kinds.weights"], tensors["kinds.bias"] = self.kinds[0].astype(np.float16), self.kinds[1]
         tensors["words"] = self.words[0].astype(np.float16)
         if self.attributes is not None:
             tensors["attributes"] = self.attributes[0].astype(np.float16)
@@ -127,6 +146,7 @@ def load(form: Form = "dom", folder: Path | None = None) -> LineModel:
         words=(tensors["words"].astype(np.float32), biases[1]),
         trees=Trees(**{name: tensors[f"trees.{name}"] for name in Trees.__slots__}),
         regions=Trees(**{name: tensors[f"regions.{name}"] for name in Trees.__slots__}),
+        kinds=(tensors["kinds.weights"].astype(np.float32), tensors["kinds.bias"]) if form == "dom" else None,
         floor=header["floor"],
     )
 

@@ -216,6 +216,12 @@ def _headline(flags: Any, lines: Any) -> Any:
     return found
 
 
+@compiled("in:i8 in:i4*")
+def headline(flags, lines):  # type: ignore[no-untyped-def]
+    """The line that repeats the page's title, or -1."""
+    return _headline(flags, lines)
+
+
 @numba.njit
 def _of_headline(
     elements: Any, flags: Any, lines: Any, probability: Any, words_before: Any, content_before: Any, out: Any

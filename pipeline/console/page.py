@@ -24,12 +24,18 @@ def extract(
         Literal["dollars", "off"], typer.Option(help="as TeX between dollars, or as shown")
     ] = "dollars",
     format: Annotated[Literal["text", "markdown"], typer.Option(help="of the engine lines")] = "text",
+    title: Annotated[
+        Literal["prepend", "separate"], typer.Option(help="the headline at the head of the text, or as the page has it")
+    ] = "prepend",
+    comments: Annotated[Literal["auto", "keep", "cut"], typer.Option(help="readers' comments under a text")] = "auto",
+    captions: Annotated[Literal["auto", "keep", "cut"], typer.Option(help="captions of pictures")] = "auto",
+    bylines: Annotated[Literal["auto", "keep", "cut"], typer.Option(help="author and date at the headline")] = "auto",
     headings: Annotated[Literal["plain", "markdown"], typer.Option(help="of the engine lines")] = "plain",
     list_markers: Annotated[
         bool, typer.Option("--list-markers", help="of the engine lines: '-' or '1.' before items of lists")
     ] = False,
     every_line: Annotated[
-        bool, typer.Option("--lines", help="every line, kept (+) or cut (-), with score, tag and share of link text")
+        bool, typer.Option("--lines", help="every line, kept (+) or cut (-): score, tag, share of link text, kind")
     ] = False,
 ) -> None:
     """Print the text of an HTML page.
@@ -57,14 +63,21 @@ def extract(
             profile=profile,
             formulas=formulas,
             format=format,
+            title=title,
+            comments=comments,
+            captions=captions,
+            bylines=bylines,
             headings=headings,
             list_markers=list_markers,
         )
     if not every_line:
         print(extraction.text)
         return
-    for mark, score, tag, share, text in all_lines(extraction):
-        print(f"{mark} {'    ' if score is None else f'{score / SCALE:4.2f}'} {tag:5} {share:4.2f} {text}")
+    for line in all_lines(extraction):
+        score = "    " if line.score is None else f"{line.score / SCALE:4.2f}"
+        print(
+            f"{'+' if line.kept else '-'} {score} {line.tag:5} {line.link_share:4.2f} {line.kind or '':13} {line.text}"
+        )
 
 
 @lists.command()

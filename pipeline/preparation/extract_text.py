@@ -13,6 +13,9 @@ from extraction.work import Job, Outcome, extract_bytes
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Example, Examples
 
+_OF_LINES = ("format", "title", "comments", "captions", "bylines", "headings", "list_markers", "cut_lines")
+"""Options of the engine `lines` alone."""
+
 _SENTENCE = "A page with enough English text to be taken for the content of the page by every engine. "
 
 
@@ -39,6 +42,14 @@ class ExtractText(DocumentStep):
         "text",
         description="engine lines: markdown writes headings, lists, quotations, code and tables as Markdown does",
     )
+    title: Literal["prepend", "separate"] = Field(
+        "prepend", description="engine lines: the text begins with the headline, or has it where the model keeps it"
+    )
+    comments: Literal["auto", "keep", "cut"] = Field(
+        "auto", description="engine lines: readers' comments; auto keeps threads of forums, and cuts those under a text"
+    )
+    captions: Literal["auto", "keep", "cut"] = Field("auto", description="engine lines: captions of pictures")
+    bylines: Literal["auto", "keep", "cut"] = Field("auto", description="engine lines: author and date at the headline")
     headings: Literal["plain", "markdown"] = Field("plain", description="engine lines: markdown puts # before headings")
     list_markers: bool = Field(False, description='engine lines: put "- " or "1. " before the items of lists')
     cut_lines: bool = Field(True, description="engine lines: record the lines that it cut, with their scores")
@@ -71,7 +82,7 @@ class ExtractText(DocumentStep):
 
     @model_validator(mode="after")
     def _options_of_the_engine(self) -> ExtractText:
-        for name in ("format", "headings", "list_markers", "cut_lines"):
+        for name in _OF_LINES:
             if self.engine != "lines" and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is an option of the engine lines, not of {self.engine}")
         return self
@@ -103,6 +114,10 @@ class ExtractText(DocumentStep):
             profile=self.profile,
             formulas=self.formulas,
             format=self.format,
+            title=self.title,
+            comments=self.comments,
+            captions=self.captions,
+            bylines=self.bylines,
             headings=self.headings,
             list_markers=self.list_markers,
             cut_lines=self.cut_lines,
