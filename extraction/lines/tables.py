@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from extraction.lines import tags as t
-from extraction.lines.code import MAX_TAG
+from extraction.lines.code import MAX_TAG, MAX_UNITS
 from extraction.lines.columns import MAX_CELL_LINES, E, K, L
 from extraction.lines.near import N
 from extraction.lines.part import texts_of_part
@@ -65,6 +65,8 @@ def data_tables(html: bytes, page: Scan, around: npt.NDArray[np.int32], taken: n
                 and _is_data(html, page, around, element, first, last)
             )
             found[element] = Table(first, last, element) if is_data else None
+            if len(found) >= MAX_UNITS:
+                break
         first = last
     return [table for table in found.values() if table is not None]
 
@@ -95,6 +97,8 @@ def _is_data(html: bytes, page: Scan, around: npt.NDArray[np.int32], element: in
         tags = page.elements[element : int(lines[-1, L.ELEMENT]) + 1, E.TAG]
         if not (tags == _TH).any():
             return False
+    if len(rows) > 2 and alone.all():
+        return True  # whatever its role says
     start = int(page.elements[element, E.START])
     return _PRESENTATION.search(html, start, max(start, html.find(b">", start, start + MAX_TAG))) is None
 
