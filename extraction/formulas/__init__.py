@@ -55,10 +55,10 @@ _DATA = (b"data-tex", b"data-latex", b"data-katex")
 _LOOSE_DATA = (b"data-entry", b"data-formula", b"data-math", b"data-equation", b"data-expr")
 _PAIRED = frozenset((b"span", b"div", b"p", b"mjx-container", b"i", b"em", b"code", b"nobr"))
 _POWER = re.compile(
-    rb"<[sS][uU][pP][^<>]*+>\s*+((?:[+-]|\xe2\x88\x92|\xe2\x80\x93|&minus;)?+\d{1,3}|[nkmx])\s*+</[sS][uU][pP]\s*+>"
+    rb"<[sS][uU][pP][^<>]*+>\s*+(?:((?:-|\xe2\x88\x92|\xe2\x80\x93|&minus;)\d{1,3}|[nk])|(\d{1,3}))\s*+</[sS][uU][pP]\s*+>"
 )
-_NO_POWER = re.compile(
-    rb"(?:[$]|\xc2\xa3|\xe2\x82\xac|\xc2\xa5|&(?:pound|euro|yen);)\s?[\d.,]+\Z|(?<!\d)(?:1[5-9]|20)\d\d\Z"
+_BASE = re.compile(
+    rb"(?:\A|[^\w.,$+\x80-\xff]|\xc3\x97|\xe2\x89\x88|[\xe3-\xef][\x80-\xbf]{2})(10|2|\d{1,3})\Z", re.ASCII
 )
 _PUNCTUATION = re.compile(rb"\s*+(?:[.,;:!?)]|\xe3\x80\x82|\xef\xbc\x8c|\xef\xbc\x9b)")
 
@@ -157,13 +157,14 @@ class _Page:
         return out
 
     def power(self, start: int) -> tuple[bytes, int, int] | None:
-        """`10<sup>6</sup>` as `10^6`; no prices and no years, whose raised figures are cents and notes."""
+        """`10<sup>6</sup>` as `10^6`: powers of 10 and 2, and of other numbers where the raised part can be no note."""
         if self.html[start : start + 4].lower() != b"<sup":
             return None
         power = _POWER.match(self.html, start, start + 300)
-        if power is None or _NO_POWER.search(self.html, max(0, start - 16), start):
+        base = _BASE.search(self.html[max(0, start - 8) : start]) if power else None
+        if power is None or base is None or not (power[1] or base[1] in (b"10", b"2")):
             return None
-        return b"^" + power[1], start, power.end()
+        return b"^" + (power[1] or power[2]), start, power.end()
 
     def formula(self, start: int, end: int) -> Formula | None:
         """The formula whose first tag is at `start`."""

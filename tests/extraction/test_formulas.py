@@ -104,7 +104,8 @@ ASSISTIVE = '<span class="MJX_Assistive_MathML"><math><msup><mi>c</mi><mn>2</mn>
         ('<p>因此<span class="ztext-math" data-eeimg="1" data-tex="a_1">a1</span>，', ["因此$a_1$，"]),
         ('<p class="hurmet-tex" data-entry="E = mc^2"><math><mi>E</mi></math></p>', ["$$E = mc^2$$"]),
         # powers
-        ("<p>10<sup>6</sup> litres, 10<sup>-3</sup>", ["10^6 litres, 10^-3"]),
+        ("<p>10<sup>6</sup> litres, 5<sup>-3</sup>, 2<sup>n</sup>", ["10^6 litres, 5^-3, 2^n"]),
+        ("<p>约3×10<sup>8</sup>米，共有2<sup>10</sup>块", ["约3×10^8米，共有2^10块"]),
     ],
 )
 def test_forms(html: str, lines: list[str]) -> None:
@@ -118,7 +119,8 @@ def test_forms(html: str, lines: list[str]) -> None:
         "<p>价格从$5涨到$10。",
         "<p>$x$ and \\(y\\) stay where no script renders them.",
         "<p>$19<sup>99</sup> and € 5<sup>50</sup>",
-        "<p>in 1999<sup>2</sup>, in 1<sup>st</sup> place, x<sup>2</sup>",
+        "<p>in 1999<sup>2</sup>, in 1<sup>st</sup> place, x<sup>2</sup>, 42<sup>3</sup>",
+        "<p>C++11<sup>7</sup>, IP68<sup>2</sup>, $1,000<sup>6</sup>, $10<sup>99</sup>, 1.2<sup>3</sup>",
         '<img src="/texture/math-teacher.jpg" alt="A math teacher">x',
         '<img src="a.png" alt="C:\\pictures\\cat_1.png">x',
         '<img class="equation" src="a.png" alt="Equation 3">x',
