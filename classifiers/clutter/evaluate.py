@@ -1,14 +1,15 @@
 """Evaluate the line model by cross-validation over hosts: what `benchmarks/clutter.py` runs.
 
 Five folds by site (registered domain; CWCE by the site that its links name). For each fold a model is trained on the other
-four, as `train` does it, and judged on this one. Pages without a gold text count as they do in WCXB's own evaluation: right
-if nothing is kept.
+four, as `train` does it, and the engine with this model extracts the pages of the fold. Pages without a gold text count as they
+do in WCXB's own evaluation: right if nothing is kept.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,46 +17,81 @@ import numpy.typing as npt
 
 from classifiers.clutter.examples import Example
 from classifiers.clutter.pages import FOLDS
+from classifiers.clutter.reference import KINDS
 from classifiers.clutter.train import fit
 from classifiers.metrics import auc
-from extraction.line_model.model import Form, Scores
-from extraction.line_model.regions import cut
+from extraction.engines import Options
+from extraction.engines.lines import Engine
+from extraction.line_model.model import Form, LineModel, Scores
 from extraction.result import SCALE
 
 BINS = 10
 JUDGED = ("wcxb-dev", "zh-gold", "aed-424", "zh-pages")
 """Sources whose gold texts tell what the whole content is."""
 
-FLOORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+
+@dataclass(frozen=True)
+class Folds:
+    """A model for each fold that has seen no page of its sites."""
+
+    models: list[LineModel]
+
+    def scores(self, examples: Sequence[Example]) -> list[Scores]:
+        """Scores of every example."""
+        return [self.models[e.page.fold].score(e.scan) for e in examples]
+
+    def texts(self, pages: Sequence[tuple[bytes, int]], **options: Any) -> list[str]:
+        """The text that the engine extracts of every page, given as its HTML and its fold.
+
+        :param options: fields of `extraction.engines.Options`.
+        """
+        engine = Engine(Options(**options))
+        out = []
+        for html, fold in pages:
+            engine.model = self.models[fold]
+            out.append(engine.extract(html.decode("utf-8", "replace")).text)
+        return out
 
 
 def cross_validated(
     examples: Sequence[Example], form: Form, seed: int, tell: Callable[[str], None] = lambda _: None
-) -> list[Scores]:
-    """Scores of every example, by a model that has not seen its site."""
-    scores: list[Scores] = [np.zeros(0, np.uint16)] * len(examples)
+) -> Folds:
+    """Train a model for each fold."""
+    models = []
     for fold in range(FOLDS):
-        model = fit([e for e in examples if e.page.fold != fold], form, seed)
+        models.append(fit([e for e in examples if e.page.fold != fold], form, seed))
         tell(f"{form}: fold {fold + 1} of {FOLDS}")
-        for i, example in enumerate(examples):
-            if example.page.fold == fold:
-                scores[i] = model.score(example.scan)
-    return scores
+    return Folds(models)
 
 
-def chosen_lines(
-    examples: Sequence[Example], scores: Sequence[Scores]
-) -> tuple[list[npt.NDArray[np.bool_]], list[float]]:
-    """The lines kept of every example, and the floor of each fold, which is chosen on the judged pages of the other folds."""
-    judged = [i for i, e in enumerate(examples) if e.page.source in JUDGED]
-    cuts = {
-        floor: [cut(e.scan.elements, e.scan.lines, s / SCALE, floor) for s, e in zip(scores, examples, strict=True)]
-        for floor in FLOORS
+def page_f1(examples: Sequence[Example], texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """F1 of the text of each page against its gold text."""
+    return np.array([e.f1(text, e.page.gold) for e, text in zip(examples, texts, strict=True)])
+
+
+def kind_quality(examples: Sequence[Example], folds: Folds) -> dict[str, dict[str, float]]:
+    """Precision, recall and number of lines of each kind of region, on pages with annotated regions."""
+    said: list[int] = []
+    right: list[int] = []
+    letters = list(KINDS)
+    for example in examples:
+        if example.kinds:
+            numbers = folds.models[example.page.fold].judge(example.scan)[1].tolist()
+            pairs = [(a, letters.index(b)) for a, b in zip(numbers, example.kinds, strict=True) if b]
+            said += [a for a, _ in pairs]
+            right += [b for _, b in pairs]
+    table = np.zeros((len(letters), len(letters)), np.int64)
+    np.add.at(table, (right, said), 1)
+    out: dict[str, dict[str, float]] = {
+        name: {
+            "lines": int(table[i].sum()),
+            "precision": round(float(table[i, i] / max(1, table[:, i].sum())), 3),
+            "recall": round(float(table[i, i] / max(1, table[i].sum())), 3),
+        }
+        for i, name in enumerate(KINDS.values())
     }
-    values = np.stack([page_f1([examples[i] for i in judged], [cuts[floor][i] for i in judged]) for floor in FLOORS])
-    folds = np.array([examples[i].page.fold for i in judged])
-    floors = [FLOORS[int(values[:, folds != fold].mean(1).argmax())] for fold in range(FOLDS)]
-    return [cuts[floors[e.page.fold]][i] for i, e in enumerate(examples)], floors
+    out["all"] = {"lines": int(table.sum()), "accuracy": round(float(np.trace(table) / max(1, table.sum())), 3)}
+    return out
 
 
 def line_quality(examples: Sequence[Example], scores: Sequence[Scores]) -> dict[str, Any]:
@@ -75,16 +111,6 @@ def line_quality(examples: Sequence[Example], scores: Sequence[Scores]) -> dict[
         "calibration_error": round(float((mass * np.abs(share - mean)).sum() / mass.sum()), 4),
         "content_by_tenth_of_score": [round(float(v), 3) for v in share],
     }
-
-
-def page_f1(examples: Sequence[Example], kept: Sequence[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
-    """F1 of the chosen text of each page against its gold text."""
-    return np.array(
-        [
-            e.f1("\n".join(text for text, keep in zip(e.texts, k, strict=True) if keep), e.page.gold)
-            for e, k in zip(examples, kept, strict=True)
-        ]
-    )
 
 
 def by_kind(examples: Sequence[Example], values: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:

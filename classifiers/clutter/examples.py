@@ -17,8 +17,9 @@ from classifiers.clutter.pages import FOLDS, LabelledPage, load_annotated, load_
 from classifiers.clutter.reference import KEPT, kinds_of, reference_lines
 from extraction import extract
 from extraction.line_model.model import Form
-from extraction.lines import Scan, scan, scan_text, text_of
+from extraction.lines import Scan, scan_text, text_of
 from extraction.lines.columns import L
+from extraction.lines.formulas import scan_with_formulas
 
 GOLD = ("wcxb-dev", "zh-gold", "aed-424", "readability-130", "zh-pages")
 """Sets with gold texts."""
@@ -109,8 +110,8 @@ def examples_of(pages: Sequence[LabelledPage], form: Form) -> list[Example]:
 
 def of_page(page: LabelledPage) -> Example:
     """Example of all lines of a page as the engine sees it."""
-    scanned = scan(page.html)
-    return _example(page, scanned, "page", line_texts(page.html, scanned))
+    html, scanned = scan_with_formulas(page.html)
+    return _example(page, scanned, "page", line_texts(html, scanned))
 
 
 def of_texts(page: LabelledPage, view: View, lines: Sequence[str]) -> Example:

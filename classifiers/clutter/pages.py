@@ -82,6 +82,32 @@ def load_gold(data: Path, name: str) -> list[LabelledPage]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """A page of which parts are known that must be in its text, and parts that must not."""
+
+    html: bytes
+    group: str
+    language: str
+    wanted: tuple[str, ...]
+    unwanted: tuple[str, ...]
+
+    @property
+    def fold(self) -> int:
+        """0 to 4, by the group."""
+        return int(xxhash.xxh3_64_intdigest(self.group.encode()) % FOLDS)
+
+
+def load_segments(data: Path, name: str = "trafilatura-990") -> list[Segments]:
+    """Read the pages of `html/{name}.warc.gz` whose rows have `with` and `without`."""
+    rows = read_rows(data / "html" / f"{name}.gold.jsonl.gz")
+    return [
+        Segments(html, group_of(row), str(row["language"]), tuple(row["with"]), tuple(row["without"]))
+        for record_id, html in read_html(data / "html" / f"{name}.warc.gz")
+        if (row := rows.get(record_id)) is not None
+    ]
+
+
 def load_silver(data: Path, limit: int) -> list[LabelledPage]:
     """Read at most `limit` pages of each site of the Chinese blogs; their "gold" is what the theme puts into its main element."""
     rows = read_rows(data / "html" / "zh-blogs.pages.jsonl.gz")

@@ -44,6 +44,9 @@ KIND_RATE, KIND_EPOCHS = 0.1, 3
 KIND_WEIGHT, MAX_KIND_WEIGHT = 0.3, 3.0
 """What each line weighs in learning kinds, beside its share of its page, and at most: a kind is told from short lines too."""
 
+MAX_RARE = 5.0
+"""How much more a line of a rare kind weighs than one of the commonest, at most."""
+
 TREES: dict[str, Any] = {
     **LIGHTGBM,
     "max_bin": 63,
@@ -83,9 +86,12 @@ def fit_kinds(
     weights = np.where(letters == "", 0, np.minimum(weights + KIND_WEIGHT, MAX_KIND_WEIGHT)).astype(np.float32)
     out = np.zeros((1 << of_kinds.KIND_BITS, len(KINDS)), np.float16)
     biases = np.zeros(len(KINDS), np.float32)
+    mass = np.array([float(weights[letters == letter].sum()) for letter in KINDS])
+    rare = 0.6 * np.clip(np.sqrt(mass.max() / np.maximum(mass, 1e-9)), 1, MAX_RARE)
     for number, letter in enumerate(KINDS):
         labels = (letters == letter).astype(np.float32)
-        fitted, bias = linear.fit(marks, labels, weights, rate=KIND_RATE, epochs=KIND_EPOCHS, seed=seed)
+        of_kind = np.where(letters == letter, weights * rare[number], weights).astype(np.float32)
+        fitted, bias = linear.fit(marks, labels, of_kind, rate=KIND_RATE, epochs=KIND_EPOCHS, seed=seed)
         out[:, number] = fitted[: len(out)]
         biases[number] = bias
     return out.astype(np.float32), biases

@@ -45,8 +45,8 @@ class LineModel:
     :param attributes: weights (2**BITS,) of the linear score over attributes, and its bias; None in the form `text`.
     :param words: the same over words.
     :param trees: what scores a line by itself; :param regions: what scores it again, by the scores of all that holds it.
-    :param kinds: weights (2**KIND_BITS, kinds) of the kinds of regions, and biases (kinds,); None in the form `text`.
     :param floor: score (0 to 1) below which a line is never kept.
+    :param kinds: weights (2**KIND_BITS, kinds) of the kinds of regions, and biases (kinds,); None in the form `text`.
     """
 
     form: Form
@@ -54,8 +54,8 @@ class LineModel:
     words: tuple[npt.NDArray[np.float32], float]
     trees: Trees
     regions: Trees
-    kinds: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
     floor: float = FLOOR
+    kinds: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
 
     def linear_scores(self, page: Scan) -> npt.NDArray[np.float32]:
         """The linear scores, shape (1 or 2, lines): of attributes (form `dom`), of words."""

@@ -19,11 +19,11 @@ from classifiers.clutter.linear import Hashed
 from classifiers.clutter.reference import numbers
 from classifiers.metrics import auc
 from extraction.line_model import features as f
-from extraction.line_model.model import FORMS, best_cut, column_names, features, load
+from extraction.line_model.model import FORMS, column_names, features, load
+from extraction.line_model.regions import COLUMNS
 from extraction.line_model.trees import evaluate
 from extraction.lines import scan, scan_text
 from extraction.lines.columns import L
-from extraction.result import SCALE
 
 PAGE = """<html><head><title>The river</title></head><body class="home main-page">
 <nav class="menu"><ul><li><a href="/">Home</a></li><li><a href="/a">About us</a></li><li><a href="/c">Contact</a></li></ul></nav>
@@ -78,24 +78,6 @@ def test_a_tree_that_asks_otherwise_is_refused() -> None:
         exported([{"tree_structure": tree}])
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, SCALE), st.integers(1, 40)), min_size=1, max_size=8))
-def test_the_cut_is_the_best_of_all_choices(lines: list[tuple[int, int]]) -> None:
-    scores = np.array([s for s, _ in lines], np.uint16)
-    words = np.array([w for _, w in lines], np.int32)
-    p = np.clip(scores / SCALE, 1e-4, 1 - 1e-4)
-
-    def expected(kept: Any) -> float:
-        return 2 * float((p * words)[kept].sum()) / (float(words[kept].sum()) + float((p * words).sum()))
-
-    chosen = best_cut(scores, words, 0.0)
-    every = [np.array(c) for c in itertools.product([False, True], repeat=len(lines)) if any(c)]
-    assert expected(chosen) >= max(expected(c) for c in every) - 1e-3  # lines of equal scores go together
-    above = best_cut(scores, words, 0.5)
-    assert not (above & ~chosen).any()
-    assert scores[above].min(initial=SCALE) >= round(0.5 * SCALE)
-
-
 def test_linear_scores_are_those_that_training_sees() -> None:
     page = scan(HTML)
     n = len(page.lines)
@@ -147,6 +129,8 @@ def test_shipped_weights_are_small_and_fit_the_code(form: Any) -> None:
     names = column_names(form)
     assert len(set(names)) == len(names)
     assert model.trees.feature.max() < len(names)
+    assert model.regions.feature.max() < len(COLUMNS)
+    assert (model.kinds is None) is (form == "text")
     assert (model.attributes is None) is (form == "text")
 
 
