@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,12 @@ CHINESE_WEIGHT = 3.0
 
 View = Literal["page", "all lines", "extracted"]
 """A page as scanned; its lines as plain text; the lines that trafilatura keeps of it."""
+
+SHORTENED = ("article", "news", "blog post", "post", "recipe")
+"""Kinds of pages of which shortened copies are trained on, too."""
+
+MIN_CONTENT, MAX_LEFT, SHORTENED_WEIGHT = 6, 4, 0.5
+"""Lines of content that such a page has at least, those of them that are left at most, and its weight over the page's own."""
 
 PAGE_WEIGHT = 100.0
 """Total weight of a page's lines."""
@@ -119,6 +126,29 @@ def of_texts(page: LabelledPage, view: View, lines: Sequence[str]) -> Example:
     return _example(page, scan_text(lines), view, list(lines))
 
 
+def shortened(example: Example) -> Example | None:
+    """The page with most of its text taken out, at half of its weight; None if it is no article of some length.
+
+    Teasers around a short text look like the entries of a listing. Labelled pages have few short texts, and what stands around a
+    long one is the same.
+    """
+    content = np.flatnonzero(example.labels > 0.5)
+    if example.page.kind not in SHORTENED or len(content) < MIN_CONTENT:
+        return None
+    left = 1 + int(xxhash.xxh3_64_intdigest(example.page.record_id.encode()) % MAX_LEFT)
+    mask = np.ones(len(example.labels), np.bool_)
+    mask[content[left:]] = False
+    scanned = dataclasses.replace(example.scan, lines=np.ascontiguousarray(example.scan.lines[mask]))
+    return dataclasses.replace(
+        example,
+        scan=scanned,
+        texts=[text for text, keep in zip(example.texts, mask.tolist(), strict=True) if keep],
+        labels=example.labels[mask],
+        weights=_weights(scanned) * np.float32(example.page_weight * SHORTENED_WEIGHT),
+        kinds=[],
+    )
+
+
 def line_texts(html: bytes, scanned: Scan) -> list[str]:
     """The text of each line of a scan; "" for those of white space alone."""
     out: dict[int, str] = {}
@@ -128,14 +158,18 @@ def line_texts(html: bytes, scanned: Scan) -> list[str]:
 
 
 def _example(page: LabelledPage, scanned: Scan, view: View, texts: list[str]) -> Example:
-    lengths = (scanned.lines[:, L.WORDS] + scanned.lines[:, L.CJK]).astype(np.float64)
-    weights = (lengths + 1.5) ** 0.75
-    weights = np.clip(PAGE_WEIGHT * weights / max(weights.sum(), 1e-9), 0, MAX_LINE_WEIGHT)
     labels = (label(texts, page.gold) >= CONTENT).astype(np.float32)
     kinds = kinds_of(texts, reference_lines(page.html.decode("utf-8", "replace")), page.regions) if page.regions else []
     for i, kind in enumerate(kinds):
         if kind:  # what was read of this very line is better than what alignment finds of its words
             labels[i] = kind in KEPT
-    example = Example(page, scanned, view, texts, labels, weights.astype(np.float32), kinds)
+    example = Example(page, scanned, view, texts, labels, _weights(scanned), kinds)
     example.weights[:] *= example.page_weight
     return example
+
+
+def _weights(scanned: Scan) -> npt.NDArray[np.float32]:
+    lengths = (scanned.lines[:, L.WORDS] + scanned.lines[:, L.CJK]).astype(np.float64)
+    weights = (lengths + 1.5) ** 0.75
+    out: npt.NDArray[np.float64] = np.clip(PAGE_WEIGHT * weights / max(weights.sum(), 1e-9), 0, MAX_LINE_WEIGHT)
+    return out.astype(np.float32)

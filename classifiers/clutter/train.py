@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from classifiers.boosting import LIGHTGBM, exported
 from classifiers.clutter import linear
-from classifiers.clutter.examples import Example, examples_of, load_pages
+from classifiers.clutter.examples import Example, examples_of, load_pages, shortened
 from classifiers.clutter.linear import Hashed
 from classifiers.clutter.pages import FOLDS
 from classifiers.clutter.reference import KINDS
@@ -62,6 +62,7 @@ SECOND: dict[str, Any] = {**TREES, "learning_rate": 0.07, "min_data_in_leaf": 10
 def fit(examples: Sequence[Example], form: Form, seed: int = SEED) -> LineModel:
     """Train one form."""
     examples = [example for example in examples if example.teaches]
+    examples += [short for example in examples if (short := shortened(example)) is not None]
     model, columns = prepared(examples, form, seed)
     trees = fit_trees(columns, examples, FIRST, seed)
     second = [
