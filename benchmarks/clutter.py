@@ -4,8 +4,6 @@ Quality by five folds over hosts, as `classifiers/clutter/evaluate.py` describes
 that has not seen its site, with `title: separate` and `comments: auto`. Word F1 (WCXB's), on Chinese and Japanese pages F1 of
 4-character grams; on trafilatura-990, F1 of segments that must and must not be there. Others: trafilatura 2.3 as it comes and
 without comments, this project's engines trafilatura, resiliparse and readability, and all lines of the page.
-
-The form `text` is judged as the report uses its model: on the lines that trafilatura (this project's engine of that name) keeps.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ from typing import Any
 
 import machine
 import numpy as np
-import numpy.typing as npt
 import trafilatura
 
 from classifiers.clutter.evaluate import by_kind, cross_validated, kind_quality, line_quality, page_f1
@@ -28,12 +25,8 @@ from classifiers.clutter.metrics import segments_found
 from classifiers.clutter.pages import Segments, load_segments
 from classifiers.clutter.train import SEED
 from extraction import extract
-from extraction.line_model.model import FORMS, Scores, load, sha256
-from extraction.result import SCALE
-from pipeline.model_based.clutter import Clutter
-from pipeline.steps import bound
+from extraction.line_model.model import load, sha256
 
-LOSS = 0.015
 SETS = ("wcxb-dev", "aed-424", "readability-130", "zh-gold", "zh-pages", "annotated regions", "annotated")
 SEGMENTS = "trafilatura-990"
 LEAST = 5
@@ -98,65 +91,6 @@ def system_table(examples: Sequence[Example], pages: Sequence[Segments], texts: 
     }
 
 
-def text_form(examples: Sequence[Example], scores: Sequence[Scores]) -> dict[str, Any]:
-    """Effect of the form `text` on the lines that trafilatura kept."""
-    step = Clutter()
-    out: dict[str, Any] = {}
-    for language, chinese in (("English", False), ("Chinese", True)):
-        chosen = [
-            (e, s.astype(np.float64) / SCALE)
-            for e, s in zip(examples, scores, strict=True)
-            if e.page.is_chinese is chinese
-            and e.view == "extracted"
-            and e.page.source in ("wcxb-dev", "aed-424", "zh-gold", "zh-pages")
-            and e.page.gold
-        ]
-        p = np.concatenate([s for _, s in chosen])
-        content = np.concatenate([e.labels for e, _ in chosen]) >= 0.5
-        words = np.concatenate([e.lengths for e, _ in chosen]).astype(np.float64)
-        order = np.argsort(p, kind="stable")
-        lost = np.cumsum((words * content)[order]) / (words * content).sum()
-        dropped = np.cumsum((words * ~content)[order]) / (words * ~content).sum()
-        at = int(np.searchsorted(lost, LOSS, side="right")) - 1
-
-        def f1(
-            threshold: float, pairs: list[tuple[Example, npt.NDArray[np.float64]]] = chosen
-        ) -> npt.NDArray[np.float64]:
-            return np.array(
-                [
-                    e.f1("\n".join(t for t, v in zip(e.texts, s, strict=True) if v >= threshold), e.page.gold)
-                    for e, s in pairs
-                ]
-            )
-
-        shipped = bound(step.min_score, "zh" if chinese else "en") or 0.0
-        whole, cut = f1(0.0), f1(shipped)
-        out[language] = {
-            "pages": len(chosen),
-            "clutter_words_share": round(float((words * ~content).sum() / words.sum()), 4),
-            "at_1.5_percent_loss": {
-                "threshold": round(float(p[order][at]), 4),
-                "clutter_dropped": round(float(dropped[at]), 4),
-            },
-            "as_shipped": {
-                "threshold": shipped,
-                "pages_better": int((cut > whole + 1e-9).sum()),
-                "pages_worse": int((cut < whole - 1e-9).sum()),
-            },
-            "f1": {"all": [round(float(whole.mean()), 4), round(float(cut.mean()), 4)]},
-            "curve": [
-                {
-                    "threshold": t,
-                    "content_lost": round(float((words * (content & (p < t))).sum() / (words * content).sum()), 4),
-                    "clutter_dropped": round(float((words * (~content & (p < t))).sum() / (words * ~content).sum()), 4),
-                    "f1": round(float(f1(t).mean()), 4),
-                }
-                for t in (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-            ],
-        }
-    return out
-
-
 def value(table: dict[str, float], kind: str) -> float:
     return next(v for name, v in table.items() if name.startswith(f"{kind} ("))
 
@@ -206,8 +140,6 @@ def main() -> None:
             if (e.page.language == ("zh" if chinese else "en")) and e.page.source in SETS[:5]
         ]
         lines[language] = line_quality([examples[i] for i in chosen], [scores[i] for i in chosen])
-    of_texts = examples_of(pages, "text")
-    text_folds = cross_validated(of_texts, "text", SEED, machine.tell)
     f1 = systems["lines"]["f1"]
     measured = {
         name: systems["lines"]["segments"]["all"]["f1"]
@@ -230,8 +162,7 @@ def main() -> None:
         "options": options,
         "lines": lines,
         "kinds": kind_quality(examples, folds),
-        "text": text_form(of_texts, text_folds.scores(of_texts)),
-        "weights": {form: {"sha256": sha256(form), "trees": len(load(form).trees.roots) - 1} for form in FORMS},
+        "weights": {"sha256": sha256("dom"), "trees": [len(t.roots) - 1 for t in (load().trees, load().regions)]},
         "versions": {"trafilatura": trafilatura.__version__},
         "bars": {name: {"measured": measured[name], "bar": bar} for name, bar in BARS.items()},
     }

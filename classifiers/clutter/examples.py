@@ -37,7 +37,7 @@ View = Literal["page", "all lines", "extracted"]
 SHORTENED = ("article", "news", "blog post", "post", "recipe")
 """Kinds of pages of which shortened copies are trained on, too."""
 
-MIN_CONTENT, MAX_LEFT, SHORTENED_WEIGHT = 6, 4, 0.5
+MIN_CONTENT, MAX_LEFT, SHORTENED_WEIGHT = 6, 4, 0.2
 """Lines of content that such a page has at least, those of them that are left at most, and its weight over the page's own."""
 
 PAGE_WEIGHT = 100.0
@@ -127,7 +127,7 @@ def of_texts(page: LabelledPage, view: View, lines: Sequence[str]) -> Example:
 
 
 def shortened(example: Example) -> Example | None:
-    """The page with most of its text taken out, at half of its weight; None if it is no article of some length.
+    """The page with most of its text taken out, at SHORTENED_WEIGHT; None if it is no article of some length.
 
     Teasers around a short text look like the entries of a listing. Labelled pages have few short texts, and what stands around a
     long one is the same.
