@@ -1,6 +1,6 @@
 """The line model's form `text`, as the report uses it: `python benchmarks/clutter_text.py [--data DIR]`.
 
-Five folds over hosts, as in `benchmarks/clutter.py`. The lines are those that trafilatura (this project's engine of that name)
+Five folds over hosts, as in `benchmarks/line_model.py`. The lines are those that trafilatura (this project's engine of that name)
 keeps of a page.
 """
 

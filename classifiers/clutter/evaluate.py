@@ -1,4 +1,4 @@
-"""Evaluate the line model by cross-validation over hosts: what `benchmarks/clutter.py` runs.
+"""Evaluate the line model by cross-validation over hosts: what `benchmarks/line_model.py` runs.
 
 Five folds by site (registered domain; CWCE by the site that its links name). For each fold a model is trained on the other
 four, as `train` does it, and the engine with this model extracts the pages of the fold. Pages without a gold text count as they

@@ -28,7 +28,7 @@ from extraction.line_model.regions import headline
 from extraction.lines import Scan, scan, text_of
 from extraction.lines.columns import K, L
 from extraction.lines.formulas import scan_with_formulas
-from extraction.lines.markdown import markdown_of
+from extraction.lines.markdown import MarkdownLine, markdown_of
 from extraction.lines.structure import Structure, structure_of, text_in
 from extraction.lines.text import is_clean
 from extraction.prepare import Prepared, TooLarge, prepare
@@ -170,6 +170,8 @@ class Engine(engines.Engine):
 
     def _markdown(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> list[Line]:
         lines = markdown_of(data, page, structure, judged.kept, self.options.cut_lines)
+        if self.options.title == "prepend":
+            lines = _markdown_headline_first(lines, judged.headline)
         shares, line_scores, _, kinds = _known([line.number for line in lines], page, judged)
         texts = self._delimited(data, [(line.number, line.text, line.tag) for line in lines])
         return [
@@ -203,6 +205,17 @@ def _headline_first(of_text: list[tuple[int, str, str]], judged: Judged) -> list
     if place > first >= 0:
         of_text.insert(first, of_text.pop(place))
     return of_text
+
+
+def _markdown_headline_first(lines: list[MarkdownLine], headline: int) -> list[MarkdownLine]:
+    """The same, with a blank line behind it."""
+    first = next((i for i, line in enumerate(lines) if line.kept), -1)
+    of_headline = [line for line in lines if line.number == headline and line.text]
+    if first < 0 or not of_headline or lines[first].number == headline:
+        return lines
+    before = [line for line in lines[:first] if line.number != headline]
+    behind = [line for line in lines[first:] if line.number != headline]
+    return [*before, *of_headline, MarkdownLine(headline, "", "p", True), *behind]
 
 
 def _known(numbers: list[int], page: Scan, judged: Judged) -> tuple[list[float], list[int], list[bool], list[str]]:

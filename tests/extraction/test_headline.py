@@ -59,6 +59,12 @@ def test_arrays_follow_the_headline_to_its_place() -> None:
     assert found.line_tags[0] == "h1"
 
 
+def test_the_headline_is_first_in_markdown_too() -> None:
+    lines = extract(STORY, format="markdown", bylines="keep").text.split("\n")
+    assert lines[:3] == ["# Floods in the north", "", "By Ann Lee, 3 May 2019"]
+    assert lines.count("# Floods in the north") == 1
+
+
 def test_kinds_are_kept_or_cut_by_option() -> None:
     byline = "By Ann Lee, 3 May 2019"
     assert byline in extract(STORY, bylines="keep").text.split("\n")

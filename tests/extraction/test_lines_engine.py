@@ -82,8 +82,8 @@ def test_content_is_kept_and_clutter_told() -> None:
     assert cut["Home"]["line"] == 0
     assert max(c["score"] or 0 for c in cut.values()) < min(result.line_scores or [])
     marked = all_lines(result)
-    assert [mark for mark, *_ in marked] == ["-", "-", *"+" * 9, "-", "-"]
-    assert marked[2][-1] == "The river"
+    assert [line.kept for line in marked] == [False, False, *[True] * 9, False, False]
+    assert marked[2].text == "The river"
 
 
 def test_without_cut_lines() -> None:
@@ -111,7 +111,7 @@ def test_code_keeps_its_lines_and_tables_their_cells() -> None:
     table = "<table><tr><th>Town<th>Bridges<tr><td>Upton<td>3<tr><td>Milton<td></table>"
     result = extract(page("".join(f"<p>{t}</p>" for t in PROSE) + code + table + "".join(f"<p>{t}</p>" for t in PROSE)))
     check(result)
-    every = {text: tag for *_, tag, _, text in all_lines(result)}
+    every = {line.text: line.tag for line in all_lines(result)}
     assert every["    if x:"] == "code"
     assert every["        return <1>"] == "code"
     assert every["Upton\t3"] == "tr"

@@ -1,4 +1,4 @@
-"""The line model and the engine `lines`, against other extractors in the same run: `python benchmarks/clutter.py [--data DIR]`.
+"""The line model and the engine `lines`, against other extractors in the same run: `python benchmarks/line_model.py [--data DIR]`.
 
 Quality by five folds over hosts, as `classifiers/clutter/evaluate.py` describes: what extracts a page is the engine with a model
 that has not seen its site, with `title: separate` and `comments: auto`. Word F1 (WCXB's), on Chinese and Japanese pages F1 of
@@ -166,7 +166,7 @@ def main() -> None:
         "versions": {"trafilatura": trafilatura.__version__},
         "bars": {name: {"measured": measured[name], "bar": bar} for name, bar in BARS.items()},
     }
-    machine.save("clutter", result)
+    machine.save("line_model", result)
     for name, bar in BARS.items():
         machine.tell(f"  {'ok  ' if measured[name] >= bar else 'MISS'} {name}: {measured[name]} (bar {bar})")
 
