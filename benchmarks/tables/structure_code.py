@@ -14,10 +14,12 @@ def render(result: Json) -> str:
     shares.append(
         cells("small pages as Markdown", m["pages"], *(f"{m[way]['of_all']:.1%}" for way in WAYS), m["wrong"])
     )
-    verdicts = (cells(way, *(t[v] for v in ("all", "none", "part", "hole"))) for way, t in result["tables"].items())
-    n = sum(result["tables"]["lines"].values())
+    verdicts = (
+        cells(way, sum(t.values()), *(t[v] for v in ("all", "none", "part", "hole")))
+        for way, t in result["tables"].items()
+    )
     return blocks(
         table("as the gold has them | of | lines | trafilatura | of them wrong in the gold", shares),
-        table(f"{n} tables of five rows and more | whole | none | an end lost | a row in the middle lost", verdicts),
+        table("tables of five rows and more | of | whole | none | an end lost | a row in the middle lost", verdicts),
         taken_on(result, "structure_code", ""),
     )
