@@ -79,7 +79,7 @@ def test_scores_of_extraction_are_taken() -> None:
     assert isinstance(after, Document)
     assert (after.text, after.line_scores) == ("a\nc", [60000, 40000])
     assert (after.removed_lines or [])[0] == {
-        "step": "clutter", "line": 1, "text": "b", "tag": "p", "link_share": 0.0, "score": 20000
+        "step": "clutter", "line": 1, "text": "b", "tag": "p", "link_share": 0.0, "score": 20000, "kind": None
     }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def is_cut(step: LineStep, line: str, language: str | None, tag: str = "p") -> b
     assert cut.text == f"{keep}\n{keep}"
     assert cut.line_tags == ["p", "p"]
     assert cut.removed_lines == [
-        {"step": step.step, "line": 1, "text": line, "tag": tag, "link_share": 0.0, "score": None}
+        {"step": step.step, "line": 1, "text": line, "tag": tag, "link_share": 0.0, "score": None, "kind": None}
     ]
     assert restore_lines(cut) == doc
     return True
