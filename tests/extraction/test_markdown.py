@@ -114,7 +114,7 @@ def test_columns_fit_the_lines() -> None:
 
 def test_all_lines_together_are_the_markdown_of_all() -> None:
     lines = [line.text for line in all_lines(extract(PAGE, format="markdown"))]
-    assert lines[:3] == ["- Home", "- About", ""]
+    assert lines[:4] == ["- Home", "- About", "# River", ""]
     assert lines[-2:] == ["", "All rights reserved."]
 
 

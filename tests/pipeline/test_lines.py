@@ -25,7 +25,15 @@ def test_cut_lines_are_recorded_with_what_was_known_of_them() -> None:
     assert doc.line_link_share == [1 / 8, 3 / 8]
     assert doc.removed_lines == [
         {"step": "line_dedup", "line": 0, "text": "首页", "tag": "h1", "link_share": 0.0, "score": None, "kind": None},
-        {"step": "line_dedup", "line": 2, "text": "版权所有", "tag": "h3", "link_share": 2 / 8, "score": None, "kind": None},
+        {
+            "step": "line_dedup",
+            "line": 2,
+            "text": "版权所有",
+            "tag": "h3",
+            "link_share": 2 / 8,
+            "score": None,
+            "kind": None,
+        },
     ]
     again = cut_lines(doc, "site_rules", [1])
     assert again.text == "A river."

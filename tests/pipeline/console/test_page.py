@@ -33,7 +33,7 @@ def test_text_and_every_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
     assert lines[0].startswith("- 0.")
-    assert lines[0].endswith("li    1.00 Home")
+    assert lines[0].endswith("li    1.00 navigation    Home")
     assert lines[1].startswith("+ ")
 
 
@@ -41,8 +41,8 @@ def test_another_engine_and_standard_input(capsys: pytest.CaptureFixture[str], m
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(PAGE.encode())))
     assert main(["extract", "-", "--lines", "--engine", "trafilatura"]) == 0
     out = capsys.readouterr().out
-    assert "+      h1    0.00 The river" in out
-    assert f"p     0.00 {PROSE[2]}" in out
+    assert "+      h1    0.00               The river" in out
+    assert f"p     0.00               {PROSE[2]}" in out
 
 
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

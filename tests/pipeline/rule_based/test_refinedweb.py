@@ -73,7 +73,15 @@ def test_unwanted_lines_are_cut(line: str, language: str, cut: bool) -> None:
         return
     assert verdict.text == f"{keep}\n{keep}"
     assert verdict.removed_lines == [
-        {"step": "cut_unwanted_lines", "line": 1, "text": line, "tag": "li", "link_share": 0.0, "score": None, "kind": None}
+        {
+            "step": "cut_unwanted_lines",
+            "line": 1,
+            "text": line,
+            "tag": "li",
+            "link_share": 0.0,
+            "score": None,
+            "kind": None,
+        }
     ]
     assert restore_lines(verdict) == doc
 
