@@ -354,17 +354,22 @@ def names_formula(html: Any, start: Any, end: Any) -> Any:
 
 @helper
 def address_names_tex(html: Any, start: Any, end: Any) -> Any:
-    """Whether the address of an image speaks of TeX or holds a backslash, in its first bytes: data may stand in an address."""
-    for p in range(start + 2, min(end, start + _MAX_ADDRESS)):
-        if html[p] | B.LOWER_CASE == B.LETTER_X:  # tex, or tx as in Google's charts
-            before = html[p - 1] | B.LOWER_CASE
-            if before == B.LETTER_T or (before == B.LETTER_E and html[p - 2] | B.LOWER_CASE == B.LETTER_T):
-                return True
-        elif (
-            html[p] == B.DIGIT_5
-            and html[p - 1] == B.PERCENT
-            and p + 1 < end
-            and html[p + 1] | B.LOWER_CASE == B.LETTER_C
+    """Whether the address of an image speaks of TeX (`tex`, or `=tx` as in Google's charts) or holds a backslash (`%5C`), in
+    its first bytes: data may stand in an address. The first loop has no branch and passes over most addresses quickly."""
+    address = html[start : min(end, start + _MAX_ADDRESS)]
+    hits = 0
+    for p in range(len(address) - 1):
+        first, second = address[p], address[p + 1]
+        letter = (first | B.LOWER_CASE == B.LETTER_E) | (first == B.LETTER_T)
+        hits |= (letter & (second | B.LOWER_CASE == B.LETTER_X)) | ((first == B.PERCENT) & (second == B.DIGIT_5))
+    if hits == 0:
+        return False
+    for p in range(len(address) - 2):
+        first, second, third = address[p], address[p + 1] | B.LOWER_CASE, address[p + 2] | B.LOWER_CASE
+        if first | B.LOWER_CASE == B.LETTER_T and second == B.LETTER_E and third == B.LETTER_X:
+            return True
+        if (first == B.EQUALS and second == B.LETTER_T and third == B.LETTER_X) or (
+            first == B.PERCENT and address[p + 1] == B.DIGIT_5 and third == B.LETTER_C
         ):
             return True
     return False

@@ -207,6 +207,10 @@ def check(html: bytes, page: Scan) -> None:
         assert (page.lines[:, L.WORD0] <= page.lines[:, L.WORD1]).all()
         assert page.lines[-1, L.WORD1] <= len(page.words)
         assert (page.lines[:, L.LINK_CHARACTERS] <= page.lines[:, L.CHARACTERS]).all()
+    tags = page.formulas
+    assert (tags[:, 0] < tags[:, 1]).all()
+    assert (tags[:-1, 1] <= tags[1:, 0]).all()
+    assert all(html[start] == ord("<") and html[end] == ord(">") for start, end in tags.tolist())
     texts = text_of(html, page, headings="markdown", list_markers=True)
     assert all("\n" not in text for _, text, _ in texts)
     again = scan(html)
@@ -326,6 +330,7 @@ HOSTILE = {
     "breaks": lambda n: "x<br>" * n,
     "closing tags": lambda n: "</p" * n,
     "less-than signs": lambda n: "<" * 10 * n,
+    "formulas": lambda n: "<math><img alt='\\\\' src=tex>1<sup>" * n,
 }
 
 
