@@ -1,4 +1,4 @@
-"""The line model and the engine `lines`, against other extractors in the same run: `python benchmarks/line_model.py [--data DIR]`.
+"""The line model and the engine `lines`, against other extractors in one run: `python benchmarks/line_model.py [--data DIR]`.
 
 Quality by five folds over hosts, as `classifiers/clutter/evaluate.py` describes: what extracts a page is the engine with a model
 that has not seen its site, with `title: separate` and `comments: auto`. Word F1 (WCXB's), on Chinese and Japanese pages F1 of
