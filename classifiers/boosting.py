@@ -27,10 +27,10 @@ def exported(trees: list[dict[str, Any]]) -> Trees:
     threshold: list[float] = []
     child: list[int] = []
     leaves: list[float] = []
-    roots, depths = [0], []
+    roots = [0]
     for tree in trees:
-        nodes = [(tree["tree_structure"], 0)]
-        for node, depth in nodes:  # grows: breadth first, so that brothers are neighbours
+        nodes = [tree["tree_structure"]]
+        for node in nodes:  # grows: breadth first, so that brothers are neighbours
             if "leaf_value" in node:
                 feature.append(0)
                 threshold.append(np.inf)
@@ -43,16 +43,14 @@ def exported(trees: list[dict[str, Any]]) -> Trees:
             threshold.append(_rounded_down(node["threshold"]))
             child.append(len(nodes))
             leaves.append(0.0)
-            nodes += [(node["left_child"], depth + 1), (node["right_child"], depth + 1)]
+            nodes += [node["left_child"], node["right_child"]]
         roots.append(len(feature))
-        depths.append(max(depth for _, depth in nodes))
     return Trees(
         np.array(feature, np.int16),
         np.array(threshold, np.float32),
         np.array(child, np.int16),
         np.array(leaves, np.float32),
         np.array(roots, np.int32),
-        np.array(depths, np.int32),
     )
 
 

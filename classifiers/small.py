@@ -18,7 +18,7 @@ from classifiers import linear
 from classifiers.base import Batch, Probabilities, StoredClassifier
 from classifiers.boosting import LIGHTGBM, exported
 from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
-from extraction.line_model.trees import Trees, evaluate
+from extraction.line_model.trees import NAMES, Trees, evaluate
 
 Floats = npt.NDArray[np.float32]
 INNER = 5
@@ -101,7 +101,7 @@ class SmallModel(StoredClassifier):
     def to_bytes(self) -> bytes:
         tensors: dict[str, npt.NDArray[np.generic]] = {"coefficients": self.coefficients, "biases": self.biases}
         for number, trees in enumerate(self.trees):
-            tensors |= {f"trees.{number}.{name}": getattr(trees, name) for name in Trees.__slots__}
+            tensors |= {f"trees.{number}.{name}": getattr(trees, name) for name in NAMES}
         header = {
             **self.meta,
             "labels": list(self.labels),
@@ -125,7 +125,7 @@ class SmallModel(StoredClassifier):
             coefficients=tensors["coefficients"],
             biases=tensors["biases"],
             trees=tuple(
-                Trees(**{name: tensors[f"trees.{number}.{name}"] for name in Trees.__slots__})
+                Trees(**{name: tensors[f"trees.{number}.{name}"] for name in NAMES})
                 for number in range(1 if len(labels) == 2 else len(labels))
             ),
             temperature=header.pop("temperature"),

@@ -171,9 +171,7 @@ def _linear(
         coefficients, bias = linear.fit(joined, labels, weights, rate=RATES[kind], seed=seed)
         fitted[kind] = (coefficients.astype(np.float16).astype(np.float32), float(np.float32(bias)))
     none = np.zeros(0, np.int16)
-    no_trees = Trees(
-        none, np.zeros(0, np.float32), none, np.zeros(0, np.float32), np.zeros(1, np.int32), np.zeros(0, np.int32)
-    )
+    no_trees = Trees(none, np.zeros(0, np.float32), none, np.zeros(0, np.float32), np.zeros(1, np.int32))
     return LineModel(form, fitted.get(0), fitted[1], no_trees, no_trees)
 
 

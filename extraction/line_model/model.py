@@ -24,7 +24,7 @@ import safetensors.numpy
 from extraction.line_model import features as f
 from extraction.line_model import kinds as of_kinds
 from extraction.line_model import regions
-from extraction.line_model.trees import Trees, evaluate
+from extraction.line_model.trees import NAMES, Trees, evaluate
 from extraction.lines.columns import E
 from extraction.lines.scan import Scan, scan_text
 from extraction.result import SCALE
@@ -107,7 +107,7 @@ class LineModel:
         tensors: dict[str, npt.NDArray[np.generic]] = {
             f"{part}.{name}": getattr(trees, name)
             for part, trees in (("trees", self.trees), ("regions", self.regions))
-            for name in Trees.__slots__
+            for name in NAMES
         }
         if self.kinds is not None:
             tensors["kinds.weights"], tensors["kinds.bias"] = self.kinds[0].astype(np.float16), self.kinds[1]
@@ -144,8 +144,8 @@ def load(form: Form = "dom", folder: Path | None = None) -> LineModel:
         form=form,
         attributes=(tensors["attributes"].astype(np.float32), biases[0]) if form == "dom" else None,
         words=(tensors["words"].astype(np.float32), biases[1]),
-        trees=Trees(**{name: tensors[f"trees.{name}"] for name in Trees.__slots__}),
-        regions=Trees(**{name: tensors[f"regions.{name}"] for name in Trees.__slots__}),
+        trees=Trees(**{name: tensors[f"trees.{name}"] for name in NAMES}),
+        regions=Trees(**{name: tensors[f"regions.{name}"] for name in NAMES}),
         kinds=(tensors["kinds.weights"].astype(np.float32), tensors["kinds.bias"]) if form == "dom" else None,
         floor=header["floor"],
     )

@@ -1,7 +1,14 @@
-"""Boosted trees: trained by LightGBM, evaluated without it."""
+"""Boosted trees: trained by LightGBM, evaluated without it.
+
+A row does not walk down a tree. Every node of a tree is asked, of many rows at once, and takes the leaves that are out of
+reach from a mask of bits, one a leaf; the lowest bit left is the row's leaf (Lucchese et al., QuickScorer, SIGIR 2015).
+Nothing branches and nothing waits for a step before, so that processors do eight rows an instruction.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,59 +16,115 @@ import numpy.typing as npt
 
 from extraction.kernels import compiled
 
+MAX_LEAVES = 32
+"""Leaves of a tree: the bits of a mask."""
 
-@dataclass(frozen=True, slots=True)
+_DE_BRUIJN = 0x077CB531
+"""Times a power of two, its five highest bits are another number for each of the 32."""
+
+
+@dataclass(frozen=True)
 class Trees:
     """Boosted trees, one after the other, each breadth first. Node i asks whether column `feature[i]` is greater
     than `threshold[i]`; the next node is `child[i]` if not, the one behind it if so, both counted within the tree. A leaf
-    points to itself, so that every row takes `depths[tree]` steps and nothing branches; its value is in `leaves[i]`. `roots`
-    (trees + 1) says where trees begin."""
+    points to itself; its value is in `leaves[i]`. `roots` (trees + 1) says where trees begin."""
 
     feature: npt.NDArray[np.int16]
     threshold: npt.NDArray[np.float32]
     child: npt.NDArray[np.int16]
     leaves: npt.NDArray[np.float32]
     roots: npt.NDArray[np.int32]
-    depths: npt.NDArray[np.int32]
+
+    @functools.cached_property
+    def masked(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """What `_evaluate` takes: of every node that asks, column, threshold, and a mask of the leaves that are left if the
+        answer is yes; where each tree's nodes begin; values of its leaves, MAX_LEAVES a tree, by the highest bits of their
+        bit times `_DE_BRUIJN`.
+
+        :raises ValueError: if a tree has more than MAX_LEAVES leaves.
+        """
+        nodes: list[tuple[int, float, int]] = []
+        starts = [0]
+        values = np.zeros((len(self.roots) - 1, MAX_LEAVES), np.float32)
+        for tree, (root, end) in enumerate(zip(self.roots[:-1].tolist(), self.roots[1:].tolist(), strict=True)):
+            leaf = 0
+
+            def leaves_of(node: int, root: int = root, tree: int = tree) -> int:
+                """Mask of the leaves below a node, which are numbered from left to right."""
+                nonlocal leaf
+                if self.child[node] == node - root:
+                    if leaf == MAX_LEAVES:
+                        raise ValueError(f"tree {tree} has more than {MAX_LEAVES} leaves")
+                    values[tree, ((1 << leaf) * _DE_BRUIJN & 0xFFFFFFFF) >> 27] = self.leaves[node]
+                    leaf += 1
+                    return 1 << leaf - 1
+                child = root + int(self.child[node])
+                left = leaves_of(child)
+                right = leaves_of(child + 1)
+                nodes.append((int(self.feature[node]), float(self.threshold[node]), ~left & 0xFFFFFFFF))
+                return left | right
+
+            if end > root:
+                leaves_of(root)
+            if len(nodes) % 2:
+                nodes.append((0, np.inf, 0xFFFFFFFF))  # nodes are asked in pairs
+            starts.append(len(nodes))
+        features, thresholds, masks = zip(*nodes, strict=True) if nodes else ((), (), ())
+        return (
+            np.array(features, np.int32),
+            np.array(thresholds, np.float32),
+            np.array(masks, np.uint32),
+            np.array(starts, np.int32),
+            values,
+        )
+
+
+NAMES = tuple(field.name for field in dataclasses.fields(Trees))
+"""Names of the arrays of `Trees`."""
 
 
 def evaluate(trees: Trees, columns: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The sum of the trees' values for each row of `columns`, shape (rows,)."""
     out = np.zeros(len(columns), np.float64)
-    _evaluate(columns, *_arrays(trees), out)
+    _evaluate(columns, *trees.masked, out)
     return out
 
 
-def _arrays(trees: Trees) -> tuple[npt.NDArray[np.generic], ...]:
-    return tuple(getattr(trees, name) for name in Trees.__slots__)
-
-
 _BLOCK = 64
+_ALL = np.uint32(0xFFFFFFFF)
+_FACTOR = np.uint32(_DE_BRUIJN)
+_SHIFT = np.uint32(27)
 
 
-@compiled("in:f4* in:i2 in:f4 in:i2 in:f4 in:i4 in:i4 io:f8")
-def _evaluate(x, feature, threshold, child, leaves, roots, depths, out):  # type: ignore[no-untyped-def]
-    """Add the trees' values for each row of `x` to `out`. In blocks of rows that stay in the nearest cache while all
-    trees go over them, four rows at a time: their steps do not wait for one another."""
-    n = len(x)
+@compiled("in:f4* in:i4 in:f4 in:u4 in:i4 in:f4* io:f8")
+def _evaluate(x, feature, threshold, mask, starts, leaves, out):  # type: ignore[no-untyped-def]
+    """Add the trees' values for each row of `x` to `out`, in blocks of rows that stay in the nearest cache while all
+    trees go over them."""
+    n, m = x.shape
+    columns = np.zeros((m, _BLOCK), np.float32)
+    left = np.zeros(_BLOCK, np.uint32)
+    total = np.zeros(_BLOCK, np.float64)
     for first in range(0, n, _BLOCK):
-        last = min(n, first + _BLOCK)
-        fours = last - (last - first) % 4
-        for tree in range(len(depths)):
-            root = roots[tree]
-            for i in range(first, fours, 4):
-                a = b = c = d = root
-                for _ in range(depths[tree]):
-                    a = root + child[a] + (x[i, feature[a]] > threshold[a])
-                    b = root + child[b] + (x[i + 1, feature[b]] > threshold[b])
-                    c = root + child[c] + (x[i + 2, feature[c]] > threshold[c])
-                    d = root + child[d] + (x[i + 3, feature[d]] > threshold[d])
-                out[i] += leaves[a]
-                out[i + 1] += leaves[b]
-                out[i + 2] += leaves[c]
-                out[i + 3] += leaves[d]
-            for i in range(fours, last):
-                a = root
-                for _ in range(depths[tree]):
-                    a = root + child[a] + (x[i, feature[a]] > threshold[a])
-                out[i] += leaves[a]
+        rows = min(n - first, _BLOCK)
+        padded = (rows + 7) & ~7
+        for i in range(rows):
+            for k in range(m):
+                columns[k, i] = x[first + i, k]
+        total[:] = 0
+        for tree in range(len(leaves)):
+            left[:] = _ALL
+            for node in range(starts[tree], starts[tree + 1], 2):
+                one, other = columns[feature[node]], columns[feature[node + 1]]
+                bound, other_bound = threshold[node], threshold[node + 1]
+                if_so, if_other = mask[node], mask[node + 1]
+                for i in range(padded):
+                    left[i] &= (if_so if one[i] > bound else _ALL) & (if_other if other[i] > other_bound else _ALL)
+            values = leaves[tree]
+            for i in range(padded):
+                left[i] &= ~left[i] + np.uint32(1)  # the lowest bit
+                left[i] *= _FACTOR  # stored in 32 bits, which numba's own arithmetic is not
+                left[i] >>= _SHIFT
+            for i in range(rows):
+                total[i] += values[left[i]]
+        for i in range(rows):
+            out[first + i] += total[i]
