@@ -97,7 +97,7 @@ def decode(html: bytes, declared: str | None = None) -> Decoded:
 def to_utf8(html: bytes, declared: str | None = None) -> tuple[bytes, str]:
     """A page in UTF-8, and the encoding that it had: what `decode` makes of it, encoded again. Most pages are UTF-8
     already, and are only looked through."""
-    if _is_utf8(html) and not html.startswith(codecs.BOM_UTF8) and b"\x1b$" not in html:
+    if _is_utf8(html) and not html.startswith(codecs.BOM_UTF8) and b"\x1b" not in html:
         return html, "utf-8"
     decoded = decode(html, declared)
     return decoded.text.encode("utf-8", "replace"), decoded.charset

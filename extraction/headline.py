@@ -43,7 +43,7 @@ def without_site(title: str | None, site: str | None = None, headline: str | Non
 
 
 def _plain(text: str) -> str:
-    return "".join(c for c in text.lower() if c.isalnum())
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 def _enough(left: str, title: str) -> bool:

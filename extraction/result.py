@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, overload
 
 from extraction.text import clean_characters
 
@@ -45,15 +45,50 @@ class Line(NamedTuple):
     kind: str | None = None
 
 
-class CutLine(TypedDict):
-    """A line that the engine cut: its number (from 0, among all lines), and what is known of it."""
+CUT_LINE = ("line", "text", "tag", "link_share", "score", "kind")
+"""What is told of a line that the engine cut: its number (from 0, among all lines), and what is known of it, as in `Line`."""
 
-    line: int
-    text: str
-    tag: str
-    link_share: float
-    score: int | None
-    kind: str | None
+
+class Rows(Sequence[dict[str, Any]]):
+    """Rows of the same keys, held by column: a list of dicts to read, at a tenth of its objects. Not changed once made.
+
+    :raises ValueError: if columns are not equally long.
+    """
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Mapping[str, list[Any]]) -> None:
+        self.columns = dict(columns)
+        if len({len(values) for values in self.columns.values()}) != 1:
+            raise ValueError(
+                f"columns of {[len(values) for values in self.columns.values()]} rows; expected as many in each"
+            )
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Rows: ...
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | Rows:
+        if isinstance(place, slice):
+            return Rows({name: values[place] for name, values in self.columns.items()})
+        return {name: values[place] for name, values in self.columns.items()}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for values in zip(*self.columns.values(), strict=True):
+            yield dict(zip(self.columns, values, strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Rows):
+            return self.columns == other.columns
+        return list(self) == other if isinstance(other, list) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as a list has none
+
+    def __repr__(self) -> str:
+        return repr(list(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +97,8 @@ class Extraction:
 
     `text` has one line per block; `line_tags` (of `TAGS`), `line_link_share` (0 to 1) and, of engines that score lines,
     `line_scores` (0 to 65,535) and `line_kinds` (see `Line`) have exactly one entry for each of `text.split("\\n")`. A page
-    without content has the empty text and empty arrays. `cut_lines` are those that the engine cut, ascending, if it tells.
+    without content has the empty text and empty arrays. `cut_lines` (rows of the keys `CUT_LINE`) are those that the engine cut,
+    ascending, if it tells.
     """
 
     text: str
@@ -70,7 +106,7 @@ class Extraction:
     line_link_share: list[float]
     line_scores: list[int] | None = None
     line_kinds: list[str] | None = None
-    cut_lines: list[CutLine] | None = None
+    cut_lines: Sequence[dict[str, Any]] | None = None
     title: str | None = None
     page_signals: PageSignals = field(
         default_factory=lambda: PageSignals(canonical_url=None, og_type=None, schema_types=[], html_lang=None)
@@ -83,52 +119,76 @@ def assemble(lines: Iterable[Line]) -> Extraction:
     White space inside a line collapses, but a tab between the cells of a row stays, and lines of code keep their
     indentation (blank lines between them too, one at a time). Empty lines go.
     """
-    kept: list[Line] = []
-    cut: list[CutLine] = []
-    blank: Line | None = None
-    code = False  # the line before is one of code
-    number = 0
-    for line in lines:
-        text = clean_characters(line.text).replace("\n", " ")
-        if line.tag == "code":
-            text = CODE_SPACES.sub(" ", text).rstrip()
-            if not text:
-                blank = line if code else None
-                continue
-        elif line.tag == "tr":
-            text = "\t".join(" ".join(cell.split()) for cell in text.split("\t")).rstrip("\t")
-            text = text.strip() and text
-        else:
-            text = " ".join(text.split())
-        if not text:
-            continue
-        finished = [line._replace(text=text, link_share=round(min(1.0, line.link_share), 4))]
-        if blank is not None and line.tag == "code":
-            finished.insert(0, line._replace(text="", link_share=0.0))
-        blank = None
-        code = line.tag == "code"
-        for done in finished:
-            if done.kept:
-                kept.append(done)
-            else:
-                cut.append(cut_line(number, done))
-            number += 1
-    kinds = [line.kind for line in kept if line.kind is not None]
-    scores = [line.score for line in kept if line.score is not None]
-    return Extraction(
-        text="\n".join(line.text for line in kept),
-        line_tags=[line.tag for line in kept],
-        line_link_share=[line.link_share for line in kept],
-        line_scores=scores if len(scores) == len(kept) and (kept or cut) else None,
-        line_kinds=kinds if kinds and len(kinds) == len(kept) else None,
-        cut_lines=cut or None,
+    rows = list(lines)
+    texts = [tidy(clean_characters(line.text).replace("\n", " "), line.tag) for line in rows]
+    stay = without_empty(texts, [line.tag for line in rows])
+    rows = [rows[i] for i in stay]
+    scores = [line.score for line in rows if line.score is not None]
+    kinds = [line.kind for line in rows if line.kind is not None]
+    return joined(
+        [texts[i] for i in stay],
+        [line.tag for line in rows],
+        [round(min(1.0, line.link_share), 4) for line in rows],
+        scores if rows and len(scores) == len(rows) else None,
+        kinds if rows and len(kinds) == len(rows) else None,
+        [line.kept for line in rows],
     )
 
 
-def cut_line(number: int, line: Line) -> CutLine:
-    """What is told of a line that is cut."""
-    return CutLine(
-        line=number, text=line.text, tag=line.tag, link_share=line.link_share, score=line.score, kind=line.kind
+def tidy(text: str, tag: str) -> str:
+    """A line with its white space as it is stored: collapsed, but for tabs between cells and the indentation of code."""
+    if tag == "code":
+        return CODE_SPACES.sub(" ", text).rstrip()
+    if tag == "tr":
+        text = "\t".join(" ".join(cell.split()) for cell in text.split("\t")).rstrip("\t")
+        return text.strip() and text
+    return " ".join(text.split())
+
+
+def without_empty(texts: Sequence[str], tags: Sequence[str]) -> list[int]:
+    """Which lines stay: those with text, and one of the blank lines between two lines of code."""
+    out: list[int] = []
+    blank = -1
+    code = False  # the line before is one of code
+    for i, (text, tag) in enumerate(zip(texts, tags, strict=True)):
+        if tag == "code":
+            if not text:
+                blank = i if code else -1
+                continue
+            if blank >= 0:
+                out.append(blank)
+        elif not text:
+            continue
+        code = tag == "code"
+        blank = -1
+        out.append(i)
+    return out
+
+
+def joined(
+    texts: list[str],
+    tags: list[str],
+    link_shares: list[float],
+    scores: list[int] | None,
+    kinds: list[str] | None,
+    kept: Sequence[bool],
+) -> Extraction:
+    """The extraction of lines that are tidy, with what is known of each; those that are not `kept` become its `cut_lines`.
+    The link share of a line without text is 0."""
+    shares = [share if text else 0.0 for share, text in zip(link_shares, texts, strict=True)]
+    if all(kept):
+        return Extraction("\n".join(texts), tags, shares, scores, kinds)
+    gone = [not keep for keep in kept]
+    numbers = list(itertools.compress(range(len(texts)), gone))
+    columns: tuple[list[Any] | None, ...] = (texts, tags, shares, scores, kinds)
+    cut = [[None] * len(numbers) if c is None else list(itertools.compress(c, gone)) for c in columns]
+    return Extraction(
+        text="\n".join(itertools.compress(texts, kept)),
+        line_tags=list(itertools.compress(tags, kept)),
+        line_link_share=list(itertools.compress(shares, kept)),
+        line_scores=None if scores is None else list(itertools.compress(scores, kept)),
+        line_kinds=None if kinds is None else list(itertools.compress(kinds, kept)),
+        cut_lines=Rows(dict(zip(CUT_LINE, (numbers, *cut), strict=True))),
     )
 
 

@@ -38,7 +38,7 @@ class Outcome:
     value: str | float | int | None = None
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), ensure_ascii=False).encode()
+        return json.dumps(asdict(self), ensure_ascii=False, default=list).encode()  # `Rows` as lists
 
     @classmethod
     def from_json(cls, data: bytes) -> Outcome:

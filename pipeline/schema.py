@@ -11,12 +11,15 @@ provenance; it is 128 bits because 64-bit ids collide at corpus size (of 3e9 doc
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from pipeline.columns import to_arrow, to_python
 
 SCHEMA_VERSION = 5
 """Raised when a column changes its meaning or type; stored in every published file and checked by readers."""
@@ -164,10 +167,10 @@ class Document:
     language: str | None = None
     language_score: float | None = None
     text_digest: str | None = None
-    removed_lines: list[dict[str, Any]] | None = None
-    findings: list[dict[str, Any]] | None = None
-    rule_values: list[dict[str, Any]] | None = None
-    scores: list[dict[str, Any]] | None = None
+    removed_lines: Sequence[dict[str, Any]] | None = None
+    findings: Sequence[dict[str, Any]] | None = None
+    rule_values: Sequence[dict[str, Any]] | None = None
+    scores: Sequence[dict[str, Any]] | None = None
     category: str | None = None
     n_tokens: int | None = None
     copies: int | None = None
@@ -219,7 +222,7 @@ class Cut:
 def to_table(docs: list[Document]) -> pa.Table:
     """Rows as an Arrow table of schema `CHUNK` (n rows)."""
     return pa.table(
-        {field.name: pa.array([getattr(d, field.name) for d in docs], type=field.type) for field in CHUNK},
+        {field.name: to_arrow([getattr(d, field.name) for d in docs], field.type) for field in CHUNK},
         schema=CHUNK,
     )
 
@@ -227,8 +230,7 @@ def to_table(docs: list[Document]) -> pa.Table:
 def from_table(table: pa.Table) -> list[Document]:
     """Documents of an Arrow table. Columns that the table lacks are null.
 
-    Conversion goes through Arrow and `to_pylist`, never pandas: pandas turns null into NaN, and `NaN is not None` made a
-    runner believe every row was dropped already.
+    Never through pandas, which turns null into NaN: `NaN is not None` made a runner believe every row was dropped already.
     """
     names = [n for n in DOCUMENT.names if n in table.column_names]
     data: dict[str, list[Any]] = {}
@@ -236,5 +238,5 @@ def from_table(table: pa.Table) -> list[Document]:
         column = table.column(name)
         if name == "crawl_time":
             column = column.cast(pa.int64())
-        data[name] = column.to_pylist()
+        data[name] = to_python(column)
     return [Document(**dict(zip(names, row, strict=True))) for row in zip(*data.values(), strict=True)]

@@ -31,6 +31,7 @@ from extraction.line_model import kinds as of_kinds
 from extraction.line_model.model import FORMS, Form, LineModel, features, region_columns
 from extraction.line_model.trees import Trees, evaluate
 from extraction.lines.columns import E, L
+from extraction.lines.scan import Scan
 
 WEIGHTS = Path(line_model.__file__).parent / "weights"
 SEED = 20261123
@@ -100,7 +101,7 @@ def fit_kinds(
 
 def _marks(example: Example, columns: npt.NDArray[np.float32]) -> Hashed:
     scan = example.scan
-    out = np.zeros(len(columns) * of_kinds.MAX_MARKS + 1, np.uint32)
+    out = np.empty(_attributes_of(scan, of_kinds.MAX_OWN) + 1, np.uint32)
     starts = np.zeros(len(columns) + 1, np.int64)
     of_kinds.kind_marks(scan.elements, scan.tokens, scan.lines, scan.words, columns, out, starts)
     return Hashed(out[: starts[-1]].copy(), starts)
@@ -145,18 +146,22 @@ def _hashed(example: Example, kind: int) -> Hashed:
     scan = example.scan
     starts = np.zeros(len(scan.lines) + 1, np.int64)
     if kind == 0:
-        # an element's own tokens count at most twice on each of the lines in it
-        sizes = np.zeros(len(scan.elements), np.int64)
-        for e in range(1, len(sizes)):
-            tokens = int(scan.elements[e, E.TOKEN1] - scan.elements[e, E.TOKEN0])
-            sizes[e] = sizes[scan.elements[e, E.PARENT]] + 2 * tokens + 1
-        room = int(sizes[scan.lines[:, L.ELEMENT]].sum())
-        out = np.empty(room + 1, np.uint32)
+        out = np.empty(_attributes_of(scan, 0) + 1, np.uint32)
         f.attribute_hashes(scan.elements, scan.tokens, scan.lines, out, starts)
     else:
         out = np.empty(2 * len(scan.words) + 2 * len(scan.lines) + 1, np.uint32)
         f.word_hashes(scan.lines, scan.words, out, starts)
     return Hashed(out[: starts[-1]].copy(), starts)
+
+
+def _attributes_of(scan: Scan, others: int) -> int:
+    """Marks of all lines at most: an element's words count at most twice on each of the lines in it, its tag once, and there
+    are `others` of each line."""
+    sizes = np.zeros(len(scan.elements), np.int64)
+    for e in range(1, len(sizes)):
+        tokens = int(scan.elements[e, E.TOKEN1] - scan.elements[e, E.TOKEN0])
+        sizes[e] = sizes[scan.elements[e, E.PARENT]] + 2 * tokens + 1
+    return int(sizes[scan.lines[:, L.ELEMENT]].sum()) + others * len(scan.lines)
 
 
 def _linear(

@@ -9,8 +9,6 @@ process is needed. Quality and cost beside trafilatura's: `docs/lines.md`.
 from __future__ import annotations
 
 import dataclasses
-import re
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -25,15 +23,16 @@ from extraction.line_model.blocks import groups, kept_whole, united
 from extraction.line_model.kinds import KINDS
 from extraction.line_model.model import LineModel, load, sha256
 from extraction.line_model.regions import headline
-from extraction.lines import Scan, scan, text_of
+from extraction.lines import Scan, scan
 from extraction.lines.columns import K, L
 from extraction.lines.formulas import scan_with_formulas
 from extraction.lines.markdown import MarkdownLine, markdown_of
+from extraction.lines.part import texts_of_part
 from extraction.lines.structure import Structure, structure_of, text_in
 from extraction.lines.text import is_clean
-from extraction.prepare import Prepared, TooLarge, prepare
-from extraction.result import CODE_SPACES, Extraction, Line, assemble, cut_line
-from extraction.signals import MAX_HEAD, page_signals
+from extraction.prepare import Prepared, TooLarge
+from extraction.result import Extraction, Line, assemble, joined, tidy, without_empty
+from extraction.signals import signals_of_scan
 from extraction.text import clean_characters
 
 MAX_BYTES = 10_000_000
@@ -42,8 +41,6 @@ MAX_LINES = 50_000
 
 EMBEDDED_BELOW = 250
 """Characters below which text in JSON-LD or preloaded data is looked for."""
-
-_HEAD_END = re.compile(rb"<body[\s>]|</head", re.IGNORECASE)
 
 
 class Judged(NamedTuple):
@@ -90,13 +87,11 @@ class Engine(engines.Engine):
         scores = united(first, page, units)
         kept = kept_whole(model.choose(page, scores), page, units)
         judged = self._as_asked(page, units, Judged(scores, kept, kinds))
-        json_ld = [html[start:end].decode("utf-8", "replace") for start, end in page.json_ld.tolist()]
-        whole = html.decode("utf-8", "replace") if b"itemtype" in html else ""
-        title, signals = page_signals(Prepared(_head(html), json_ld), whole)
-        content = self._embedded(html, json_ld, page, judged) or self._content(html, page, structure, judged)
-        if judged.headline >= 0:
-            text = text_of(html, page, [judged.headline])
-            title = without_site(title, None, text[0][1] if text else None)
+        title, signals = signals_of_scan(html, page)
+        content = self._embedded(html, page, judged) or self._content(html, page, structure, judged)
+        if title and judged.headline >= 0:
+            of_headline = texts_of_part(html, page, judged.headline, judged.headline + 1)
+            title = without_site(title, None, of_headline[0][1] if of_headline else None)
         return dataclasses.replace(content, title=title, page_signals=signals)
 
     def _as_asked(self, page: Scan, units: npt.NDArray[np.int32], judged: Judged) -> Judged:
@@ -119,11 +114,12 @@ class Engine(engines.Engine):
             kept[found] = True
         return judged._replace(kept=kept, headline=found)
 
-    def _embedded(self, html: bytes, json_ld: list[str], page: Scan, judged: Judged) -> Extraction | None:
+    def _embedded(self, html: bytes, page: Scan, judged: Judged) -> Extraction | None:
         """Text that the page carries as data, where there is more of it than of content."""
         size = int(page.lines[judged.kept, L.CHARACTERS].sum())
         if size >= EMBEDDED_BELOW:
             return None
+        json_ld = [html[start:end].decode("utf-8", "replace") for start, end in page.json_ld.tolist()]
         embedded = embedded_html(Prepared(html.decode("utf-8", "replace"), json_ld))
         if embedded is None:
             return None
@@ -140,44 +136,32 @@ class Engine(engines.Engine):
 
     def _content(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> Extraction:
         if self.options.format == "markdown":
-            return _of_rows(self._markdown(data, page, structure, judged))
-        numbers = None if self.options.cut_lines else np.flatnonzero(judged.kept)
-        of_text = self._texts(data, page, structure, numbers)
-        if not of_text:
-            return Extraction("", [], [], [])
+            return self._markdown(data, page, structure, judged)
+        of_text = self._texts(data, page, structure, None if self.options.cut_lines else np.flatnonzero(judged.kept))
         if self.options.title == "prepend":
             of_text = _headline_first(of_text, judged)
-        shares, line_scores, keeps, kinds = _known([number for number, _, _ in of_text], page, judged)
-        joined = "\n".join(text for _, text, _ in of_text)
-        cleaned = joined if is_clean(joined) else clean_characters(joined)
-        if len(cleaned) != len(joined) or cleaned.count("\n") != len(of_text) - 1:
-            # a character went, which can leave white space behind, or became the end of a line
-            made = assemble(
-                Line(text, *known)
-                for (_, text, _), *known in zip(
-                    of_text, (tag for _, _, tag in of_text), shares, line_scores, keeps, kinds, strict=True
-                )
-            )
-            return dataclasses.replace(made, line_scores=made.line_scores or [])  # of a line that vanished too
-        tags = [tag for _, _, tag in of_text]
-        rows = list(map(Line, cleaned.split("\n"), tags, shares, line_scores, keeps, kinds))
-        if structure.code:
-            rows = _code(rows)
-        return _of_rows(rows)
+        if not of_text:
+            return Extraction("", [], [], [])
+        numbers, texts, tags = (list(column) for column in zip(*of_text, strict=True))
+        texts = _clean(texts, tags)
+        if structure.code or not all(texts):
+            stay = without_empty(texts, tags)
+            numbers, texts, tags = ([column[i] for i in stay] for column in (numbers, texts, tags))
+        return joined(texts, tags, *_known(numbers, page, judged))
 
     def _scan(self, html: bytes) -> tuple[bytes, Scan]:
         return scan_with_formulas(html) if self.options.formulas == "dollars" else (html, scan(html))
 
-    def _markdown(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> list[Line]:
+    def _markdown(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> Extraction:
         lines = markdown_of(data, page, structure, judged.kept, self.options.cut_lines)
         if self.options.title == "prepend":
             lines = _markdown_headline_first(lines, judged.headline)
-        shares, line_scores, _, kinds = _known([line.number for line in lines], page, judged)
+        if not lines:
+            return Extraction("", [], [], [])
         texts = self._delimited(data, [(line.number, line.text, line.tag) for line in lines])
-        return [
-            Line(text, line.tag, share if text else 0.0, score, line.kept, kind)
-            for line, (_, text, _), share, score, kind in zip(lines, texts, shares, line_scores, kinds, strict=True)
-        ]
+        shares, scores, kinds, _ = _known([line.number for line in lines], page, judged)
+        kept = [line.kept for line in lines]
+        return joined([text for _, text, _ in texts], [line.tag for line in lines], shares, scores, kinds, kept)
 
     def _texts(
         self, data: bytes, page: Scan, structure: Structure, numbers: npt.NDArray[np.int64] | None
@@ -218,42 +202,25 @@ def _markdown_headline_first(lines: list[MarkdownLine], headline: int) -> list[M
     return [*before, *of_headline, MarkdownLine(headline, "", "p", True), *behind]
 
 
-def _known(numbers: list[int], page: Scan, judged: Judged) -> tuple[list[float], list[int], list[bool], list[str]]:
-    """Shares of links, scores, whether they are kept, and kinds, of lines by their numbers."""
+def _known(numbers: list[int], page: Scan, judged: Judged) -> tuple[list[float], list[int], list[str], list[bool]]:
+    """Shares of links, scores, kinds, and whether they are kept, of lines by their numbers."""
     places = np.array(numbers, np.int64)
     counts = page.lines[places]
-    shares = np.round(counts[:, L.LINK_CHARACTERS] / np.maximum(1, counts[:, L.CHARACTERS]), 4).tolist()
+    shares = np.round(counts[:, L.LINK_CHARACTERS] / np.maximum(1, counts[:, L.CHARACTERS]), 4)
     kinds = [KINDS[kind] for kind in judged.kinds[places].tolist()]
-    return shares, judged.scores[places].tolist(), judged.kept[places].tolist(), kinds
+    return shares.tolist(), judged.scores[places].tolist(), kinds, judged.kept[places].tolist()
 
 
-def _of_rows(rows: list[Line]) -> Extraction:
-    chosen = [row for row in rows if row.kept]
-    cut = [cut_line(number, row) for number, row in enumerate(rows) if not row.kept]
-    texts, tags, shares, scores, _, kinds = zip(*chosen, strict=True) if chosen else repeat((), 6)
-    return Extraction("\n".join(texts), list(tags), list(shares), list(scores), list(kinds), cut or None)
-
-
-def _code(rows: list[Line]) -> list[Line]:
-    """Put code as `assemble` does: of blank lines one between two lines of code, no wide spaces."""
-    out: list[Line] = []
-    blank = False
-    for row in rows:
-        if row.tag != "code":
-            blank = False
-        elif not row.text or row.text.isspace():
-            blank = bool(out) and out[-1].tag == "code"
-            continue
-        else:
-            if blank:
-                out.append(row._replace(text="", link_share=0.0))
-                blank = False
-            if not row.text.isascii():
-                row = row._replace(text=CODE_SPACES.sub(" ", row.text).rstrip())
-        out.append(row)
-    return out
-
-
-def _head(html: bytes) -> str:
-    end = _HEAD_END.search(html, 0, 10 * MAX_HEAD)
-    return prepare(html[: end.end() if end else MAX_HEAD].decode("utf-8", "replace")).html
+def _clean(texts: list[str], tags: list[str]) -> list[str]:
+    """The lines as they are stored; nearly all are so already."""
+    whole = "\n".join(texts)
+    if is_clean(whole):
+        cleaned = texts
+    else:
+        cleaned = clean_characters(whole).split("\n")
+        if len(cleaned) != len(texts):  # a character became the end of a line
+            cleaned = [clean_characters(text).replace("\n", " ") for text in texts]
+    return [
+        text if text == as_it_was and tag != "code" else tidy(text, tag)
+        for text, as_it_was, tag in zip(cleaned, texts, tags, strict=True)
+    ]

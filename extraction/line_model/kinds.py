@@ -28,14 +28,17 @@ CONTENT = KINDS[:4]
 KIND_BITS = 15
 """Marks fall on 2**KIND_BITS weights a kind."""
 
-LEVELS = 12
-"""Elements around a line whose marks count."""
+LEVELS = 3
+"""Nearest elements around a line whose attributes count as theirs, too; those of all around it count."""
 
-MAX_MARKS = 1024
-"""Marks of a line that count."""
+TAG_LEVELS = 5
+"""Nearest elements whose tags count."""
 
-MAX_WORDS = 64
+MAX_WORDS = 12
 """Words of a line that count."""
+
+MAX_OWN = 128
+"""Room for the marks of a line without those of attributes."""
 
 PATH_SHARE = 0.5
 """What the mean of the lines of its path counts beside a line's own score."""
@@ -63,7 +66,14 @@ _SIBLINGS, _SIBLINGS_UP, _PLACE, _RUN, _SHARED, _SINCE_SURE, _TO_SURE, _OF_PATH 
     )
 )  # fmt: skip
 _MASK = np.uint32((1 << KIND_BITS) - 1)
-_N_KINDS, _LEVELS, _MAX_MARKS, _MAX_WORDS, _PATH_SHARE = len(KINDS), LEVELS, MAX_MARKS, MAX_WORDS, PATH_SHARE
+_N_KINDS, _LEVELS, _TAG_LEVELS, _MAX_WORDS, _MAX_OWN, _PATH_SHARE = (
+    len(KINDS),
+    LEVELS,
+    TAG_LEVELS,
+    MAX_WORDS,
+    MAX_OWN,
+    PATH_SHARE,
+)
 
 
 @helper
@@ -97,24 +107,29 @@ def _doublings(number: Any) -> Any:
 
 
 @helper
-def _marks_of(elements: Any, tokens: Any, line: Any, words: Any, x: Any, out: Any) -> Any:
-    """Fill `out` with the marks of a line; their number."""
+def _of_element(token: Any, level: Any) -> Any:
+    """Mark of a word of class, id or role: `level` elements above the line's own, or (-1) anywhere above."""
+    return fnv1a(token, 0x100 + level) & _MASK
+
+
+@helper
+def _of_tag(tag: Any, below: Any, level: Any) -> Any:
+    return fnv1a(fnv1a(fnv1a(FNV_START, tag), below), level) & _MASK
+
+
+@helper
+def _own_marks(elements: Any, line: Any, words: Any, x: Any, out: Any) -> Any:
+    """Fill `out` with the marks of a line, but those of the attributes around it; their number."""
     n = 0
     e = line[L.ELEMENT]
     below = 0
-    for level in range(_LEVELS):
+    for level in range(_TAG_LEVELS):
         if e <= 0:
             break
         tag = elements[e, E.TAG]
-        out[n] = fnv1a(fnv1a(fnv1a(FNV_START, tag), below), min(level, 4)) & _MASK
+        out[n] = _of_tag(tag, below, level)
         n += 1
         below = tag
-        for q in range(elements[e, E.TOKEN0], elements[e, E.TOKEN1]):
-            if n + 2 > _MAX_MARKS // 2:
-                break
-            out[n] = fnv1a(tokens[q], 0x51) & _MASK
-            out[n + 1] = fnv1a(tokens[q], 0x100 + min(level, 3)) & _MASK
-            n += 2
         e = elements[e, E.PARENT]
     last: Any = min(line[L.WORD1], line[L.WORD0] + _MAX_WORDS)
     for q in range(line[L.WORD0], last):
@@ -123,7 +138,7 @@ def _marks_of(elements: Any, tokens: Any, line: Any, words: Any, x: Any, out: An
         if q > line[L.WORD0]:
             out[n] = fnv1a(fnv1a(words[q], words[q - 1]), 9) & _MASK
             n += 1
-    if 0 < last - line[L.WORD0] < 8:
+    if 0 < line[L.WORD1] - line[L.WORD0] < 8:
         out[n] = fnv1a(np.uint32(line[L.HASH]), 5) & _MASK
         n += 1
     probability = np.int64(x[_PROBABILITY] * 6)
@@ -151,28 +166,77 @@ def _marks_of(elements: Any, tokens: Any, line: Any, words: Any, x: Any, out: An
 
 @compiled("in:i4* in:u4 in:i4* in:u4 in:f4* io:u4 io:i8")
 def kind_marks(elements, tokens, lines, words, columns, out, starts):  # type: ignore[no-untyped-def]
-    """Marks of lines, `out[starts[i]:starts[i + 1]]`; for training. `out` has room for MAX_MARKS a line."""
+    """Marks of lines, `out[starts[i]:starts[i + 1]]`; for training. `kind_scores` sums the same."""
     n = 0
     for i in range(len(lines)):
         starts[i] = n
-        n += _marks_of(elements, tokens, lines[i], words, columns[i], out[n:])
+        e = lines[i, L.ELEMENT]
+        level = 0
+        while e > 0:
+            for q in range(elements[e, E.TOKEN0], elements[e, E.TOKEN1]):
+                out[n] = _of_element(tokens[q], -1)
+                n += 1
+                if level < _LEVELS:
+                    out[n] = _of_element(tokens[q], level)
+                    n += 1
+            e = elements[e, E.PARENT]
+            level += 1
+        n += _own_marks(elements, lines[i], words, columns[i], out[n:])
     starts[len(lines)] = n
+
+
+@numba.njit
+def _add(total: Any, row: Any) -> None:
+    for k in range(_N_KINDS):
+        total[k] += row[k]
+
+
+@numba.njit
+def _of_elements(elements: Any, tokens: Any, lines: Any, weights: Any, far: Any, near: Any, number: Any) -> None:
+    """Sums of the weights of each element's attributes and of all around it, `far` (elements, kinds), of its own as one of
+    the nearest, `near` (elements, LEVELS, kinds), and how many there are; of elements that hold lines."""
+    holds = np.zeros(len(elements), np.bool_)
+    for i in range(len(lines)):
+        e = lines[i, L.ELEMENT]
+        while e > 0 and not holds[e]:
+            holds[e] = True
+            e = elements[e, E.PARENT]
+    for e in range(1, len(elements)):
+        if not holds[e]:
+            continue
+        parent = elements[e, E.PARENT]
+        number[e] = number[parent] + elements[e, E.TOKEN1] - elements[e, E.TOKEN0]
+        _add(far[e], far[parent])
+        for q in range(elements[e, E.TOKEN0], elements[e, E.TOKEN1]):
+            _add(far[e], weights[_of_element(tokens[q], -1)])
+            for level in range(_LEVELS):
+                _add(near[e, level], weights[_of_element(tokens[q], level)])
 
 
 @numba.njit
 def _linear(
     elements: Any, tokens: Any, lines: Any, words: Any, columns: Any, weights: Any, bias: Any, out: Any
 ) -> None:
-    marks = np.zeros(_MAX_MARKS, np.uint32)
+    far = np.zeros((len(elements), _N_KINDS), np.float32)
+    near = np.zeros((len(elements), _LEVELS, _N_KINDS), np.float32)
+    number = np.zeros(len(elements), np.int64)
+    _of_elements(elements, tokens, lines, weights, far, near, number)
+    marks = np.zeros(_MAX_OWN, np.uint32)
     total = np.zeros(_N_KINDS, np.float32)
     for i in range(len(lines)):
-        n = _marks_of(elements, tokens, lines[i], words, columns[i], marks)
-        total[:] = 0
-        for q in range(n):
-            row = weights[marks[q]]
-            for k in range(_N_KINDS):
-                total[k] += row[k]
-        root = np.float32(1.0 / np.sqrt(float(n)))
+        e = lines[i, L.ELEMENT]
+        total[:] = far[e]
+        n = number[e]
+        for level in range(_LEVELS):
+            if e <= 0:
+                break
+            _add(total, near[e, level])
+            n += elements[e, E.TOKEN1] - elements[e, E.TOKEN0]
+            e = elements[e, E.PARENT]
+        own = _own_marks(elements, lines[i], words, columns[i], marks)
+        for q in range(own):
+            _add(total, weights[marks[q]])
+        root = np.float32(1.0 / np.sqrt(float(n + own)))
         for k in range(_N_KINDS):
             out[i, k] = total[k] * root + bias[k]
 

@@ -87,10 +87,14 @@ def code_blocks(html: bytes, page: Scan, around: npt.NDArray[np.int32]) -> list[
     if not keys.any():
         return []
     ends = np.flatnonzero(np.diff(keys, append=0 if keys[-1] else 1)) + 1
+    starts = np.concatenate(([0], ends[:-1]))
+    links = np.add.reduceat(2 * lines[:, L.LINK_CHARACTERS] - lines[:, L.CHARACTERS], starts)
+    headings = np.maximum.reduceat(lines[:, L.KIND], starts) >= K.H1
+    text = (keys[starts] > 0) & ((links > 0) | headings)
     blocks: list[CodeBlock] = []
     first = looked = 0
-    for last in ends.tolist():
-        key = int(keys[first])
+    for last, is_text in zip(ends.tolist(), text.tolist(), strict=True):
+        key = 0 if is_text else int(keys[first])
         looked += key != 0
         if looked > MAX_UNITS:
             break
@@ -176,10 +180,8 @@ _CLOSED = re.compile(rb"(?:\s|&nbsp;|<br[^<>]*>|</(?!code)[a-z]+\s*>)*</code", r
 
 
 def _other(html: bytes, page: Scan, around: npt.NDArray[np.int32], key: int, first: int, last: int) -> CodeBlock | None:
-    """The block of the lines [first, last), which stand in the container `key`, if they are code."""
+    """The block of the lines [first, last), which stand in the container `key` without headings, if they are code."""
     lines = page.lines[first:last]
-    if (lines[:, L.KIND] >= K.H1).any() or 2 * lines[:, L.LINK_CHARACTERS].sum() > lines[:, L.CHARACTERS].sum():
-        return None
     words = int(lines[:, L.WORDS].sum())
     opener = _tag(html, int(page.elements[key, E.START]))
     sure = _PRE_STYLE.search(opener) is not None or (opener[:5].lower() == b"<code" and _named(opener) != "")

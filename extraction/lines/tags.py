@@ -117,7 +117,9 @@ def table(names: dict[str, int], size: int) -> np.ndarray[tuple[int, int], np.dt
 TAG_TABLE = table(TAG, 1024)
 ATTRIBUTES = {
     n: i
-    for i, n in enumerate("class id role itemprop hidden href aria-hidden style type start value alt src".split(), 1)
+    for i, n in enumerate(
+        "class id role itemprop hidden href aria-hidden style type start value itemtype alt src".split(), 1
+    )
 }
 FORMULA_ATTRIBUTES = (
     "data-tex data-latex data-katex data-mathml data-entry data-formula data-math data-equation data-expr"

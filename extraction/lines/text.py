@@ -7,7 +7,7 @@ import html as references
 import unicodedata
 from collections.abc import Iterable
 from html.entities import html5
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,11 @@ def text_of(
     if not len(chosen):
         return []
     texts = _written(html, page, chosen)
+    kinds = page.lines[chosen, L.KIND]
+    if headings == "plain" and not list_markers and None not in texts:
+        tags = [TAGS[kind] for kind in kinds.tolist()]
+        rows = zip(chosen.tolist(), cast(list[str], texts), tags, strict=True)
+        return [row for row in rows if row[1] and not row[1].isspace()]
     columns = np.stack(
         [page.lines[:, c][chosen] for c in (L.CHUNK0, L.CHUNK1, L.KIND, L.MARKER, L.LISTS)], axis=1
     ).tolist()
@@ -66,14 +71,7 @@ def text_of(
 def _written(html: bytes, page: Scan, chosen: npt.NDArray[np.int64]) -> list[str | None]:
     """Text of the chosen lines, all of them in one pass; None for code and for what only Python's own rules for
     character references can tell."""
-    sizes = page.chunks[:, 1].astype(np.int64) - page.chunks[:, 0] + 4
-    total = np.concatenate([[0], np.cumsum(sizes)])
-    cells = 100 * len(page.chunks)  # a chunk stands behind at most 100 empty cells
-    first, last = page.lines[:, L.CHUNK0][chosen], page.lines[:, L.CHUNK1][chosen]
-    room = int((total[last] - total[first]).sum()) * 2 + len(chosen)
-    if (page.lines[:, L.KIND] == K.ROW).any():
-        room += cells
-    out = np.empty(room, np.uint8)
+    out = np.empty(_room(page.chunks, page.lines, chosen), np.uint8)
     hard = np.zeros(len(chosen), np.bool_)
     names, values = _references()
     end = _write(np.frombuffer(html, np.uint8), page.chunks, page.lines, chosen, names, values, out, hard)
@@ -82,6 +80,19 @@ def _written(html: bytes, page: Scan, chosen: npt.NDArray[np.int64]) -> list[str
     for i in np.flatnonzero(hard).tolist():
         texts[i] = None
     return texts
+
+
+@compiled("in:i4* in:i4* in:i8")
+def _room(chunks, lines, chosen):  # type: ignore[no-untyped-def]
+    """Bytes that the text of the chosen lines has at most."""
+    room = len(chosen)
+    for i in range(len(chosen)):
+        line = lines[chosen[i]]
+        for k in range(line[L.CHUNK0], line[L.CHUNK1]):
+            room += 2 * (chunks[k, 1] - chunks[k, 0] + 4)
+            if line[L.KIND] == K.ROW:
+                room += 100  # a chunk stands behind at most 100 empty cells
+    return room
 
 
 @functools.cache

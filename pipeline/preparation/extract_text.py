@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from extraction.engines import Options, engine_names, get_engine
+from extraction.result import CUT_LINE, Rows
 from extraction.sandbox import Sandbox
 from extraction.text import clean, lines
 from extraction.work import Job, Outcome, extract_bytes
@@ -151,10 +153,14 @@ class ExtractText(DocumentStep):
             line_tags=page.line_tags,
             line_link_share=page.line_link_share,
             line_scores=page.line_scores,
-            removed_lines=[{"step": self.step, **cut} for cut in page.cut_lines] if page.cut_lines else None,
+            removed_lines=self._removed(page.cut_lines) if page.cut_lines else None,
             title=page.title or doc.title,
             page_signals=dict(page.page_signals),
         )
+
+    def _removed(self, cut: Sequence[dict[str, Any]]) -> Rows:
+        columns = cut.columns if isinstance(cut, Rows) else {name: [line[name] for line in cut] for name in CUT_LINE}
+        return Rows({"step": [self.step] * len(cut), **columns})
 
     def _from_text(self, doc: Document) -> Document | Drop:
         text = clean(doc.text or "")

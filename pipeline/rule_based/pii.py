@@ -270,7 +270,7 @@ class Pii(DocumentStep):
         return doc.evolve(text="".join(pieces), findings=[*(doc.findings or ()), *findings])
 
 
-def count(findings: list[dict[str, Any]] | None) -> int:
+def count(findings: Sequence[dict[str, Any]] | None) -> int:
     """Number of pieces of personal data that were found in a document."""
     return sum(f["count"] for f in findings or () if f["step"] == STEP)
 

@@ -344,3 +344,18 @@ def test_hostile_pages_end_and_stay_small(name: str) -> None:
     assert len(page.chunks) <= n
     assert page.elements[:, E.DEPTH].max() <= MAX_DEPTH
     assert sum(len(text) for _, text, _ in text_of(html, page)) <= 2 * len(html)
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 127, 128, 129, 1000])
+def test_what_is_passed_over_may_have_any_length(size: int) -> None:
+    filler = "x" * size
+    for before in range(0, 70, 23):
+        start = f"<p>{'y' * before}</p>"
+        for skipped in (
+            f"<script>{filler}</script>",
+            f"<!--{filler}-->",
+            f"<style>{filler}<x></style>",
+            f"<!--{filler}--!>",
+        ):
+            assert shown(f"{start}{skipped}<p>a</p>")[-1] == "a", skipped
+        assert shown(f"{start}<p>a</p><script>{filler}") == ([] if before == 0 else ["y" * before]) + ["a"]

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from extraction.embedded import embedded_html
+from extraction.lines import scan
 from extraction.prepare import MAX_CHARACTERS, MAX_TAGS, Prepared, TooLarge, check_size, prepare
-from extraction.signals import page_signals
+from extraction.signals import page_signals, signals_of_scan
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "pages"
 
@@ -50,6 +53,8 @@ def test_signals_are_linear(piece: str) -> None:
     start = time.process_time()
     page_signals(Prepared(piece * 30_000, [piece * 30_000]))
     page_signals(Prepared(f"<meta {piece * 30_000}>", []))
+    _of_scan(piece * 30_000)
+    _of_scan(f"<meta {piece * 30_000}>")
     assert time.process_time() - start < 3
 
 
@@ -82,16 +87,27 @@ def test_the_guards_are_far_from_real_pages() -> None:
     assert pages == 269
 
 
-def test_signals() -> None:
-    title, signals = page_signals(
-        prepare(
-            """<!doctype html><html lang="zh-CN"><head><title>
+def _of_scan(html: str) -> tuple[str | None, Any]:
+    data = html.encode()
+    return signals_of_scan(data, scan(data))
+
+
+def _of_tree(html: str) -> tuple[str | None, Any]:
+    return page_signals(prepare(html))
+
+
+both_ways = pytest.mark.parametrize("read", [_of_tree, _of_scan])
+
+
+@both_ways
+def test_signals(read: Callable[[str], tuple[str | None, Any]]) -> None:
+    title, signals = read(
+        """<!doctype html><html lang="zh-CN"><head><title>
             标题 &amp; Title</title><link href=https://a.example/p rel="canonical">
             <meta content="article" property="og:type">
             <script type="application/ld+json">{"@context": "https://schema.org", "@graph": [{"@type": ["WebPage", "FAQPage"]},
               {"@type": "Question"}], broken</script></head>
             <body itemtype="https://schema.org/BlogPosting" itemscope><title>not this</title></body></html>"""
-        )
     )
     assert title == "标题 & Title"
     assert signals == {
@@ -102,18 +118,18 @@ def test_signals() -> None:
     }
 
 
-def test_signals_of_a_page_that_says_nothing() -> None:
-    assert page_signals(prepare("<p>text</p>")) == (
+@both_ways
+def test_signals_of_a_page_that_says_nothing(read: Callable[[str], tuple[str | None, Any]]) -> None:
+    assert read("<p>text</p>") == (
         None,
         {"canonical_url": None, "og_type": None, "schema_types": [], "html_lang": None},
     )
 
 
-def test_signals_fall_back_on_open_graph() -> None:
-    title, signals = page_signals(
-        prepare(
-            '<head><meta property="og:title" content="T"><meta property="og:url" content="https://b.example/"></head>'
-        )
+@both_ways
+def test_signals_fall_back_on_open_graph(read: Callable[[str], tuple[str | None, Any]]) -> None:
+    title, signals = read(
+        '<head><meta property="og:title" content="T"><meta property="og:url" content="https://b.example/"></head>'
     )
     assert (title, signals["canonical_url"]) == ("T", "https://b.example/")
 
@@ -126,3 +142,11 @@ def test_embedded_text_of_json_ld_and_discourse() -> None:
     page = prepare(f'<div id="data-preloaded" data-preloaded="{posts.replace(chr(34), "&quot;")}"></div>')
     assert embedded_html(page) == "<p>Hi</p>"
     assert embedded_html(prepare('<div data-preloaded="not json"></div>')) is None
+
+
+def test_a_scanned_page_tells_what_stands_in_a_script_from_its_head() -> None:
+    """The expressions of a parsed page end the head at the first `<body`, wherever it stands."""
+    html = """<head><script>document.write("<body>")</script><title>T</title><meta property=og:type content=article></head>
+        <body><meta property="og:type" content="not this"><p>x</p>"""
+    title, signals = _of_scan(html)
+    assert (title, signals["og_type"]) == ("T", "article")

@@ -19,11 +19,12 @@ from classifiers.clutter.linear import Hashed
 from classifiers.clutter.reference import numbers
 from classifiers.metrics import auc
 from extraction.line_model import features as f
-from extraction.line_model.model import FORMS, column_names, features, load
+from extraction.line_model import kinds
+from extraction.line_model.model import FORMS, column_names, features, load, region_columns
 from extraction.line_model.regions import COLUMNS
 from extraction.line_model.trees import evaluate
 from extraction.lines import scan, scan_text
-from extraction.lines.columns import L
+from extraction.lines.columns import E, L
 
 PAGE = """<html><head><title>The river</title></head><body class="home main-page">
 <nav class="menu"><ul><li><a href="/">Home</a></li><li><a href="/a">About us</a></li><li><a href="/c">Contact</a></li></ul></nav>
@@ -72,6 +73,18 @@ def test_exported_trees_decide_as_the_originals() -> None:
     assert len(set(out.tolist())) > 6
 
 
+def test_a_tree_has_at_most_32_leaves() -> None:
+    tree = leaf(0.0)
+    for i in range(31):
+        tree = node(0, float(i + 1), tree, leaf(float(i + 1)))
+    rows = np.arange(-0.5, 33, dtype=np.float32)[:, None]
+    packed = exported([{"tree_structure": tree}])
+    assert evaluate(packed, rows).tolist() == [walk(tree, row) for row in rows.tolist()]
+    assert len(set(evaluate(packed, rows).tolist())) == 32
+    with pytest.raises(ValueError, match="tree 0 has more than 32 leaves"):
+        evaluate(exported([{"tree_structure": node(0, 50.0, tree, leaf(50.0))}]), rows)
+
+
 def test_a_tree_that_asks_otherwise_is_refused() -> None:
     tree = node(0, 0.5, leaf(1.0), leaf(2.0)) | {"decision_type": "=="}
     with pytest.raises(ValueError, match="a tree asks '=='"):
@@ -96,6 +109,21 @@ def test_linear_scores_are_those_that_training_sees() -> None:
         for i in range(n):
             of_line = weights[out[starts[i] : starts[i + 1]]].astype(np.float64)
             assert got[i] == pytest.approx(of_line.sum() / np.sqrt(len(of_line)) + 0.25, abs=1e-4), (kind, i)
+
+
+def test_scores_of_kinds_are_those_that_training_sees() -> None:
+    page = scan(HTML)
+    columns = region_columns(page, load().first_scores(page))
+    weights = np.random.default_rng(2).normal(size=(1 << kinds.KIND_BITS, len(kinds.KINDS))).astype(np.float32)
+    bias = np.linspace(-1, 1, len(kinds.KINDS), dtype=np.float32)
+    marks = np.zeros(20_000, np.uint32)
+    starts = np.zeros(len(page.lines) + 1, np.int64)
+    kinds.kind_marks(page.elements, page.tokens, page.lines, page.words, columns, marks, starts)
+    of_lines = [weights[marks[a:b]].sum(0) / np.sqrt(b - a) + bias for a, b in itertools.pairwise(starts.tolist())]
+    paths = page.elements[page.lines[:, L.ELEMENT], E.PATH]
+    for i, got in enumerate(kinds.scores(page, columns, weights, bias)):
+        alike = np.mean([of_line for of_line, path in zip(of_lines, paths, strict=True) if path == paths[i]], axis=0)
+        assert got == pytest.approx((1 - kinds.PATH_SHARE) * of_lines[i] + kinds.PATH_SHARE * alike, abs=1e-4)
 
 
 def test_linear_regression_finds_the_word_that_tells_and_repeats_itself() -> None:
