@@ -27,7 +27,7 @@ golden: setup ## make every generated page, count and golden file again (runs th
 	@$(ENV) python -m scripts.golden $(if $(DATA),--data $(DATA))
 
 test: setup ## the tests that CI runs
-	@$(ENV) python -m pytest -n $(WORKERS) --dist loadfile -m "not long"
+	@$(ENV) python -m pytest -n $(WORKERS) -m "not long"
 
 test-model: ## those of model/ that need torch, which `make test` skips where it is not installed
 	@scripts/setup.sh model

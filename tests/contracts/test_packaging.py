@@ -81,6 +81,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.long
 def test_steps_load_from_the_zip_and_are_the_same_steps(code_zip: Path, tmp_path: Path) -> None:
     """A list, model or weight that the zip gives under another name changes reasons and fingerprints."""
     from_zip = json.loads(run_with(code_zip, FINGERPRINTS, tmp_path))

@@ -89,7 +89,7 @@ def test_copies_of_a_class_are_those_of_the_plan_to_one_document(config: StageCo
     assert shares["fiction_romance"]["share_after"] < shares["fiction_romance"]["share_before"]
 
 
-@pytest.mark.parametrize("partitions", [1, 5])
+@pytest.mark.parametrize("partitions", [pytest.param(1, marks=pytest.mark.long), 5])
 def test_same_shards_for_any_partitioning(config: StageConfig, spark: Any, tmp_path: Path, partitions: int) -> None:
     again = tokenization(config.input.paths[0], tmp_path / "out", spark={"partitions": partitions})
     run(again, spark)

@@ -181,6 +181,7 @@ def test_mistakes_are_told(arguments: tuple[str, ...], message: str, monkeypatch
     assert message in mistake(*arguments)
 
 
+@pytest.mark.long
 def test_run_goes_through_the_stages_and_resumes(tmp_path: Path) -> None:
     """The installed command, from another folder; again, with nothing to do; a mistake is one line, exit code 2."""
     command = [str(Path(sys.executable).with_name("corpusmill")), "run"]

@@ -25,6 +25,7 @@ from pipeline.strict import UserError
 from tests.spark.helpers import ROOT, prepared, rows, run, stage_config
 
 
+@pytest.mark.long
 def test_full_disk_leaves_no_output_that_looks_complete(spark: Any, sample_inputs: list[str], tmp_path: Path) -> None:
     """The operating system refuses to let files grow past 128 KiB, as a full disk would: writes of chunks fail."""
     config = stage_config("preparation", sample_inputs[:1], tmp_path / "out", spark={"master": "local[2]"})

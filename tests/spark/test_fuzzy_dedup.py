@@ -112,9 +112,11 @@ def dropped(output: Path) -> dict[str, str]:
     "parameters",
     [
         {},
-        {"spark": {"partitions": 7}, "run": {"unit_records": 7}, "driver_edges": 0},
+        pytest.param(
+            {"spark": {"partitions": 7}, "run": {"unit_records": 7}, "driver_edges": 0}, marks=pytest.mark.long
+        ),
         {"verify": "exact", "band_groups": 3, "candidates": 2, "spark": {"partitions": 1}},
-        {"keep": "component", "bands": 64, "rows": 8},
+        pytest.param({"keep": "component", "bands": 64, "rows": 8}, marks=pytest.mark.long),
         pytest.param({"keep": "band", "verify": "none"}, marks=pytest.mark.long),
         pytest.param({"verify": "none", "bands": 32, "rows": 4, "candidates": 1}, marks=pytest.mark.long),
     ],
@@ -182,6 +184,7 @@ def test_pages_of_one_template_are_not_one_cluster(spark: Any, tmp_path: Path) -
     assert reasons(record, "fuzzy_dedup") == {"near_duplicate": 79}
 
 
+@pytest.mark.long
 def test_alarms_tell_of_giant_clusters_and_of_domains_that_vanish(spark: Any, source: str, tmp_path: Path) -> None:
     """A dedup that removed 90 % and said nothing: dclm#83, #71, marin#6854."""
     limits = {"alarm_cluster": 5, "alarm_domain_documents": 10, "alarm_domain_share": 0.1}
@@ -219,7 +222,9 @@ def test_a_then_b_equals_both_at_once_for_near_duplicates(spark: Any, source: st
     assert dropped(output) == by_hand(from_table(third), FuzzyDedup())
 
 
-@pytest.mark.parametrize("keep", [{"keep": "component"}, {"keep": "band", "verify": "none"}])
+@pytest.mark.parametrize(
+    "keep", [{"keep": "component"}, pytest.param({"keep": "band", "verify": "none"}, marks=pytest.mark.long)]
+)
 def test_ways_that_would_revoke_are_for_a_single_batch(
     spark: Any, source: str, tmp_path: Path, keep: dict[str, Any]
 ) -> None:

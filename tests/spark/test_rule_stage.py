@@ -82,7 +82,7 @@ def test_lines_that_were_cut_can_be_seen_and_put_back(source: list[str], output:
     assert {"line_dedup", "site_rules", "cut_unwanted_lines"} <= cut_by <= set(CUTTING)
 
 
-@pytest.mark.parametrize("partitions", [1, 7])
+@pytest.mark.parametrize("partitions", [1, pytest.param(7, marks=pytest.mark.long)])
 def test_same_rows_and_bytes_for_any_partitioning(
     spark: Any, source: list[str], output: tuple[Path, dict[str, Any]], tmp_path: Path, partitions: int
 ) -> None:

@@ -90,7 +90,7 @@ def dropped(output: Path) -> dict[str, str]:
         pytest.param(
             {"spark": {"partitions": 7}, "run": {"unit_records": 7}, "driver_edges": 0}, marks=pytest.mark.long
         ),
-        {"spark": {"partitions": 1}, "threshold": 0.5, "dimensions": 1024},
+        pytest.param({"spark": {"partitions": 1}, "threshold": 0.5, "dimensions": 1024}, marks=pytest.mark.long),
         {"cluster_documents": 20, "nearest": 20, "spark": {"partitions": 3}},
     ],
     ids=str,
