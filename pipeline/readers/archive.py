@@ -15,12 +15,14 @@ by a second, slower reader here, which takes over at the last record that fastwa
 
 from __future__ import annotations
 
+import base64
 import collections
+import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import IO, NamedTuple
+from collections.abc import Callable, Generator, Iterator
+from typing import IO, NamedTuple, Protocol
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
@@ -47,8 +49,15 @@ _TYPES = (*INPUT_TYPES, "warcinfo", "request", "metadata", "continuation")
 MAX_LINE = 1 << 16
 _MAX_WARC_HEADER = 1 << 18
 _WINDOW = 1 << 12
-_WARC = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n")
-_WARC_AT_END = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n\Z")
+_SMALL = 1 << 20
+_WARC = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n", re.IGNORECASE)
+_WARC_AT_END = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n\Z", re.IGNORECASE)
+_WARC_INSIDE = re.compile(
+    rb"\n\r?\n(?=WARC/\d+\.\d+[ \t]*\r?\n(?:WARC-[A-Za-z-]+|Content-(?:Length|Type)):)", re.IGNORECASE
+)
+_MAYBE_INSIDE = re.compile(rb"\n\r?\nWARC/", re.IGNORECASE)
+_OVERLAP = 1 << 9
+_LINE_ENDS = 4  # bytes behind a record
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _BLANKS = re.compile(rb"[\r\n\0 \t]*")
 
@@ -80,7 +89,7 @@ def read_archive(
     :raises OSError: if the file cannot be read (a damaged file is not an error: it gives `unreadable` rows).
     """
     if is_arc:
-        parts = _careful(Decoded(f, codec, start_offset), options, _arc_header)
+        parts = _careful(Decoded(f, codec, start_offset), options, _ArcHeaders())
     else:
         parts = _warc_parts(f, codec, options, start_offset)
     number = start_record
@@ -135,9 +144,20 @@ class _Watched(io.RawIOBase):
 
 
 def _warc_parts(f: IO[bytes], codec: Codec, options: InputOptions, start: int) -> Iterator[Part]:
-    """fastwarc as long as all is well; from the last proven record on, the careful reader."""
+    """fastwarc as long as all is well; from the last proven record on, the careful reader. Where a length was in doubt and
+    the record behind it is found, fastwarc goes on from there."""
+    proven: int | None = start
+    while proven is not None:
+        proven = yield from _warc_parts_from(f, codec, options, proven)
+
+
+def _warc_parts_from(
+    f: IO[bytes], codec: Codec, options: InputOptions, start: int
+) -> Generator[Part, None, int | None]:
+    """Returns where to begin again, or None at the end."""
     proven = start
     last: Part | None = None  # the record at `proven`, if it was handed out
+    doubtful = False
     stream = _Watched(f, start)
     try:
         for record in ArchiveIterator(stream, parse_http=False, max_header_len=MAX_LINE):
@@ -149,19 +169,22 @@ def _warc_parts(f: IO[bytes], codec: Codec, options: InputOptions, start: int) -
             offset = record.stream_pos
             if not _begins_at(stream.window(offset), codec, headers.to_tuples()):
                 break
-            block = b""
-            if kind & _INPUT:
-                wanted = _wanted(length, options)
-                block = record.reader.read(wanted)
-                while len(block) < wanted and (more := record.reader.read(wanted - len(block))):
-                    block += more
-            proven, last = offset, Part(str(kind), offset, headers.get, length, block)
+            is_input = bool(kind & _INPUT)
+            # A length may lie, and cover the records behind: what is too large to be looked at is left to the careful reader.
+            wanted = length if length <= (options.max_record_bytes + MAX_HEADER if is_input else _SMALL) else 0
+            block = record.reader.read(wanted)
+            while len(block) < wanted and (more := record.reader.read(wanted - len(block))):
+                block += more
+            if wanted < length or _MAYBE_INSIDE.search(block):
+                doubtful = True
+                break
+            proven, last = offset, Part(str(kind), offset, headers.get, length, block if is_input else b"")
             yield last
     except OSError as e:
         if stream.failure is not None:
             raise stream.failure from e
     data = Decoded(f, codec, proven)
-    again = _careful(data, options, _warc_header)
+    again = _careful(data, options, _WarcHeaders())
     if last is not None and (first := next(again, None)) is not None:
         if first.kind is None and last.kind not in INPUT_TYPES:
             # fastwarc also hands out a record whose header the end of the file cuts. If it was input, its row says so.
@@ -169,7 +192,11 @@ def _warc_parts(f: IO[bytes], codec: Codec, options: InputOptions, start: int) -
         elif len(first.block) < len(last.block):
             # The end of the file cuts a member of which the two decoders can save different amounts (seen with lz4).
             yield _cut(data)
-    yield from again
+    for number, part in enumerate(again):
+        if doubtful and number and part.kind is not None and part.offset is not None and part.error is None:
+            return part.offset
+        yield part
+    return None
 
 
 _INPUT = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion | WarcRecordType.revisit
@@ -196,7 +223,30 @@ class _Header(NamedTuple):
     error: str | None = None
 
 
-def _careful(data: Decoded, options: InputOptions, parse: Callable[[Decoded, bytes], _Header | None]) -> Iterator[Part]:
+def _held(header: _Header, options: InputOptions) -> int:
+    """Bytes of a block to read."""
+    length = header.length or 0
+    if header.kind in INPUT_TYPES:
+        return _wanted(length, options)
+    return length if length <= _SMALL else 0
+
+
+class _Headers(Protocol):
+    """Headers of a format of archives."""
+
+    inside: re.Pattern[bytes]
+    """Where a record seems to begin within the bytes of another: up to its header."""
+    framed: bool
+    """Whether a line that begins a record is told from the end of one."""
+
+    def begins(self, line: bytes) -> bool:
+        """Whether a record begins with this line."""
+
+    def parse(self, data: Decoded, line: bytes) -> _Header | None:
+        """The header that begins with `line`, or None if none does or the file ends in it."""
+
+
+def _careful(data: Decoded, options: InputOptions, headers: _Headers) -> Iterator[Part]:
     """All records that can be recognised, and a part without a kind for every stretch of bytes that holds none."""
     lost: Part | None = None  # what was damaged last; handed out once it is known where reading goes on
     fresh = True  # a record may begin here: at the start of a line or of a compressed member
@@ -210,7 +260,7 @@ def _careful(data: Decoded, options: InputOptions, parse: Callable[[Decoded, byt
             offset = data.offset()
             line = data.readline(MAX_LINE)
             if line and (fresh or offset is not None):
-                header = parse(data, line)
+                header = headers.parse(data, line)
             fresh = line.endswith(b"\n")
         except Broken as e:
             lost = lost or Part(None, None, _nothing, error=f"{e} (member at byte {e.at})")
@@ -245,8 +295,7 @@ def _careful(data: Decoded, options: InputOptions, parse: Callable[[Decoded, byt
             continue
         block = b""
         try:
-            block = data.read(_wanted(header.length, options) if is_input else 0)
-            passed = len(block) + data.skip(header.length - len(block))
+            block, passed = _block(data, header, headers, _held(header, options))
         except Broken as e:
             message = f"{e} (member at byte {e.at})"
             if is_input:
@@ -258,11 +307,82 @@ def _careful(data: Decoded, options: InputOptions, parse: Callable[[Decoded, byt
                 yield lost._replace(error=f"{message}; nothing after it can be read")
                 return
             continue
-        yield Part(header.kind, offset, header.get, header.length, block)
+        yield Part(header.kind, offset, header.get, header.length, block if is_input else b"")
         if passed < header.length:
-            cut_is_recorded = True
+            at_end = data.at_end()
+            cut_is_recorded = at_end
             if not is_input:  # an input record has a row that says so
-                yield Part(None, None, _nothing, error=f"the file ends inside a {header.kind} record")
+                what = "the file ends" if at_end else f"after {passed} of {header.length} bytes another record begins"
+                yield Part(None, None, _nothing, error=f"{what} inside a {header.kind} record")
+
+
+def _block(data: Decoded, header: _Header, headers: _Headers, wanted: int) -> tuple[bytes, int]:
+    """The first `wanted` bytes of a record's block, and how many bytes it has: its length, or as many as stand before the end of
+    the file or, where the length lies, before the next record.
+
+    That a record begins inside is sure where a compressed member begins with it. Elsewhere, the length is believed if the
+    block's digest is right, or if a record or the end follows what it covers and HTTP does not say otherwise.
+    """
+    assert header.length is not None
+    block = data.read(wanted, headers.begins)
+    inner = _inner(data, headers, block)
+    if inner is not None and not (len(block) == header.length and _is_believed(data, header, headers, block, inner)):
+        data.put_back(block[inner:])
+        return block[:inner], inner
+    passed, seen = len(block), block[-_OVERLAP:]
+    for piece in data.pieces(header.length - passed, headers.begins) if passed == wanted else ():
+        held = len(seen)
+        seen += piece
+        inner = _inner(data, headers, seen)
+        if inner is not None:
+            data.put_back(seen[inner:])
+            return block, passed - held + inner
+        passed += len(piece)
+        seen = seen[-_OVERLAP:]
+    return block, passed
+
+
+def _inner(data: Decoded, headers: _Headers, block: bytes) -> int | None:
+    """Where in a block that was read just now another record seems to begin; its header may reach beyond."""
+    inner = headers.inside.search(block)
+    if inner:
+        return inner.end()
+    tail = block[-_OVERLAP:]
+    inner = headers.inside.search(tail + data.peek(_OVERLAP))
+    return len(block) - len(tail) + inner.end() if inner and inner.end() < len(tail) else None
+
+
+def _is_believed(data: Decoded, header: _Header, headers: _Headers, block: bytes, inner: int) -> bool:
+    """Whether a block is as long as its header says, though a record seems to begin at byte `inner` of it."""
+    if _is_right(header.get("WARC-Block-Digest"), block):
+        return True
+    if header.kind not in INPUT_TYPES:
+        return False  # requests and fields hold no records
+    http = _HTTP_LENGTH.match(block)
+    if http:
+        end = http.end() + int(http[1])  # of the body, as HTTP says
+        if 0 <= inner - end <= _LINE_ENDS or 0 <= len(block) - end <= _LINE_ENDS:
+            return len(block) - end <= _LINE_ENDS
+    if not headers.framed:
+        return False
+    behind = data.peek(_WINDOW).lstrip(b"\r\n\0 \t")
+    return not behind or headers.begins(behind[: behind.find(b"\n") + 1])
+
+
+_HTTP_LENGTH = re.compile(
+    rb"HTTP/[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*?content-length[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n",
+    re.IGNORECASE,
+)
+
+
+def _is_right(digest: str | None, block: bytes) -> bool:
+    """Whether a digest as WARC has it (`sha1:` and base 32, or hexadecimal) is that of a block."""
+    name, _, value = (digest or "").partition(":")
+    name = name.strip().lower().replace("-", "")
+    if name not in ("md5", "sha1", "sha256"):
+        return False
+    found = hashlib.new(name, block, usedforsecurity=False).digest()
+    return value.strip().lower() in (found.hex(), base64.b32encode(found).decode().rstrip("=").lower())
 
 
 def _cut(data: Decoded) -> Part:
@@ -281,12 +401,21 @@ def _nothing(_: str) -> str | None:
     return None
 
 
-def _warc_header(data: Decoded, line: bytes) -> _Header | None:
-    """The header that begins with `line`, or None if none does or the file ends in it."""
-    if not _WARC.fullmatch(line):
-        return None
+class _WarcHeaders:
+    inside = _WARC_INSIDE
+    framed = True
+
+    def begins(self, line: bytes) -> bool:
+        return bool(_WARC.fullmatch(line))
+
+    def parse(self, data: Decoded, line: bytes) -> _Header | None:
+        return _warc_header(data) if self.begins(line) else None
+
+
+def _warc_header(data: Decoded) -> _Header | None:
+    """The fields of a header, or None if the file ends in it."""
     fields: dict[str, str] = {}
-    name, size = "", len(line)
+    name, size = "", 0
     while True:
         line = data.readline(MAX_LINE)
         size += len(line)
@@ -296,7 +425,7 @@ def _warc_header(data: Decoded, line: bytes) -> _Header | None:
         if not text:
             break
         if text[:1] in b" \t" and name:
-            fields[name] += " " + text.decode("utf-8", "replace").strip()
+            fields[name] = f"{fields[name]} {text.decode('utf-8', 'replace').strip()}".strip()
             continue
         key, colon, value = text.partition(b":")
         if colon:
@@ -319,33 +448,101 @@ def _warc_header(data: Decoded, line: bytes) -> _Header | None:
 # spaces.
 _ARC_1 = re.compile(rb"(\S.*) ([0-9a-fA-F.:]+|unknown|-) (\d{8,18}) (\S+(?:; ?\S+)*) (\S+)\r?\n")
 _ARC_2 = re.compile(rb"(\S.*) ([0-9a-fA-F.:]+|unknown|-) (\d{8,18}) (\S+(?:; ?\S+)*) (?:\S+ ){4}\S+ (\S+)\r?\n")
+# Dialects: without the address of the server or the type of the body.
+_ARC_SHORT = re.compile(
+    rb"([a-zA-Z][\w.+-]*:\S+)(?: (?:[0-9a-fA-F.:]+|unknown|-))? (\d{8,18})(?: (\S+/\S+|no-type|-))? (\d{1,15})\r?\n"
+)
+_ARC_NAMES = {
+    b"url": "url", b"ip-address": "ip", b"archive-date": "date", b"content-type": "type", b"archive-length": "length",
+    b"length": "length",
+}  # fmt: skip
+_ARC_FIRST = (b"url", b"ip-address", b"archive-date", b"content-type")
+"""Fields that both versions begin with."""
 
 
 def is_arc_header(line: bytes) -> bool:
     return bool(_ARC_1.fullmatch(line) or _ARC_2.fullmatch(line))
 
 
-def _arc_header(data: Decoded, line: bytes) -> _Header | None:
-    """The one-line header of an ARC record, its fields under the names that WARC gives them."""
+class _ArcHeaders:
+    """Headers of ARC records: one line. A file whose first record names other fields than usual, or in another order, is read by
+    these names."""
+
+    inside = re.compile(
+        rb"\n(?=[a-zA-Z][\w.+-]*:\S{2,2000} (?:[0-9a-fA-F.:]+|unknown|-) \d{8,18} "
+        rb"\S{1,200}(?:; ?\S{1,200})? (?:\S{1,200} ){0,5}\d{1,15}\r?\n)"
+    )
+
+    framed = False  # "ttp://a.example/ ..." would pass for one
+
+    def __init__(self) -> None:
+        self._names: list[bytes] = []
+
+    def begins(self, line: bytes) -> bool:
+        return is_arc_header(line) or self._named(line) is not None
+
+    def parse(self, data: Decoded, line: bytes) -> _Header | None:
+        """The header, its fields under the names that WARC gives them."""
+        fields = self._named(line) or _arc_fields(line)
+        if fields is None:
+            return None
+        url, date, kind, length = fields
+        is_http = url[:5].lower() in ("http:", "https")
+        of_warc = {
+            "WARC-Target-URI": url,
+            "WARC-Date": date[:14],
+            "Content-Type": "application/http" if is_http else kind,
+        }
+        name = "filedesc" if url.startswith("filedesc:") else "response"
+        if name == "filedesc":
+            length = self._described(data, length)
+        if not _LENGTH.fullmatch(length):
+            return _Header(name, of_warc.get, None, f"record length {length[:40]!r}, expected a number of bytes")
+        return _Header(name, of_warc.get, int(length))
+
+    def _described(self, data: Decoded, length: str) -> str:
+        """Read the names of the fields in the first record: a line with the version, one with the names. The length that is left,
+        0 where the record has none and ends with an empty line."""
+        left = int(length) if _LENGTH.fullmatch(length) else None
+        lines: list[bytes] = []
+        while left is None or (left > 0 and len(lines) < 2):
+            line = data.readline(min(MAX_LINE, left) if left else MAX_LINE)
+            lines.append(line)
+            if not line or (left is None and not line.strip()):
+                break
+            left = None if left is None else left - len(line)
+        names = lines[1].lower().split() if len(lines) > 1 else []
+        if {b"url", b"archive-date"} <= set(names) and tuple(names[:4]) != _ARC_FIRST:
+            self._names = names
+        return str(left or 0)
+
+    def _named(self, line: bytes) -> tuple[str, str, str, str] | None:
+        """URL, date, type and length of a header in the order that the file names."""
+        if not self._names or not line.endswith(b"\n"):
+            return None
+        values = line.split()
+        if len(values) != len(self._names):
+            return None
+        of = {
+            _ARC_NAMES.get(name, ""): value.decode("utf-8", "replace")
+            for name, value in zip(self._names, values, strict=True)
+        }
+        if ":" not in of["url"] or not of["date"].isdecimal() or not of.get("length", "").isdecimal():
+            return None
+        return of["url"], of["date"], of.get("type", ""), of["length"]
+
+
+def _arc_fields(line: bytes) -> tuple[str, str, str, str] | None:
+    """URL, date, type and length of a header."""
     match = _ARC_2.fullmatch(line) or _ARC_1.fullmatch(line)
-    if match is None or b":" not in match[1]:
+    if match is not None and b":" in match[1]:
+        url, _, date, kind, length = (g.decode("utf-8", "replace") for g in match.groups())
+        return url, date, kind, length
+    match = _ARC_SHORT.fullmatch(line)
+    if match is None:
         return None
-    url, _, date, kind, length = (g.decode("utf-8", "replace") for g in match.groups())
-    is_http = url[:5].lower() in ("http:", "https")
-    fields = {
-        "WARC-Target-URI": url,
-        "WARC-Date": date[:14],
-        "Content-Type": "application/http" if is_http else kind,
-    }
-    name = "filedesc" if url.startswith("filedesc:") else "response"
-    if name == "filedesc" and not _LENGTH.fullmatch(length):
-        # Its block is a line with the version, one with the field names, and an empty one.
-        while data.readline(MAX_LINE).strip():
-            pass
-        length = "0"
-    if not _LENGTH.fullmatch(length):
-        return _Header(name, fields.get, None, f"record length {length[:40]!r}, expected a number of bytes")
-    return _Header(name, fields.get, int(length))
+    url, date, kind, length = ((g or b"").decode("utf-8", "replace") for g in match.groups())
+    return url, date, kind, length
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -402,7 +599,7 @@ def _record(part: Part, path: str, number: int, options: InputOptions) -> Record
             drop = Drop("empty_body", 0)
     live = body if drop is None else None
     doc = Document(
-        doc_id=joined_md5(record_id) if record_id else joined_md5(url, date, digest),
+        doc_id=joined_md5(record_id, url, digest) if record_id else joined_md5(url, date, digest),
         url=url,
         domain=domain_of(url),
         source=options.source,

@@ -22,12 +22,19 @@ MAX_HEADER = 1 << 16
 
 _STATUS = re.compile(rb"\s*HTTP(?:/[\d.]+)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
+_FIELDS = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\r\n]*(?:\r?\n|\Z)(?:[ \t]+[^\r\n]*(?:\r?\n|\Z))*)*")
 _HEADERS = re.compile(
     rb"^(content-type|content-encoding|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE
 )
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
-_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,32})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_LINE_ENDS = re.compile(rb"[\r\n]*")
 _LINE_END = re.compile(rb"\r?\n")
+
+
+_ENCODINGS = frozenset(("gzip", "x-gzip", "deflate", "br", "zstd"))
+_TEXTUAL = re.compile(r"^text/|html|xml|json")
+_MAX_WRAPPERS = 3
 
 
 class HttpError(ValueError):
@@ -50,20 +57,34 @@ class Response(NamedTuple):
 
 
 def parse_header(block: bytes) -> Response:
-    """Parse the header at the start of `block`.
+    """Parse the header at the start of `block`: the last one, where interim ones (100, 103) stand before it. A header that no
+    empty line ends, ends where its fields do.
 
     :raises HttpError: `no_http_header` if the block does not begin with a status line, `bad_http` if the header has no
         end.
     """
-    status = _STATUS.match(block)
+    response = _header_at(block, 0)
+    while 100 <= response.status < 200 and _STATUS.match(block, response.body_at):
+        response = _header_at(block, response.body_at)
+    return response
+
+
+def _header_at(block: bytes, at: int) -> Response:
+    status = _STATUS.match(block, at)
     if status is None:
-        if block[:5].upper() == b"HTTP/":
-            raise HttpError("bad_http", f"status line {_shown(block)}")
-        raise HttpError("no_http_header", f"found {_shown(block)}, expected HTTP/1.1 200 OK or the like")
-    end = _HEADER_END.search(block, status.end(), MAX_HEADER)
-    if end is None:
-        raise HttpError("bad_http", f"no empty line in the first {min(len(block), MAX_HEADER)} bytes")
-    head = block[: end.start()]
+        if block[at : at + 5].upper() == b"HTTP/":
+            raise HttpError("bad_http", f"status line {_shown(block[at:])}")
+        raise HttpError("no_http_header", f"found {_shown(block[at:])}, expected HTTP/1.1 200 OK or the like")
+    end = _HEADER_END.search(block, status.end(), at + MAX_HEADER)
+    if end is not None:
+        head, body_at = block[at : end.start()], end.end()
+    else:
+        line_end = block.find(b"\n", status.end(), at + MAX_HEADER) + 1
+        fields = _FIELDS.match(block, line_end, at + MAX_HEADER) if line_end else None
+        body_at = fields.end() if fields else 0
+        if fields is None or body_at == line_end or body_at >= min(len(block), at + MAX_HEADER):
+            raise HttpError("bad_http", f"no empty line in the first {min(len(block) - at, MAX_HEADER)} bytes")
+        head = block[at:body_at]
     if b"\n " in head or b"\n\t" in head:
         head = _FOLDED.sub(b" ", head)
     kind = charset = None
@@ -76,7 +97,7 @@ def parse_header(block: bytes) -> Response:
         else:
             encodings[name.lower()] += [token.strip().lower() for token in value.split(",") if token.strip()]
     return Response(
-        int(status[1]), kind, charset, encodings[b"transfer-encoding"], encodings[b"content-encoding"], end.end()
+        int(status[1]), kind, charset, encodings[b"transfer-encoding"], encodings[b"content-encoding"], body_at
     )
 
 
@@ -90,25 +111,50 @@ def decode_body(response: Response, body: bytes, limit: int) -> bytes:
         body = dechunk(body) if name == "chunked" else _decode(name, body, limit)
     for name in reversed(response.content_encodings):
         body = _decode(name, body, limit)
+    if response.content_type is None or _TEXTUAL.search(response.content_type):
+        body = _unwrapped(body, limit)
     if len(body) > limit:
         raise HttpError("too_large", str(len(body)))
     return body
 
 
+def _unwrapped(body: bytes, limit: int) -> bytes:
+    """A page that is still compressed: encoded twice under one header, or under none. What cannot be undone stays."""
+    for _ in range(_MAX_WRAPPERS):
+        name = _encoding_of(body)
+        if name is None:
+            break
+        try:
+            body = _decode(name, body, limit)
+        except HttpError as e:
+            if e.reason == "too_large":
+                raise
+            break
+    return body
+
+
+def _encoding_of(body: bytes) -> str | None:
+    """The encoding that the first bytes tell."""
+    if body.startswith(b"\x1f\x8b\x08"):
+        return "gzip"
+    return "zstd" if body.startswith(b"\x28\xb5\x2f\xfd") else None
+
+
 def dechunk(body: bytes) -> bytes:
-    """The joined chunks of a chunked body.
+    """The joined chunks of a chunked body. Line ends may stand before the first.
 
     A body that does not begin with a whole chunk is taken as it is: many crawlers join the chunks and keep the header.
     Where a later chunk is wrong, the chunks up to it are joined and the rest is taken as it is: nothing that was
     received is lost.
     """
     parts: list[bytes] = []
-    at = 0
+    first = _LINE_ENDS.match(body)
+    at = first.end() if first else 0
     while True:
         size = _CHUNK_SIZE.match(body, at)
         if size is None:
             return b"".join(parts) + body[at:] if parts else body
-        length = int(size[1], 16)
+        length = min(int(size[1], 16), len(body) + 1)
         if length == 0:
             return b"".join(parts)
         data = body[size.end() : size.end() + length]
@@ -122,9 +168,12 @@ def dechunk(body: bytes) -> bytes:
 
 
 def _decode(name: str, body: bytes, limit: int) -> bytes:
-    """Undo one encoding; names that are none (`identity`, `utf-8`, `none`) change nothing."""
+    """Undo one encoding: that of the first bytes if they tell one, whatever its name. Names that are none (`identity`, `utf-8`,
+    `none`) change nothing."""
     if not body:
         return body
+    if name in _ENCODINGS:
+        name = _encoding_of(body) or name
     try:
         match name:
             case "gzip" | "x-gzip":

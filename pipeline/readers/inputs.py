@@ -285,7 +285,7 @@ def _format(head: bytes, path: str, options: InputOptions) -> Format | None:
     except Broken:
         start = b""
     text = start.lstrip(b"\xef\xbb\xbf\r\n\t \0")
-    if text.startswith(b"WARC/"):
+    if text[:5].upper() == b"WARC/":
         return "warc"
     if text.startswith(b"{"):
         return "jsonl"

@@ -61,7 +61,14 @@ def read_jsonl(
         if not size:
             break
         if size == len(line):
-            text = line.decode("utf-8-sig" if number == 0 else "utf-8", "replace").strip()
+            try:
+                text = line.decode("utf-8-sig" if number == 0 else "utf-8").strip()
+            except UnicodeDecodeError as e:
+                found = line[e.start : e.start + 8].rstrip()
+                drop = Drop("bad_row", f"not UTF-8: {found!r} at byte {e.start} of the line; expected UTF-8")
+                yield _dropped(path, number, offset, options, drop, line.decode("latin-1"))
+                number += 1
+                continue
             if not text:
                 skipped["blank_line"] += 1
                 continue
@@ -157,7 +164,7 @@ def make_row(row: dict[str, Any], path: str, number: int, offset: int | None, op
         problem = f"neither {names.html!r} nor {names.text!r}; found {', '.join(map(str, list(row)[:20])) or 'nothing'}"
     is_html = body is not None and body is not html and charset is None
     kind = None if body is None else "text/plain" if is_html else "text/html"
-    for field, types in (("url", str), ("id", str | int), ("crawl_time", str | int | float), ("language", str)):
+    for field, types in (("url", str), ("id", str | int | float), ("crawl_time", str | int | float), ("language", str)):
         if values[field] is not None and (not isinstance(values[field], types) or isinstance(values[field], bool)):
             problem = f"{getattr(names, field)} is {type(values[field]).__name__}"
             values[field] = None

@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 import zlib
+from collections.abc import Callable, Iterator
 from typing import IO, Literal, Protocol
 
 import lz4.frame
@@ -138,6 +139,7 @@ class Decoded:
     def _restart(self, at: int) -> None:
         self._f.seek(at)
         self._raw, self._raw_at = b"", at
+        self._broken: Broken | None = None
         self._decoder = None
         self._pos += len(self._buffer)
         self._buffer, self._i = b"", 0
@@ -190,21 +192,41 @@ class Decoded:
         """Step back over the last `n` bytes of the line that `readline` has just given."""
         self._i -= n
 
-    def read(self, n: int) -> bytes:
-        """The next `n` bytes, fewer only at the end."""
-        parts = [self._take(n)]
-        missing = n - len(parts[0])
-        while missing and self._fill():
-            parts.append(self._take(missing))
-            missing -= len(parts[-1])
-        return b"".join(parts)
+    def put_back(self, data: bytes) -> None:
+        """Step back over bytes that were handed out last, whichever method gave them."""
+        self._pos += self._i - len(data)
+        self._buffer, self._i = data + self._buffer[self._i :], 0
 
-    def skip(self, n: int) -> int:
-        """Pass over `n` bytes without holding them; the number passed over, less only at the end."""
-        missing = n - len(self._take(n))
-        while missing and self._fill():
-            missing -= len(self._take(missing))
-        return n - missing
+    def peek(self, n: int) -> bytes:
+        """The next `n` bytes, which are still to come; fewer at the end or where a member is broken, which the next read says."""
+        while len(self._buffer) - self._i < n:
+            try:
+                if not self._fill():
+                    break
+            except Broken as e:
+                self._broken = e
+                break
+        return self._buffer[self._i : self._i + n]
+
+    def read(self, n: int, ends: Callable[[bytes], bool] | None = None) -> bytes:
+        """The next `n` bytes, fewer only at the end, or as `pieces` says."""
+        return b"".join(self.pieces(n, ends))
+
+    def pieces(self, n: int, ends: Callable[[bytes], bool] | None = None) -> Iterator[bytes]:
+        """The next `n` bytes in pieces, fewer at the end, or where a member begins (not at once) whose first line is one that
+        `ends` says yes to."""
+        missing = n
+        begin = self.position
+        while missing and not self.at_end():
+            here = self.position
+            if ends is not None and here > begin and here in self._starts:
+                line = self.peek(1 << 12)
+                if ends(line[: line.find(b"\n") + 1]):
+                    return
+            border = min((start for start in self._starts if start > here), default=here + missing)
+            piece = self._take(min(missing, border - here))
+            missing -= len(piece)
+            yield piece
 
     def recover(self, broken: Broken) -> bool:
         """Go on at the next place after a broken member where one seems to begin. False if there is none."""
@@ -240,6 +262,9 @@ class Decoded:
 
     def _decode(self) -> bytes:
         """The next decompressed bytes, never of two members; b"" at the end of the file."""
+        if self._broken is not None:
+            broken, self._broken = self._broken, None
+            raise broken
         while True:
             if not self._raw:
                 self._raw = self._f.read(_CHUNK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import random
@@ -110,7 +111,8 @@ def test_every_kind_of_record(tmp_path: Path) -> None:
     assert docs[0].html == PAGE_EN
     assert docs[0].domain == "example.com"
     assert docs[0].crawl_time == 1714979289000
-    assert docs[0].doc_id == hashlib.md5(b"urn:uuid:00000000-0000-0000-0000-000000000002").hexdigest()
+    of_first = ("urn:uuid:00000000-0000-0000-0000-000000000002", docs[0].url, docs[0].raw_digest)
+    assert docs[0].doc_id == hashlib.md5("\0".join(map(str, of_first)).encode()).hexdigest()
     assert docs[0].source == "web"
     assert docs[0].source_file == str(path)
     assert (docs[1].content_type, docs[1].declared_charset) == ("text/html", "utf-8")
@@ -554,3 +556,166 @@ def test_brotli_and_deflate_bodies(tmp_path: Path) -> None:
     ):
         row = read_one(tmp_path, warc("response", http(packed, f"Content-Encoding: {name}")))
         assert row.doc.html == PAGE_ZH
+
+
+# --- lengths that lie -------------------------------------------------------------------------------------------------
+
+
+def archive_of(records: list[bytes], form: str) -> bytes:
+    """The records, each in a member of its own, all in one, or as they are."""
+    suffix, _, members = form.partition(" ")
+    if members == "each":
+        return b"".join(COMPRESS[suffix](record) for record in records)
+    return COMPRESS[suffix](b"".join(records))
+
+
+FORMS = ["", ".gz each", ".gz one", ".zst each", ".zst one", ".lz4 each"]
+LIES = [
+    "+1",
+    "+4",
+    "+5",
+    "+7",
+    "+20",
+    "+100",
+    "+700",
+    "x2",
+    "x10",
+    "+5000000",
+    "+1000000000",
+    "-1",
+    "-30",
+    "all of the next",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("lie", LIES)
+def test_a_length_that_lies_costs_no_other_record(tmp_path: Path, form: str, lie: str) -> None:
+    """Whatever a record says of its length, and whatever its kind: every other page is read, and as it is."""
+    pages = [f"<html><body><p>Page {n} of the canaries. {'text ' * n}</p></body></html>".encode() for n in range(12)]
+    blocks = [
+        (
+            kind,
+            http(pages[n], f"Content-Length: {len(pages[n])}") if kind == "response" else b"GET / HTTP/1.1\r\n\r\n",
+            n,
+        )
+        for n in range(12)
+        for kind in ("request", "response")
+    ]
+    for liar in (2, 3, 12, 13, 22, 23):  # requests and responses, near both ends
+        kind, block, number = blocks[liar]
+        length = len(block)
+        if lie == "all of the next":
+            following = blocks[liar + 1] if liar + 1 < len(blocks) else None
+            length += 4 + (len(warc(*following[:2], number=following[2])) if following else 0)
+        elif lie[0] == "x":
+            length *= int(lie[1:])
+        else:
+            length = max(0, length + int(lie))
+        records = [warc(k, b, number=n, length=length if i == liar else None) for i, (k, b, n) in enumerate(blocks)]
+        path = tmp_path / "lie.warc"
+        path.write_bytes(archive_of(records, form))
+        found = {row.doc.html for row in read(path) if row.drop is None}
+        expected = {page for n, page in enumerate(pages) if (kind, n) != ("response", number)}
+        assert expected <= found, (liar, sorted(expected - found))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("lie", ["+1", "+3", "+20", "x2", "+1000000000", "-3"])
+def test_a_length_that_lies_costs_no_other_record_of_arc(tmp_path: Path, form: str, lie: str) -> None:
+    pages = [f"<html><body><p>Page {n} of the canaries.</p></body></html>".encode() for n in range(9)]
+    for liar in (0, 4, 8):
+        records = [
+            b"filedesc://x.arc 0.0.0.0 20240506070809 text/plain 73\n1 0 Example\nURL IP-address Archive-date Content-type Archive-length\n\n\n"
+        ]
+        for n, page in enumerate(pages):
+            block = http(page)
+            length = len(block)
+            if n == liar:
+                length = length * int(lie[1:]) if lie[0] == "x" else length + int(lie)
+            records.append(
+                f"http://www.example.com/{n} 10.0.0.1 20240506070809 text/html {length}\n".encode() + block + b"\n"
+            )
+        path = tmp_path / "lie.arc"
+        path.write_bytes(archive_of(records, form))
+        found = {row.doc.html for row in read(path) if row.drop is None}
+        assert {page for n, page in enumerate(pages) if n != liar} <= found, (liar, len(found))
+
+
+def test_a_page_may_tell_of_warc(tmp_path: Path) -> None:
+    """A record may hold what looks like the header of another: its length is believed where its digest, or what stands behind
+    it, proves it."""
+    inner = warc("response", http(PAGE_EN), number=77)
+    shown = b"<html><body><pre>\r\n\r\n" + inner + b"</pre><p>So much for the format.</p></body></html>"
+    for form in FORMS:
+        for digest in (None, "sha1:" + base64.b32encode(hashlib.sha1(http(shown)).digest()).decode()):
+            path = tmp_path / "shown.warc"
+            records = [
+                warc("response", http(shown), number=1, Block_Digest=digest),
+                warc("response", http(PAGE_ZH), number=2),
+            ]
+            path.write_bytes(archive_of(records, form))
+            rows = read(path)
+            assert [row.doc.html for row in rows] == [shown, PAGE_ZH], (form, digest)
+            assert reasons(rows) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("line", "url", "date"),
+    [
+        ("http://www.example.com/a 10.0.0.1 2024050607 text/html {}", "http://www.example.com/a", 1714978800000),
+        (
+            "http://www.example.com/a 10.0.0.1 202405060708091234 text/html {}",
+            "http://www.example.com/a",
+            1714979289000,
+        ),
+        ("http://www.example.com/a 20240506070809 text/html {}", "http://www.example.com/a", 1714979289000),
+        ("http://www.example.com/a 10.0.0.1 20240506070809 {}", "http://www.example.com/a", 1714979289000),
+    ],
+)
+def test_dialects_of_arc(tmp_path: Path, line: str, url: str, date: int) -> None:
+    block = http(PAGE_EN)
+    path = tmp_path / "a.arc"
+    path.write_bytes(
+        b"filedesc://x.arc 0.0.0.0 20240506070809 text/plain 4\n1 0\n\n"
+        + line.format(len(block)).encode()
+        + b"\n"
+        + block
+        + b"\n"
+    )
+    (row,) = read(path)
+    assert (row.drop, row.doc.html, row.doc.url, row.doc.crawl_time) == (None, PAGE_EN, url, date)
+
+
+def test_an_arc_file_may_name_its_fields_in_another_order(tmp_path: Path) -> None:
+    names = b"1 0 Example\nURL Archive-date Archive-length Content-type IP-address\n"
+    records = [b"filedesc://x.arc 20240506070809 %d text/plain 0.0.0.0\n" % len(names) + names + b"\n"]
+    first = f"filedesc://x.arc 0.0.0.0 20240506070809 text/plain {len(names)}\n".encode() + names + b"\n"
+    for n, page in enumerate((PAGE_EN, PAGE_ZH)):
+        block = http(page)
+        records.append(
+            f"http://www.example.com/{n} 20240506070809 {len(block)} text/html 10.0.0.1\n".encode() + block + b"\n"
+        )
+    path = tmp_path / "a.arc"
+    path.write_bytes(first + b"".join(records[1:]))
+    rows = read(path)
+    assert [(row.drop, row.doc.html, row.doc.url) for row in rows] == [
+        (None, PAGE_EN, "http://www.example.com/0"),
+        (None, PAGE_ZH, "http://www.example.com/1"),
+    ]
+
+
+def test_small_letters_and_a_folded_length(tmp_path: Path) -> None:
+    block = http(PAGE_EN)
+    record = warc("response", block).replace(b"WARC/1.0", b"warc/1.0")
+    folded = warc("response", http(PAGE_ZH), number=2).replace(b"Content-Length: ", b"Content-Length:\r\n ")
+    path = tmp_path / "x.dat"
+    path.write_bytes(record + folded)
+    assert [(row.drop, row.doc.html) for row in read(path)] == [(None, PAGE_EN), (None, PAGE_ZH)]
+
+
+def test_two_pages_may_have_one_record_id(tmp_path: Path) -> None:
+    path = tmp_path / "x.warc"
+    path.write_bytes(warc("response", http(PAGE_EN), number=1) + warc("response", http(PAGE_ZH), number=1) * 2)
+    ids = [row.doc.doc_id for row in read(path)]
+    assert (len(set(ids)), ids[1]) == (2, ids[2])

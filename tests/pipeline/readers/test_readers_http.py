@@ -212,3 +212,70 @@ def test_any_body_decodes_or_has_a_reason(name: str, noise: bytes, which: int, c
         reason = e.reason
     assert reason in (None, "bad_content_encoding", "too_large")
     assert len(decoded) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("block", "status", "body"),
+    [
+        (
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>",
+            200,
+            b"<p>",
+        ),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n", 404, b""),
+        (b"HTTP/1.1 100 Continue\r\n\r\n<p>", 100, b"<p>"),
+        (b"HTTP/1.0 200 OK\nServer: x\nContent-type: text/html\n<html>\n<p>a: b</p>", 200, b"<html>\n<p>a: b</p>"),
+    ],
+)
+def test_interim_headers_and_one_without_an_end(block: bytes, status: int, body: bytes) -> None:
+    found = parse_header(block)
+    assert (found.status, block[found.body_at :]) == (status, body)
+
+
+HTML = b"<html><body>" + b"<p>One after the other.</p>" * 30
+ZSTD = zstandard.ZstdCompressor().compress(HTML)
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind", "body"),
+    [
+        ("br", "text/html", gzip.compress(HTML)),
+        ("gzip", "text/html", ZSTD),
+        ("zstd", "text/html", gzip.compress(HTML)),
+        ("deflate", "text/html", gzip.compress(HTML)),
+        ("gzip", "text/html", gzip.compress(gzip.compress(HTML))),
+        ("gzip", "text/html", gzip.compress(ZSTD)),
+        ("br", None, brotli.compress(gzip.compress(HTML))),
+        ("", "text/html", gzip.compress(HTML)),
+        ("", "application/xhtml+xml", ZSTD),
+        ("identity", "text/html", gzip.compress(HTML)),
+    ],
+)
+def test_the_first_bytes_tell_the_encoding(declared: str, kind: str | None, body: bytes) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {declared}\r\n" + (f"Content-Type: {kind}\r\n" if kind else "")
+    assert decode_body(parse_header(head.encode() + b"\r\n"), body, LIMIT) == HTML
+
+
+def test_a_file_that_is_compressed_stays() -> None:
+    body = gzip.compress(b"tar")
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/gzip\r\n\r\n"
+    assert decode_body(parse_header(head), body, LIMIT) == body
+    assert decode_body(parse_header(head.replace(b"application/gzip", b"text/html")), body[:9], LIMIT) == body[:9]
+    bomb = gzip.compress(bytes(LIMIT + 1))
+    with pytest.raises(HttpError, match="more than"):
+        decode_body(parse_header(head.replace(b"application/gzip", b"text/html")), bomb, LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("body", "joined"),
+    [
+        (b"0000000000000005\r\nhello\r\n0000000000000000\r\n\r\n", b"hello"),
+        (b"\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n", b"hello there"),
+        (b"\n\n5\nhello\n0\n", b"hello"),
+        (b"\r\n<p>5</p>", b"\r\n<p>5</p>"),
+        (b"\r\ncafe\r\n<p>", b"<p>"),
+        (b"ffffffffffffffff\r\nhello", b"hello"),
+    ],
+)
+def test_long_sizes_and_line_ends_before_the_first_chunk(body: bytes, joined: bytes) -> None:
+    assert dechunk(body) == joined

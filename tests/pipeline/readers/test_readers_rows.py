@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from pipeline.readers.inputs import ColumnNames, InputOptions, Record, read_records
 from pipeline.readers.rows import make_row
-from pipeline.schema import from_table, to_table
+from pipeline.schema import Drop, from_table, to_table
 
 OPTIONS = InputOptions(source="test")
 ID = "0123456789abcdef0123456789abcdef"
@@ -49,6 +49,7 @@ ROWS: list[tuple[Any, str | None]] = [
     ({"url": "http://a.com/", "html": "", "text": "used instead"}, None),
     ({"url": "http://a.com/", "html": "<p>", "text": "not used"}, None),
     ({"url": "http://a.com/", "text": "x", "id": 17, "language": "en", "crawl_time": "2024-05-06T07:08:09Z"}, None),
+    ({"url": "http://a.com/", "text": "x", "id": 17.5}, None),
     ({"url": "http://a.com/", "text": "x\ud800"}, None),
     ({"url": "http://a.com/", "html": ""}, "empty_body"),
     ({"url": "http://a.com/", "text": ""}, "empty_body"),
@@ -79,10 +80,10 @@ def test_jsonl(tmp_path: Path, suffix: str) -> None:
     path.write_bytes(compress[suffix](data))
     skipped = Counter[str]()
     rows = list(read_records(str(path), OPTIONS, skipped=skipped))
-    assert reasons(rows) == [r for _, r in ROWS] + ["bad_row", None, "bad_row"]
+    assert reasons(rows) == [r for _, r in ROWS] + ["bad_row", "bad_row", "bad_row"]
     assert skipped == {"blank_line": 2}
     assert [r.doc.record_no for r in rows] == list(range(len(rows)))
-    assert rows[-2].doc.html == "a\ufffdb".encode()
+    assert rows[-2].drop == Drop("bad_row", "not UTF-8: b'\\xffb\"}' at byte 11 of the line; expected UTF-8")
     for start in range(len(rows)):
         offset = rows[start].doc.offset
         assert (offset is not None) == (not suffix or start == 0)
