@@ -20,11 +20,13 @@ def extract(
     url: str | None = None,
     engine: str = "lines",
     charset: str | None = None,
+    content_type: str | None = None,
     **options: Any,
 ) -> Extraction:
     """Main content of a page, in this process (no deadline: see `extraction.sandbox` for pages of strangers).
 
     :param html: the page; bytes are decoded as `decode` describes, with `charset` as the declared encoding.
+    :param content_type: media type of the HTTP header, if known: XHTML is read as XML.
     :param engine: a module of `extraction.engines`.
     :param options: fields of `extraction.engines.Options`: `profile`, `formulas`, `format` (`text`, `markdown`),
         `title`, `comments`, `captions`, `bylines`, `headings`, `list_markers`, `cut_lines`.
@@ -34,4 +36,6 @@ def extract(
     from extraction.engines import Options, get_engine
 
     extractor = get_engine(engine, Options(**options))
-    return extractor.extract(html, url) if isinstance(html, str) else extractor.extract_bytes(html, charset, url)[0]
+    if isinstance(html, str):
+        return extractor.extract(html, url)
+    return extractor.extract_bytes(html, charset, url, content_type)[0]

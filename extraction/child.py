@@ -1,6 +1,6 @@
 """The child process of `extraction.sandbox`: pages come on stdin, extractions go to stdout, until stdin ends.
 
-Frames: a request is two big-endian 32-bit lengths, then a JSON header (`url`, `declared_charset`) and the page's
+Frames: a request is two big-endian 32-bit lengths, then a JSON header (`url`, `declared_charset`, `content_type`) and the page's
 bytes; a reply is one length and a JSON object. The first frame out says that the engine is loaded. After a reply with
 `reason` `out_of_memory` the process ends: its heap may be in any state.
 """
@@ -49,7 +49,7 @@ def main() -> None:
                 return
             header, html = request
             signal.setitimer(signal.ITIMER_PROF, options["deadline_seconds"])
-            outcome = extract_bytes(html, header["declared_charset"], header["url"], job)
+            outcome = extract_bytes(html, header["declared_charset"], header["url"], job, header["content_type"])
         except MemoryError:
             outcome = Outcome(reason="out_of_memory", value=options["memory_mb"])
         signal.setitimer(signal.ITIMER_PROF, 0)

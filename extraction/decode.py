@@ -1,8 +1,10 @@
 """Decode the bytes of a page: choose the encoding, and handle bytes that do not fit.
 
 The order was found best on real pages (UTF-8, GBK, GB 18030, Big5, 8-bit, each also with bad bytes put in): a byte
-order mark; strict UTF-8; UTF-8 with a few bad bytes; the declared encoding (HTTP header, then <meta>) if it fits;
-detection by statistics. A bad byte costs one character, never the page.
+order mark; UTF-16 that every second byte tells; strict UTF-8; UTF-8 with a few bad bytes; the declared encoding (HTTP header,
+then <meta>) if what it makes of the bytes reads as a text; detection by statistics; what reads best. Labels lie: every
+byte is a letter in a single-byte encoding, and most pairs are characters in a double-byte one. A bad byte costs one
+character, never the page.
 """
 
 from __future__ import annotations
@@ -15,15 +17,27 @@ import numpy as np
 import pyarrow as pa
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
+from extraction.plausible import plausibility
+
 UTF8_BAD_SHARE = 0.05
 """Largest share of bad sequences among non-ASCII characters at which a page still counts as UTF-8."""
 
-DECLARED_BAD_SHARE = 0.01
-"""Largest share of bad sequences among non-ASCII characters at which a declared encoding is believed."""
+PLAUSIBLE = 0.5
+"""`plausibility` from which an encoding that is named, or that statistics find, is believed."""
+
+LEAST_GAIN = 0.1
+"""What another encoding must read better."""
+
+MAX_SAMPLE = 20_000
+"""Bytes by which encodings are told apart."""
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,500}?(?:charset|encoding)\s*=\s*["']?\s*([\w:.-]{2,40})""", re.IGNORECASE)
 _META_BYTES = 4096  # the HTML standard says 1,024; real pages put long scripts and comments first
+_NOT_ASCII = re.compile(rb"[^<>\x80-\xff]{0,40}[\x80-\xff][^<>]{0,400}")
+_OTHERS = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp1252", "cp1251", "koi8-r", "cp1250")
+_UTF16_BYTES = 4096
+_UTF16_SHARE = 0.2
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs", "euc_kr": "cp949", "shift_jis": "cp932"}
 """WHATWG decoders are supersets of what Python calls by the same name (https://encoding.spec.whatwg.org/#indexes)."""
 
@@ -69,6 +83,9 @@ def decode(html: bytes, declared: str | None = None) -> Decoded:
     for bom, codec in _BOMS:
         if html.startswith(bom):
             return _decoded(html[len(bom) :], codec)
+    wide = _utf16(html)
+    if wide is not None:
+        return _decoded(html, wide)
     try:
         text = html.decode("utf-8")
     except UnicodeDecodeError:
@@ -81,23 +98,68 @@ def decode(html: bytes, declared: str | None = None) -> Decoded:
     utf8 = _decoded(html, "utf-8")
     if utf8.replaced_share <= UTF8_BAD_SHARE:
         return utf8
-    tried = {"utf-8"}
-    for label in (declared, declared_in_head(html)):
-        codec_name = codec_for(label)
-        if codec_name is not None and codec_name not in tried:
-            tried.add(codec_name)
-            decoded = _decoded(html, codec_name)
-            if decoded.replaced_share <= DECLARED_BAD_SHARE:
-                return decoded
+    return _decoded(html, _likeliest(html, declared))
+
+
+def _utf16(html: bytes) -> str | None:
+    """UTF-16 without a mark: every second byte of the markup is 0."""
+    head = html[:_UTF16_BYTES]
+    if head.count(0) < _UTF16_SHARE * len(head) or len(head) < 8:
+        return None
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    codec = "utf-16-le" if odd > even else "utf-16-be"
+    if min(even, odd) > 0.02 * len(head) or b"<" not in head:
+        return None
+    text = html[: _UTF16_BYTES & ~1].decode(codec, "replace")
+    return codec if "<" in text and text.count("\ufffd") <= 1 and "\0" not in text else None
+
+
+def _likeliest(html: bytes, declared: str | None) -> str:
+    """The codec of a page that is not UTF-8: the one that it or its server names, if what it makes of the bytes reads as a text,
+    else the one whose text reads best."""
+    sample = _sample(html)
+    labelled = dict.fromkeys(filter(None, map(codec_for, (declared, declared_in_head(html)))))
+    values: dict[str, float] = {}
+    for codec in labelled:
+        values[codec] = _value(sample, codec)
+        if values[codec] >= PLAUSIBLE:
+            return codec
     # Only the bytes that are not ASCII tell encodings apart, but detectors want them in their context.
-    detected = codec_for(detect_encoding(html)) or "utf-8"
-    return _decoded(html, detected)
+    detected = codec_for(detect_encoding(html))
+    for codec in filter(None, (detected, *_OTHERS)):
+        if codec not in values:
+            values[codec] = _value(sample, codec)
+            if codec == detected and values[codec] >= PLAUSIBLE:
+                return codec
+    best = max(values, key=lambda codec: values[codec])
+    first = next(iter(values))
+    return best if values[best] > values[first] + LEAST_GAIN else first
+
+
+def _sample(html: bytes) -> bytes:
+    """Texts and attributes of a page with bytes that are not ASCII, one behind the other."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in _NOT_ASCII.finditer(html):
+        pieces.append(piece[0])
+        size += len(piece[0])
+        if size > MAX_SAMPLE:
+            break
+    return b"\n".join(pieces)[:MAX_SAMPLE]
+
+
+def _value(sample: bytes, codec: str) -> float:
+    """How well a sample reads in an encoding, 0 to 1."""
+    text = sample.decode(codec, "replace")
+    bad = sum(text.count(c) for c in "\ufffd\x80\x81\x8d\x8f\x90\x9d")
+    return max(0.0, plausibility(text, codec) - 5 * bad / max(1, len(text)))
 
 
 def to_utf8(html: bytes, declared: str | None = None) -> tuple[bytes, str]:
     """A page in UTF-8, and the encoding that it had: what `decode` makes of it, encoded again. Most pages are UTF-8
     already, and are only looked through."""
-    if _is_utf8(html) and not html.startswith(codecs.BOM_UTF8) and b"\x1b" not in html:
+    plain = not html.startswith(codecs.BOM_UTF8) and b"\x1b" not in html and b"\0" not in html
+    if plain and _is_utf8(html):
         return html, "utf-8"
     decoded = decode(html, declared)
     return decoded.text.encode("utf-8", "replace"), decoded.charset

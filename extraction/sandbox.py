@@ -70,14 +70,20 @@ class Sandbox:
         """
         self._running()
 
-    def extract(self, html: bytes, declared_charset: str | None = None, url: str | None = None) -> Outcome:
+    def extract(
+        self,
+        html: bytes,
+        declared_charset: str | None = None,
+        url: str | None = None,
+        content_type: str | None = None,
+    ) -> Outcome:
         """Extract one page. Reasons besides those of `extract_bytes`: `timeout` (value: the deadline in CPU seconds,
         or the wall seconds waited), `out_of_memory` (the limit in MiB), `child_died` (signal or exit status).
 
         :raises SandboxError: if the child cannot be started.
         """
         child = self._running()
-        header = json.dumps({"url": url, "declared_charset": declared_charset}).encode()
+        header = json.dumps({"url": url, "declared_charset": declared_charset, "content_type": content_type}).encode()
         request = struct.pack(">II", len(header), len(html)) + header
         try:
             payload = child.exchange(request, html, self.wall_seconds)

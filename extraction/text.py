@@ -57,6 +57,16 @@ def clean(text: str) -> str:
     return text.strip("\n")
 
 
+_UNSPACED = "[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef\U00020000-\U0003ffff]"
+_WRAPPED = regex.compile(f"(?<={_UNSPACED})[ \t]*+(?:\r\n|[\r\n])\\s*+(?={_UNSPACED})")
+
+
+def unwrapped(text: str) -> str:
+    """A text, or the source of a page, in which no line ends between two Han characters or kana: it was wrapped there."""
+    result: str = _WRAPPED.sub("", text)
+    return result
+
+
 def lines(text: str) -> list[str]:
     """The lines of a text: what `line_tags` and `line_link_share` run parallel to. At least one, which may be empty."""
     return text.split("\n")

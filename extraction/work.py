@@ -47,10 +47,14 @@ class Outcome:
         return cls(extraction=None if extraction is None else Extraction(**extraction), **fields)
 
 
-def extract_bytes(html: bytes, declared_charset: str | None, url: str | None, job: Job) -> Outcome:
+def extract_bytes(
+    html: bytes, declared_charset: str | None, url: str | None, job: Job, content_type: str | None = None
+) -> Outcome:
     """Decode and extract. Whatever goes wrong becomes the outcome's reason, but for `MemoryError`."""
     try:
-        extraction, charset = get_engine(job.engine, job.options).extract_bytes(html, declared_charset, url)
+        extraction, charset = get_engine(job.engine, job.options).extract_bytes(
+            html, declared_charset, url, content_type
+        )
         return Outcome(extraction, charset)
     except TooLarge as error:
         return Outcome(reason=error.reason, value=error.value)

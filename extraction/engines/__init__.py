@@ -21,6 +21,8 @@ from extraction.decode import decode
 from extraction.prepare import Prepared, check_size, prepare
 from extraction.result import Extraction, Line, assemble
 from extraction.signals import page_signals
+from extraction.text import unwrapped
+from extraction.xhtml import as_html, is_xhtml, may_be_xhtml
 
 _FORMULAS = ("<math", "math/tex", "MathJax", "mathjax", "katex", "latex", "data-tex", "mimetex")
 """What pages with formulas have: the scanner, which finds them, takes longer than a look for these."""
@@ -106,10 +108,19 @@ class Engine(abc.ABC):
         :raises TooLarge: if the page is beyond the guards.
         """
 
-    def extract_bytes(self, html: bytes, declared_charset: str | None, url: str | None) -> tuple[Extraction, str]:
-        """Extract from a page as it came: what `extract` returns, and the encoding that the page had."""
+    def extract_bytes(
+        self, html: bytes, declared_charset: str | None, url: str | None, content_type: str | None = None
+    ) -> tuple[Extraction, str]:
+        """Extract from a page as it came: what `extract` returns, and the encoding that the page had.
+
+        :param content_type: media type of the HTTP header, if known: XHTML is read as XML.
+        """
         decoded = decode(html, declared_charset)
-        return self.extract(decoded.text, url), decoded.charset
+        text = decoded.text
+        if may_be_xhtml(text):
+            data = text.encode("utf-8", "replace")
+            text = as_html(data).decode("utf-8") if is_xhtml(data, content_type) else text
+        return self.extract(text, url), decoded.charset
 
 
 class TreeEngine(Engine):
@@ -126,6 +137,7 @@ class TreeEngine(Engine):
             from extraction.lines.formulas import scan_with_formulas
 
             html = scan_with_formulas(html.encode("utf-8", "replace"))[0].decode("utf-8", "replace")
+        html = unwrapped(html)
         prepared = prepare(html)
         collecting = gc.isenabled()
         gc.disable()

@@ -34,6 +34,7 @@ from extraction.prepare import Prepared, TooLarge
 from extraction.result import Extraction, Line, assemble, joined, tidy, without_empty
 from extraction.signals import signals_of_scan
 from extraction.text import clean_characters
+from extraction.xhtml import as_html, is_xhtml
 
 MAX_BYTES = 10_000_000
 MAX_LINES = 50_000
@@ -70,8 +71,12 @@ class Engine(engines.Engine):
         """Extract from a decoded page, as `engines.Engine` says; `cut_lines` are those that the model cut."""
         return self._extract(html.encode("utf-8", "replace"))
 
-    def extract_bytes(self, html: bytes, declared_charset: str | None, url: str | None) -> tuple[Extraction, str]:
+    def extract_bytes(
+        self, html: bytes, declared_charset: str | None, url: str | None, content_type: str | None = None
+    ) -> tuple[Extraction, str]:
         data, charset = to_utf8(html, declared_charset)
+        if is_xhtml(data, content_type):
+            data = as_html(data)
         return self._extract(data), charset
 
     def _extract(self, html: bytes) -> Extraction:

@@ -63,7 +63,20 @@ class Bytes(NamedTuple):
 B = Bytes()
 _LOWER, _UPPER, _SPACE = t.LOWER, t.UPPER, t.SPACE
 _CLASSES, _ATTRIBUTE_TABLE = t.CLASSES, t.ATTRIBUTE_TABLE
-_NONE, _HIDD, _LD = (np.frombuffer(word, np.uint8) for word in (b"none", b"hidd", b"ld"))
+_NONE, _HIDD, _LD, _DISPLAY = (np.frombuffer(word, np.uint8) for word in (b"none", b"hidd", b"ld", b"display"))
+
+
+def _words(text: str) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """The bytes of words, one behind the other, and where they end."""
+    words = text.split()
+    return np.frombuffer("".join(words).encode(), np.uint8), np.cumsum([len(word) for word in words])
+
+
+_BLOCKS, _BLOCK_ENDS = _words("block flex grid table list-item flow-root")
+_FOR_READERS, _FOR_READERS_ENDS = _words(
+    "sr-only visually-hidden visuallyhidden screen-reader screenreader mw-editsection mw-jump-link headerlink header-anchor "
+    "anchorjs-link"
+)
 _MATH, _TEX, _FORMULA, _EQUATION, _KATEX, _MJX, _MWE = (
     np.frombuffer(word, np.uint8) for word in (b"math", b"tex", b"formula", b"equation", b"katex", b"mjx", b"mwe-math")
 )
@@ -318,6 +331,48 @@ def hides(html: Any, start: Any, end: Any) -> Any:
             and html[q - 1] | B.LOWER_CASE == letter
         ):
             return True
+    return False
+
+
+@helper
+def shows_as_block(html: Any, start: Any, end: Any) -> Any:
+    """Whether a style says display: block or the like; not inline-block."""
+    for p in range(start, end - 9):
+        if not _begins(html, p, end, _DISPLAY):
+            continue
+        q = p + 7
+        while q < end and (html[q] == B.SPACE or html[q] == B.COLON):
+            q += 1
+        if _begins_with_one(html, q, end, _BLOCKS, _BLOCK_ENDS):
+            return True
+    return False
+
+
+@helper
+def is_for_readers(html: Any, start: Any, end: Any) -> Any:
+    """Whether a class says that its text is not seen: for screen readers, or marks at headlines for editors and for links."""
+    for p in range(start, end):
+        if (p == start or _CLASSES[html[p - 1]] == _SPACE) and _begins_with_one(
+            html, p, end, _FOR_READERS, _FOR_READERS_ENDS
+        ):
+            return True
+    return False
+
+
+@helper
+def _begins_with_one(html: Any, p: Any, end: Any, words: Any, ends: Any) -> Any:
+    """Whether the text [p, end) begins with one of the words, in any case."""
+    first = 0
+    for i in range(len(ends)):
+        size = ends[i] - first
+        same = p + size <= end
+        k = 0
+        while same and k < size:
+            same = html[p + k] | B.LOWER_CASE == words[first + k]
+            k += 1
+        if same:
+            return True
+        first = ends[i]
     return False
 
 

@@ -34,11 +34,13 @@ from extraction.lines.markup import (
     hides,
     holds_tex,
     is_digit,
+    is_for_readers,
     is_json_ld,
     is_letter,
     is_math_type,
     names_formula,
     renders_formula,
+    shows_as_block,
     skip_space,
     tag_name,
     whole_number,
@@ -68,6 +70,7 @@ class Slots(NamedTuple):
     INDENT_END: int = 16
     FORMULAS: int = 17  # start tags that may show or carry a formula
     HEAD_TAGS: int = 18  # start tags of html, link and meta in the head
+    CUSTOM: int = 21  # hash of the custom element that ended just before
     ITEM_TYPES: int = 20  # values of `itemtype`
     HEAD_ENDED: int = 19  # 1 behind </head> or <body>, wherever text stands
 
@@ -75,6 +78,9 @@ class Slots(NamedTuple):
 S = Slots()
 
 MAX_JSON_LD = 64
+MAX_UNSEEN = 200
+"""Bytes of a text that is hidden within a line, at most; a longer one is the rest of a text, which a button shows."""
+
 MAX_HEAD_TAGS, MAX_ITEM_TYPES = 1000, 200
 
 # Plain numbers for the compiled code.
@@ -102,12 +108,14 @@ _NO_TAG = -1
     _AT_START,
     _AT_VALUE,
     _AT_TYPES,
-) = (number for name, number in t.ATTRIBUTES.items() if name not in ("alt", "src"))
+) = (number for name, number in t.ATTRIBUTES.items() if name not in ("shadowrootmode", "shadowroot", "alt", "src"))
+_AT_SHADOW, _AT_OLD_SHADOW = t.ATTRIBUTES["shadowrootmode"], t.ATTRIBUTES["shadowroot"]
 _AT_ALT, _AT_SRC = t.ATTRIBUTES["alt"], t.ATTRIBUTES["src"]
 _F_A, _F_PRE, _F_BOLD, _F_SVG, _F_SELECT, _F_LI, _F_CELL, _F_QUOTE = (
     t.FLAG[n] for n in ("a", "pre", "strong", "svg", "select", "li", "td", "blockquote")
 )
 _F_HEADING, _F_HIDDEN, _F_ARIA, _F_HREF, _INVISIBLE = t.IN_HEADING, t.HIDDEN, t.ARIA_HIDDEN, t.HREF, t.INVISIBLE
+_UNSEEN, _AS_BLOCK, _F_TEMPLATE = t.UNSEEN, t.AS_BLOCK, t.FLAG["template"]
 _CLASSES, _TAG_TABLE, _TRAITS, _TAG_FLAGS, _SPACE = t.CLASSES, t.TAG_TABLE, t.TRAITS, t.TAG_FLAGS, t.SPACE
 
 
@@ -301,7 +309,7 @@ def _begin_line(elements: Any, flags: Any, lines: Any, stack: Any, state: Any) -
     for q in range(last, 0, -1):
         e = stack[q]
         tag = elements[e, E.TAG]
-        if block < 0 and _TRAITS[tag] & T.BLOCK:
+        if block < 0 and (_TRAITS[tag] & T.BLOCK or flags[e] & _AS_BLOCK):
             block = e
         if not decided:
             if _TRAITS[tag] & T.HEADING:
@@ -362,6 +370,10 @@ def _text(
         state[S.IN_HEAD] = 0
     if inside & _INVISIBLE or state[S.IN_HEAD]:
         return end
+    if inside & _UNSEEN and end - start <= MAX_UNSEEN:
+        return end
+    if not blank:
+        state[S.CUSTOM] = 0
     if state[S.NEW_LINE]:
         if blank:
             state[S.INDENT] = start
@@ -455,6 +467,9 @@ def _end_tag(html: Any, elements: Any, flags: Any, stack: Any, state: Any, i: An
             state[S.NEW_LINE] = 1  # also at the end of <pre>, or of what holds it
         else:
             state[S.BEFORE] = NEW_LINE
+    if place > 0 and flags[stack[place]] & _AS_BLOCK:
+        state[S.NEW_LINE] = 1
+    state[S.CUSTOM] = name if tag == 0 else 0
     if trait & T.FORMAT and place > 0:
         _close_format(elements, flags, stack, state, place, _TAG_FLAGS[tag] | (_F_HREF if tag == _A else 0))
     else:
@@ -568,6 +583,8 @@ def _attributes(
             formula = True
         elif number <= _AT_PROPERTY:
             if number == _AT_CLASS:
+                if not trait & (T.BLOCK | T.VOID) and is_for_readers(html, start, end):
+                    flags[e] |= _UNSEEN
                 formula |= names_formula(html, start, end) if tag == _IMG else renders_formula(html, start, end)
             if not trait & T.VOID:
                 room = MAX_TOKENS - (state[S.TOKENS] - elements[e, E.TOKEN0])
@@ -579,6 +596,13 @@ def _attributes(
                         p += 1
         elif number == _AT_HIDDEN or (number == _AT_STYLE and hides(html, start, end)):
             flags[e] |= _F_HIDDEN
+            if not trait & T.BLOCK:
+                flags[e] |= _UNSEEN
+        elif number == _AT_STYLE:
+            if not trait & (T.BLOCK | T.VOID) and shows_as_block(html, start, end):
+                flags[e] |= _AS_BLOCK
+        elif number == _AT_SHADOW or number == _AT_OLD_SHADOW:
+            flags[e] &= ~_F_TEMPLATE
         elif number == _AT_HREF and tag == _A:
             flags[e] |= _F_HREF
         elif number == _AT_ARIA and end - start == 4:  # true
@@ -679,11 +703,14 @@ def _start_tag(
     if tag == _LI or trait & T.CELL:
         element[E.INDEX] = elements[parent, E.COUNT]
         elements[parent, E.COUNT] += 1
-    flags[e] = inside | _TAG_FLAGS[tag]
+    flags[e] = (inside & ~_AS_BLOCK) | _TAG_FLAGS[tag]
     j, self_closing, json_ld, formula = _attributes(html, elements, flags, tokens, types, state, e, tag, trait, j)
     if j < 0:  # the end of the page within a tag: no tag
         _drop_element(elements, state)
         return len(html)
+    if flags[e] & _AS_BLOCK or (tag == 0 and state[S.CUSTOM] == name):
+        state[S.NEW_LINE] = 1  # as a block; or one custom element after another: each is a paragraph
+    state[S.CUSTOM] = 0
     if formula or tag == _MATH or (tag == _SUP and i > 0 and is_digit(html[i - 1])):
         formulas[state[S.FORMULAS], 0] = i
         formulas[state[S.FORMULAS], 1] = j

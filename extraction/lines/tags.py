@@ -50,7 +50,7 @@ _TRAITS = {
     T.BLOCK: "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset "
     "figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html iframe legend li listing "
     "main marquee menu nav noframes noscript ol optgroup option p plaintext pre search section select summary "
-    "table tbody td template textarea tfoot th thead title tr ul video audio xmp br object canvas",
+    "table tbody td template textarea tfoot th thead title tr ul video audio xmp br object applet canvas",
     T.VOID: "area base basefont bgsound br col embed frame hr image img input keygen link meta param source track wbr",
     T.RAW: "script style textarea title iframe noembed noframes xmp",
     T.CLOSES_P: "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer form "
@@ -92,13 +92,21 @@ HIDDEN = 1 << len(FLAGS)
 ARIA_HIDDEN = HIDDEN << 1
 HREF = HIDDEN << 2
 N_FLAGS = len(FLAGS) + 3
+UNSEEN = HREF << 1
+"""Within a line but not to be seen: hidden, or for screen readers and editors alone. A long text there is one that a button
+shows."""
+AS_BLOCK = HREF << 2
+"""By `display: block` in `style`; holds of the element alone."""
 INVISIBLE = FLAG["template"] | FLAG["svg"] | FLAG["select"] | FLAG["video"] | FLAG["rt"]
-"""Text in these gives no line. Text in <noscript> does: forums put their whole thread there for readers without scripts."""
+"""Text in these gives no line. Text in <noscript> does: forums put their whole thread there for readers without scripts. What
+<object> and <applet> hold is shown by browsers that have no such plug-in: all of today's."""
 
 TAG_FLAGS = np.zeros(N_TAGS, np.int64)
 for _bit, _names in enumerate(FLAGS):
     for _name in _names.split():
         TAG_FLAGS[TAG[_name]] |= 1 << _bit
+for _name in ("object", "applet"):
+    TAG_FLAGS[TAG[_name]] = 0  # what they hold is shown by browsers without the plug-in: all of today's
 
 # --- finding a tag by its name ---------------------------------------------------------------------------------------
 
@@ -115,12 +123,10 @@ def table(names: dict[str, int], size: int) -> np.ndarray[tuple[int, int], np.dt
 
 
 TAG_TABLE = table(TAG, 1024)
-ATTRIBUTES = {
-    n: i
-    for i, n in enumerate(
-        "class id role itemprop hidden href aria-hidden style type start value itemtype alt src".split(), 1
-    )
-}
+_ATTRIBUTES = (
+    "class id role itemprop hidden href aria-hidden style type start value itemtype shadowrootmode shadowroot alt src"
+)
+ATTRIBUTES = {name: number for number, name in enumerate(_ATTRIBUTES.split(), 1)}
 FORMULA_ATTRIBUTES = (
     "data-tex data-latex data-katex data-mathml data-entry data-formula data-math data-equation data-expr"
 ).split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html as references
+import re
 import unicodedata
 from collections.abc import Iterable
 from html.entities import html5
@@ -18,6 +19,7 @@ from extraction.lines.columns import JOINED, NEW_CELL, NEW_LINE, TAGS, K, L
 from extraction.lines.counts import number_reference
 from extraction.lines.markup import B, is_digit, is_letter
 from extraction.lines.scan import Scan
+from extraction.text import unwrapped
 
 _BETWEEN = {JOINED: b"", NEW_LINE: b"\n"}
 
@@ -44,6 +46,8 @@ def text_of(
     kinds = page.lines[chosen, L.KIND]
     if headings == "plain" and not list_markers and None not in texts:
         tags = [TAGS[kind] for kind in kinds.tolist()]
+        for i in np.flatnonzero(kinds >= K.H1).tolist():
+            texts[i] = without_marks(cast(str, texts[i]))
         rows = zip(chosen.tolist(), cast(list[str], texts), tags, strict=True)
         return [row for row in rows if row[1] and not row[1].isspace()]
     columns = np.stack(
@@ -57,9 +61,11 @@ def text_of(
             if kind == K.CODE:
                 out += [(number, line, tag) for line in _code_lines(_decode(html, chunks))]
                 continue
-            text = _row(html, chunks) if kind == K.ROW else " ".join(_decode(html, chunks).split())
+            text = _row(html, chunks) if kind == K.ROW else _collapsed(_decode(html, chunks))
         if not text or text.isspace():
             continue
+        if kind >= K.H1:
+            text = without_marks(text)
         if kind >= K.H1 and headings == "markdown":
             text = f"{'#' * (kind - K.H1 + 1)} {text}"
         elif marker and list_markers:
@@ -165,6 +171,24 @@ def _reference(html: Any, p: Any, end: Any, names: Any) -> Any:
 
 
 @helper
+def _is_unspaced_lead(byte: Any, second: Any) -> Any:
+    """Whether these begin the UTF-8 of Han, kana, or their signs, which stand without spaces: U+3000 to 30FF, 3400 to 9FFF, FF00
+    to FFEF, 20000 on. Not Hangul."""
+    if byte == 0xE3:
+        return second <= 0x83 or second >= 0x90
+    return 0xE4 <= byte <= 0xE9 or (byte == 0xEF and second >= 0xBC) or (byte == 0xF0 and second >= 0xA0)
+
+
+@helper
+def _ends_unspaced(out: Any, n: Any) -> Any:
+    """Whether the first `n` bytes end with such a character."""
+    p = n - 1
+    while p > 0 and out[p] & 0xC0 == 0x80:
+        p -= 1
+    return n - p >= 3 and _is_unspaced_lead(out[p], out[p + 1])
+
+
+@helper
 def _put(out: Any, n: Any, byte: Any) -> Any:
     """Write a byte behind the first `n`; the new n."""
     out[n] = byte
@@ -191,7 +215,10 @@ def _put_point(out: Any, n: Any, point: Any) -> Any:
 @helper
 def _write_chunk(html: Any, p: Any, end: Any, names: Any, values: Any, out: Any, n: Any, space: Any, begun: Any) -> Any:
     """Write the bytes [p, end) of a page, white space collapsed: the new number of bytes (-1: not for here), whether white
-    space comes next, whether the line, or the cell, has a character."""
+    space comes next (2: with the end of a line of the source), whether the line, or the cell, has a character.
+
+    Between two Han characters the end of a line is none of the text: editors wrap there.
+    """
     while p < end:
         c = html[p]
         point = np.int64(-1)
@@ -214,13 +241,16 @@ def _write_chunk(html: Any, p: Any, end: Any, names: Any, values: Any, out: Any,
                 spaces = _space_size(html, p, end)
                 blank = spaces > 0
                 size = max(spaces, 1)
-        p += size
         if blank:
-            space = True
+            space = 2 if c == B.NEWLINE or c == B.RETURN else max(space, 1)
+            p += size
             continue
-        if space and begun:
-            n = _put(out, n, B.SPACE)
-        space = False
+        if space > 0 and begun:
+            wrapped = space == 2 and p + 2 < end and _is_unspaced_lead(c, html[p + 1])
+            if not (wrapped and _ends_unspaced(out, n)):
+                n = _put(out, n, B.SPACE)
+        p += size
+        space = 0
         begun = True
         if c != B.AMPERSAND:
             n = _put(out, n, c)
@@ -239,7 +269,7 @@ def _write(html, chunks, lines, chosen, names, values, out, hard):  # type: igno
         line = lines[chosen[i]]
         start = n
         hard[i] = line[L.KIND] == K.CODE
-        space = False  # before the next character
+        space = 0  # before the next character
         begun = False  # the line, or the cell, has a character
         k = line[L.CHUNK0]
         while k < line[L.CHUNK1] and not hard[i]:
@@ -248,7 +278,7 @@ def _write(html, chunks, lines, chosen, names, values, out, hard):  # type: igno
                 cells = before - NEW_CELL + 1 if line[L.KIND] == K.ROW and before >= NEW_CELL else 0
                 for _ in range(cells):
                     n = _put(out, n, B.TAB)
-                space = cells == 0
+                space = 1 if cells == 0 else 0
                 begun = begun and cells == 0
             n, space, begun = _write_chunk(html, chunks[k, 0], chunks[k, 1], names, values, out, n, space, begun)
             hard[i] = n < 0
@@ -313,7 +343,22 @@ def _row(html: bytes, chunks: list[list[int]]) -> str:
         if i and chunk[2] >= NEW_CELL:
             cells += [[] for _ in range(chunk[2] - NEW_CELL + 1)]
         cells[-1].append(chunk)
-    return "\t".join(" ".join(_decode(html, cell).split()) for cell in cells)
+    return "\t".join(_collapsed(_decode(html, cell)) for cell in cells)
+
+
+def _collapsed(text: str) -> str:
+    return " ".join(unwrapped(text).split())
+
+
+_EDIT = r"(?:edit(?: source| section)?|编辑(?:源代码|本段)?|編輯(?:原始碼|本段)?)"
+_MARKS = re.compile(
+    rf"\s*(?:[\[【［]\s*{_EDIT}(?:\s*[|｜]\s*{_EDIT})*\s*[\]】］]|[¶§🔗⚓]|(?<=\S)\s+#)\s*$", re.IGNORECASE
+)
+
+
+def without_marks(headline: str) -> str:
+    """A headline without what editors and links put behind it: `[edit]`, `¶`."""
+    return _MARKS.sub("", headline) or headline
 
 
 def _code_lines(text: str) -> list[str]:

@@ -105,9 +105,9 @@ class ExtractText(DocumentStep):
         if doc.html is None:
             return self._from_text(doc)
         if self._isolated:
-            outcome = self._child().extract(doc.html, doc.declared_charset, doc.url)
+            outcome = self._child().extract(doc.html, doc.declared_charset, doc.url, doc.content_type)
         else:
-            outcome = extract_bytes(doc.html, doc.declared_charset, doc.url, self._job)
+            outcome = extract_bytes(doc.html, doc.declared_charset, doc.url, self._job, doc.content_type)
         return self._verdict(doc, outcome)
 
     @property

@@ -25,8 +25,8 @@ def page(text: str, meta: str = "") -> str:
         (CHINESE, "gb18030", "gb2312", "", "gb18030"),
         (CHINESE, "gb18030", None, '<meta charset="gb2312">', "gb18030"),
         (CHINESE, "gbk", None, "<META http-equiv=Content-Type content='text/html; charset=GBK'>", "gb18030"),
-        (CHINESE, "gbk", "iso-8859-1", "", "cp1252"),  # a wrong label that fits is believed: every byte is a letter
-        (CHINESE, "gbk", "utf-8", "", "gb18030"),  # a wrong one that does not is not
+        (CHINESE, "gbk", "iso-8859-1", "", "gb18030"),  # a wrong label that fits: every byte is a letter
+        (CHINESE, "gbk", "utf-8", "", "gb18030"),  # one that does not fit
         (CHINESE, "gbk", "no-such-charset", "", "gb18030"),
         (CHINESE, "gbk", None, "", "gb18030"),
         (TRADITIONAL, "big5", "big5", "", "big5hkscs"),

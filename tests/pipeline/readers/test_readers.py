@@ -626,7 +626,8 @@ def test_a_length_that_lies_costs_no_other_record_of_arc(tmp_path: Path, form: s
     pages = [f"<html><body><p>Page {n} of the canaries.</p></body></html>".encode() for n in range(9)]
     for liar in (0, 4, 8):
         records = [
-            b"filedesc://x.arc 0.0.0.0 20240506070809 text/plain 73\n1 0 Example\nURL IP-address Archive-date Content-type Archive-length\n\n\n"
+            b"filedesc://x.arc 0.0.0.0 20240506070809 text/plain 73\n1 0 Example\n"
+            b"URL IP-address Archive-date Content-type Archive-length\n\n\n"
         ]
         for n, page in enumerate(pages):
             block = http(page)
