@@ -23,7 +23,7 @@ from classifiers.clutter.pages import annotation_rows, language_of, read_html, r
 from extraction.decode import codec_for, declared_in_head, decode, to_utf8
 
 SETS = ("wcxb-dev", "zh-gold", "aed-424", "zh-pages", "trafilatura-990")
-MOST = 60
+MOST = 20
 """Pages of a language."""
 
 CODECS = {

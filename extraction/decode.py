@@ -22,19 +22,20 @@ from extraction.plausible import plausibility
 UTF8_BAD_SHARE = 0.05
 """Largest share of bad sequences among non-ASCII characters at which a page still counts as UTF-8."""
 
-PLAUSIBLE = 0.5
-"""`plausibility` from which an encoding that is named, or that statistics find, is believed."""
+PLAUSIBLE, SURE = 0.5, 0.9
+"""`plausibility` from which an encoding that is named, or that statistics find, is believed: one of East Asia, another one."""
 
 LEAST_GAIN = 0.1
 """What another encoding must read better."""
 
-MAX_SAMPLE = 20_000
-"""Bytes by which encodings are told apart."""
+MAX_SAMPLE, MAX_LOOKED_AT = 6_000, 500_000
+"""Bytes by which encodings are told apart, and bytes of a page among which they are looked for."""
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,500}?(?:charset|encoding)\s*=\s*["']?\s*([\w:.-]{2,40})""", re.IGNORECASE)
 _META_BYTES = 4096  # the HTML standard says 1,024; real pages put long scripts and comments first
-_NOT_ASCII = re.compile(rb"[^<>\x80-\xff]{0,40}[\x80-\xff][^<>]{0,400}")
+_BRACKETS, _HIGH = re.compile(rb"[<>]"), re.compile(rb"[\x80-\xff]")
+_EAST_ASIAN = frozenset(("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "iso2022_jp", "hz"))
 _OTHERS = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp1252", "cp1251", "koi8-r", "cp1250")
 _UTF16_BYTES = 4096
 _UTF16_SHARE = 0.2
@@ -95,10 +96,15 @@ def decode(html: bytes, declared: str | None = None) -> Decoded:
             return _decoded(html, "iso2022_jp")
         return Decoded(text, "utf-8", 0.0)
 
-    utf8 = _decoded(html, "utf-8")
-    if utf8.replaced_share <= UTF8_BAD_SHARE:
-        return utf8
+    if _bad_in_utf8(_sample(html)) <= 3 * UTF8_BAD_SHARE:  # else it is not worth looking at all of it
+        utf8 = _decoded(html, "utf-8")
+        if utf8.replaced_share <= UTF8_BAD_SHARE:
+            return utf8
     return _decoded(html, _likeliest(html, declared))
+
+
+def _bad_in_utf8(sample: bytes) -> float:
+    return _decoded(sample, "utf-8").replaced_share
 
 
 def _utf16(html: bytes) -> str | None:
@@ -118,31 +124,39 @@ def _likeliest(html: bytes, declared: str | None) -> str:
     """The codec of a page that is not UTF-8: the one that it or its server names, if what it makes of the bytes reads as a text,
     else the one whose text reads best."""
     sample = _sample(html)
-    labelled = dict.fromkeys(filter(None, map(codec_for, (declared, declared_in_head(html)))))
     values: dict[str, float] = {}
-    for codec in labelled:
-        values[codec] = _value(sample, codec)
-        if values[codec] >= PLAUSIBLE:
-            return codec
-    # Only the bytes that are not ASCII tell encodings apart, but detectors want them in their context.
-    detected = codec_for(detect_encoding(html))
-    for codec in filter(None, (detected, *_OTHERS)):
+    for codec in filter(None, map(codec_for, (declared, declared_in_head(html)))):
         if codec not in values:
             values[codec] = _value(sample, codec)
-            if codec == detected and values[codec] >= PLAUSIBLE:
+            if values[codec] >= (PLAUSIBLE if codec in _EAST_ASIAN else SURE):
                 return codec
+    labelled = max(values, key=lambda codec: values[codec]) if values else None
+    # Only the bytes that are not ASCII tell encodings apart, but detectors want them in their context.
+    detected = codec_for(detect_encoding(sample))
+    if detected is not None:
+        values.setdefault(detected, _value(sample, detected))
+        if values[detected] >= (PLAUSIBLE if detected in _EAST_ASIAN else SURE) and (
+            labelled is None or values[detected] > values[labelled] + LEAST_GAIN
+        ):
+            return detected
+    for codec in _OTHERS:
+        values.setdefault(codec, _value(sample, codec))
     best = max(values, key=lambda codec: values[codec])
-    first = next(iter(values))
-    return best if values[best] > values[first] + LEAST_GAIN else first
+    first = labelled or detected
+    return best if first is None or values[best] > values[first] + LEAST_GAIN else first
 
 
 def _sample(html: bytes) -> bytes:
-    """Texts and attributes of a page with bytes that are not ASCII, one behind the other."""
+    """Pieces of text and of attributes with bytes that are not ASCII, one behind the other."""
     pieces: list[bytes] = []
     size = 0
-    for piece in _NOT_ASCII.finditer(html):
-        pieces.append(piece[0])
-        size += len(piece[0])
+    for piece in _BRACKETS.split(html[:MAX_LOOKED_AT]):
+        if piece.isascii():
+            continue
+        place = _HIGH.search(piece)
+        start = max(0, place.start() - 40) if place else 0
+        pieces.append(piece[start : start + 400])
+        size += len(pieces[-1])
         if size > MAX_SAMPLE:
             break
     return b"\n".join(pieces)[:MAX_SAMPLE]

@@ -40,7 +40,11 @@ COMMON_TRADITIONAL = (
 """The same in traditional form."""
 
 _CJK_SIGNS = "，。、：；？！（）《》〈〉「」『』【】“”‘’…—·～　％＋－＝／０１２３４５６７８９"
-_SIGNS = frozenset("«»“”‘’„‚‹›–—…·•°§©®™€£¥¡¿ªº²³½¼¾×±¶†→←↑↓✓★☆■●◆▶►│─\xa0\xad\u2011\u2009\u200b\u200e\ufeff№")
+_PRINTERS = "«»“”‘’„‚‹›–—…\xa0\u2009\u200b"  # may stand beside one another, and within words
+_OTHER_SIGNS = "·•°§©®™€£¥¡¿ªº²³½¼¾×±¶†→←↑↓✓★☆■●◆▶►│─\xad\u2011\u200e\ufeff№"
+_SIGN = re.compile(
+    rf"[{_PRINTERS}]|(?<![\x80-\uffff])[{_OTHER_SIGNS}](?![\x80-\uffff])(?!(?<=[a-zA-Z].)[a-zA-Z])|(?<=[{_PRINTERS}])[{_OTHER_SIGNS}](?![^\W\d_])"
+)
 _WORD = re.compile(r"[^\W\d_]+")
 _REGULAR = re.compile(
     r"(?:[^\W\d_])?(?:(?![A-Z\u00c0-\u00de\u0391-\u03a9\u0400-\u042f])[^\W\d_])*|(?:(?![a-z\u00df-\u00ff\u03b1-\u03c9\u0430-\u045f])[^\W\d_])+"
@@ -73,7 +77,7 @@ def plausibility(text: str, codec: str) -> float:
     if common is not None:
         share = sum(map(common.__contains__, others)) / len(others)
         return share * share if codec in ("cp949", "euc_kr", "johab") else share
-    good = sum(map(_SIGNS.__contains__, others))
+    good = sum(len(match[0]) for match in _SIGN.finditer(text))
     for match in _WORD.finditer(text):
         word = match[0]
         if not word.isascii():

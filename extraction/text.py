@@ -58,7 +58,7 @@ def clean(text: str) -> str:
 
 
 _UNSPACED = "[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef\U00020000-\U0003ffff]"
-_WRAPPED = regex.compile(f"(?<={_UNSPACED})[ \t]*+(?:\r\n|[\r\n])\\s*+(?={_UNSPACED})")
+_WRAPPED = regex.compile(f"(?<={_UNSPACED})[^\\S\r\n]*+(?:\r\n|[\r\n])\\s*+(?={_UNSPACED})")
 
 
 def unwrapped(text: str) -> str:

@@ -18,7 +18,7 @@ MAX_TAG = 10_000
 _XML_TYPE = re.compile(r"xml", re.IGNORECASE)
 _DECLARED = re.compile(rb"\s*<\?xml\b", re.IGNORECASE)
 _NAMESPACE = re.compile(rb"<html\b[^>]{0,2000}\bxmlns\s*=", re.IGNORECASE)
-_CDATA = re.compile(rb"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_OPEN, _CLOSE = b"<![CDATA[", b"]]>"
 _RAW = re.compile(rb"<(script|style)\b[^>]*(?<!/)>", re.IGNORECASE)
 _NAME = re.compile(rb"<([A-Za-z][^\s/>]*)")
 _HEAD = 4096
@@ -69,19 +69,23 @@ def _is_tag(tag: bytes) -> bool:
 def _without_cdata(html: bytes) -> bytes:
     """The sections as text; in scripts and style sheets, which are no markup in HTML, they stay."""
     pieces: list[bytes] = []
-    at = 0
-    raw_end = 0
     lower = html.lower()
+    at = behind_raw = 0
     openers = _RAW.finditer(html)
     opener = next(openers, None)
-    for section in _CDATA.finditer(html):
-        while opener is not None and opener.start() < section.start():
-            end = lower.find(b"</" + opener[1].lower(), opener.end()) if opener.start() >= raw_end else raw_end
-            raw_end = max(raw_end, end if end >= 0 else len(html))
+    start = html.find(_OPEN)
+    while start >= 0:
+        end = html.find(_CLOSE, start)
+        if end < 0:
+            break
+        while opener is not None and opener.start() < start:
+            if opener.start() >= behind_raw:
+                behind_raw = lower.find(b"</" + opener[1].lower(), opener.end())
+                behind_raw = len(html) if behind_raw < 0 else behind_raw
             opener = next(openers, None)
-        if section.start() < raw_end:
-            continue
-        text = references.escape(section[1].decode("utf-8", "replace"), quote=False).encode()
-        pieces += (html[at : section.start()], text)
-        at = section.end()
+        if start >= behind_raw:
+            text = html[start + len(_OPEN) : end].decode("utf-8", "replace")
+            pieces += (html[at:start], references.escape(text, quote=False).encode())
+            at = end + len(_CLOSE)
+        start = html.find(_OPEN, end)
     return b"".join((*pieces, html[at:]))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
@@ -71,19 +71,23 @@ def _escape(text: str) -> str:
     return "".join(pieces)
 
 
-def entries(path: str) -> Iterator[tuple[int, str]]:
+def entries(path: str, bad: Callable[[int, bytes], None] | None = None) -> Iterator[tuple[int, str]]:
     """Line number (from 1) and content of the lines of a UTF-8 list file that hold something.
 
     White space at both ends and comments are gone. `path` is an fsspec path or URL; .gz, .bz2, .xz and .zst are
     unpacked.
 
-    :raises ValueError: with file name and line number, if a line is not UTF-8.
+    :param bad: told of lines that are not UTF-8, which are passed over.
+    :raises ValueError: with file name and line number, if a line is not UTF-8 and nothing is told of it.
     """
     with fsspec.open(path, "rb", compression="infer") as file:
         for number, raw in enumerate(file, 1):
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
+                if bad is not None:
+                    bad(number, raw)
+                    continue
                 raise ValueError(f"{path}, line {number}: expected UTF-8, found {raw[:80]!r}") from error
             if "#" in line:
                 line = _COMMENT.sub("", line)

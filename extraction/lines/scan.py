@@ -116,6 +116,7 @@ _F_A, _F_PRE, _F_BOLD, _F_SVG, _F_SELECT, _F_LI, _F_CELL, _F_QUOTE = (
 )
 _F_HEADING, _F_HIDDEN, _F_ARIA, _F_HREF, _INVISIBLE = t.IN_HEADING, t.HIDDEN, t.ARIA_HIDDEN, t.HREF, t.INVISIBLE
 _UNSEEN, _AS_BLOCK, _F_TEMPLATE = t.UNSEEN, t.AS_BLOCK, t.FLAG["template"]
+_OF_CODE = t.FLAG["pre"] | t.FLAG["code"]
 _CLASSES, _TAG_TABLE, _TRAITS, _TAG_FLAGS, _SPACE = t.CLASSES, t.TAG_TABLE, t.TRAITS, t.TAG_FLAGS, t.SPACE
 
 
@@ -599,7 +600,7 @@ def _attributes(
             if not trait & T.BLOCK:
                 flags[e] |= _UNSEEN
         elif number == _AT_STYLE:
-            if not trait & (T.BLOCK | T.VOID) and shows_as_block(html, start, end):
+            if not (trait & (T.BLOCK | T.VOID) or flags[e] & _OF_CODE) and shows_as_block(html, start, end):
                 flags[e] |= _AS_BLOCK
         elif number == _AT_SHADOW or number == _AT_OLD_SHADOW:
             flags[e] &= ~_F_TEMPLATE

@@ -2,7 +2,9 @@
 
     ut1      folders of the blacklists of the University Toulouse Capitole: <category>/domains and <category>/urls
     hosts    hosts files: `0.0.0.0 example.com`, several names a line
-    adblock  filter lists: the rules `||example.com^` that block a whole domain; others are counted and left out
+    adblock  filter lists: the rules `||example.com^` that block a whole domain, without those that an exception
+             (`@@||example.com^`) or `$badfilter` takes back; rules with conditions ($third-party, $popup) say nothing of
+             the site itself: they and all others are counted and left out
     domains  one domain a line
     urls     one URL a line, with or without scheme
 
@@ -33,7 +35,9 @@ Format = Literal["ut1", "hosts", "adblock", "domains", "urls"]
 _LOCAL_NAMES = {"localhost", "localhost.localdomain", "local", "broadcasthost", "ip6-localhost", "ip6-loopback"}
 _LOCAL_NAMES |= {"ip6-localnet", "ip6-mcastprefix", "ip6-allnodes", "ip6-allrouters", "ip6-allhosts", "0.0.0.0"}
 _ADDRESS = re.compile(r"[0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.%a-z]*")
-_ADBLOCK_RULE = re.compile(r"\|\|([^/^*$|]+)\^(?:\$(?:all|doc|document|important|popup|third-party|3p|,)+)?")
+_ADBLOCK_RULE = re.compile(r"(@@)?\|\|([^/^*$|]+)\^?(?:\$([\w,~=|-]+))?")
+_WHOLE_SITE = frozenset(("all", "doc", "document", "important", "empty"))
+"""Options of a rule that blocks a site's own pages."""
 _EXAMPLES = 3
 
 
@@ -49,6 +53,11 @@ class Report:
         seen = self.examples.setdefault(why, [])
         if len(seen) < _EXAMPLES:
             seen.append(line[:80])
+
+    def lines_of(self, path: str) -> Iterator[str]:
+        """Lines of a list file; those that are not UTF-8 are counted."""
+        bad = "lines that are not UTF-8"
+        return (line for _, line in entries(path, lambda _, raw: self.skip(bad, raw.decode("latin-1").strip())))
 
     def lines(self) -> Iterator[str]:
         """Say what was counted and left out, with examples, a line each."""
@@ -72,15 +81,44 @@ def domains_of_hosts(lines: Iterable[str], report: Report) -> Iterator[str]:
 
 
 def domains_of_adblock(lines: Iterable[str], report: Report) -> Iterator[str]:
-    """Read the domains that a filter list blocks whole."""
+    """Read the domains that a filter list blocks whole, in its order."""
+    blocked: dict[str, None] = {}  # rules by their text
+    excepted: set[str] = set()
+    disabled: set[str] = set()
     for line in lines:
         if line.startswith(("!", "[")):
             continue
         rule = _ADBLOCK_RULE.fullmatch(line)
-        if rule:
-            yield rule[1]
-        else:
+        options = (rule[3] or "").split(",") if rule else []
+        if rule is None:
             report.skip("rules that do not block a whole domain", line)
+        elif "badfilter" in options:
+            disabled.add(_rule_text(rule[1] or "", rule[2], [option for option in options if option != "badfilter"]))
+        elif not _WHOLE_SITE.issuperset(filter(None, options)):
+            report.skip("rules with a condition", line)
+        elif rule[1]:
+            excepted.add(_rule_text("", rule[2].lower(), []))
+        else:
+            blocked[_rule_text("", rule[2], options)] = None
+    for text in blocked:
+        domain = text.partition("^")[0].removeprefix("||")
+        if text in disabled:
+            report.skip("rules that $badfilter takes back", text)
+        elif any(_rule_text("", above, []) in excepted for above in suffixes(domain.lower())):
+            report.skip("domains that an exception takes back", domain)
+        else:
+            yield domain
+    listed = {text.partition("^")[0].removeprefix("||").lower() for text in blocked}
+    for text in excepted:
+        domain = text.removeprefix("||").removesuffix("^")
+        if domain not in listed and not listed.isdisjoint(suffixes(domain)):
+            report.skip("exceptions below a listed domain, which belong on an allow list", domain)
+
+
+def _rule_text(mark: str, domain: str, options: Sequence[str]) -> str:
+    """A rule with its options in order."""
+    named = ",".join(sorted(filter(None, options)))
+    return f"{mark}||{domain}^" + (f"${named}" if named else "")
 
 
 def minimal_domains(lines: Iterable[str], report: Report) -> list[str]:
@@ -184,13 +222,13 @@ def convert(conversion: Conversion, inputs: Sequence[str], target: str) -> list[
 
     :param inputs: files (for `ut1` folders): paths or fsspec URLs.
     :returns: lines that say what was read, left out and written.
-    :raises ValueError: if a folder holds no category, or a line is not UTF-8.
+    :raises ValueError: if a folder holds no category.
     :raises OSError: if a file cannot be read or written.
     """
     if conversion.format == "ut1":
         return [line for folder in inputs for line in _convert_ut1(conversion, folder, target)]
     report = Report()
-    lines: Iterable[str] = (line for path in inputs for _, line in entries(path))
+    lines: Iterable[str] = (line for path in inputs for line in report.lines_of(path))
     if conversion.format == "urls":
         urls = minimal_urls(lines, set(), report)
         return [*report.lines(), write_list(target, urls, "url")]
@@ -209,10 +247,10 @@ def _convert_ut1(conversion: Conversion, folder: str, target: str) -> Iterator[s
         raise ValueError(f"{folder}: expected folders such as adult/ with a file `domains`, found {names(folder)[:10]}")
     for category in categories:
         report = Report()
-        domains = minimal_domains((line for _, line in entries(join(folder, category, "domains"))), report)
+        domains = minimal_domains(report.lines_of(join(folder, category, "domains")), report)
         domains = conversion.selected(domains, report)
         urls_file = join(folder, category, "urls")
-        lines = (line for _, line in entries(urls_file)) if exists(urls_file) else ()
+        lines = report.lines_of(urls_file) if exists(urls_file) else ()
         urls = minimal_urls(lines, set(domains), report)
         yield from (category, *report.lines())
         yield write_list(join(target, f"{category}.domains.txt"), domains, "domain")

@@ -14,13 +14,13 @@ from pydantic import Field
 
 from extraction.text import lines
 from pipeline.lines import cut_lines
-from pipeline.rule_based.statistics import statistics, word_list
+from pipeline.rule_based.statistics import ends_sentence, statistics, word_list
 from pipeline.rule_based.stories import EN, PROSE, ZH, story
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Example, Examples, Limits, Rule, bound
 
 C4 = "C4 (Raffel et al. 2020), 2.2"
-_END = tuple(".!?\"'”’。！？；」』》…）")
+_END = tuple(".!?\"'”’。！？；」』》…）．｡")
 _COUNTED = tuple("。！？；")
 _CLOSING = "\"'”’」』》）"
 # Code, tables and headings are not sentences, and are known by their tags.
@@ -72,7 +72,7 @@ class C4TerminalPunctuation(LineStep):
 
     def unwanted(self, doc: Document) -> list[int]:
         numbered = enumerate(map(str.strip, lines(doc.text or "")))
-        return [i for i, line in numbered if line and (not line.endswith(_END) or line.endswith(("...", "…")))]
+        return [i for i, line in numbered if line and (not ends_sentence(line, _END) or line.endswith(("...", "…")))]
 
 
 class C4ShortLines(LineStep):
@@ -244,7 +244,7 @@ class C4Sentences(Rule):
         stats = statistics(doc.text or "", doc.language)
         n = stats.counts[1]
         for line in stats.lines:
-            if line.endswith(_END):
+            if ends_sentence(line, _END):
                 n += not line.rstrip(_CLOSING).endswith(_COUNTED)
             else:
                 n += len(line) >= 12 if stats.is_chinese else line.count(" ") >= 5

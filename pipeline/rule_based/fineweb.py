@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.rule_based.statistics import statistics
+from pipeline.rule_based.statistics import ends_sentence, prose_statistics
 from pipeline.rule_based.stories import EN, PROSE, ZH
 from pipeline.schema import Document
 from pipeline.steps import Example, Examples, Limits, Rule, bound
 
 FINEWEB = "FineWeb (Penedo et al. 2024), 3.6"
-TERMINAL = tuple(".!?\"'”’…。！？；」』》）)】")
+TERMINAL = tuple(".!?\"'”’…。！？；」』》）)】．｡")
 """Signs that a sentence or a quotation ends with, in Chinese and English. FineWeb's are . ' \" ! ?"""
 
 
@@ -39,8 +39,8 @@ class LinePunctuation(Rule):
     )
 
     def measure(self, doc: Document) -> float | None:
-        lines = statistics(doc.text or "", doc.language).lines
-        return sum(line.endswith(TERMINAL) for line in lines) / len(lines) if lines else None
+        lines = prose_statistics(doc).lines
+        return sum(ends_sentence(line, TERMINAL) for line in lines) / len(lines) if lines else None
 
 
 class ShortLines(Rule):
@@ -64,7 +64,7 @@ class ShortLines(Rule):
 
     def measure(self, doc: Document) -> float | None:
         length = bound(self.length, doc.language)
-        lines = statistics(doc.text or "", doc.language).lines
+        lines = prose_statistics(doc).lines
         return sum(len(line) <= length for line in lines) / len(lines) if lines and length is not None else None
 
 
@@ -87,7 +87,7 @@ class LineDuplicateCharacters(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        stats = statistics(doc.text or "", doc.language)
+        stats = prose_statistics(doc)
         characters = len(stats.text) - stats.text.count("\n")
         return stats.duplicate_lines[1] / characters if characters else None
 
@@ -104,5 +104,5 @@ class LinesPerWord(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        stats = statistics(doc.text or "", doc.language)
+        stats = prose_statistics(doc)
         return stats.text.count("\n") / len(stats.words) if stats.words else None

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from extraction.text import lines
-from pipeline.rule_based.statistics import LONGEST_TEXT, statistics, word_list
+from pipeline.rule_based.statistics import LONGEST_TEXT, prose_statistics, statistics, word_list
 from pipeline.rule_based.stories import EN, PROSE, ZH, story
 from pipeline.schema import Document
 from pipeline.steps import Example, Examples, Limits, Rule
@@ -172,7 +172,7 @@ class EllipsisLines(Rule):
     keeps: ClassVar[Examples] = (Example(f"{EN}\n{EN}\n{EN}\nIt is cut off..."), Example("...word\n...word"))
 
     def measure(self, doc: Document) -> float | None:
-        lines = statistics(doc.text or "", doc.language).lines
+        lines = prose_statistics(doc).lines
         return sum(line.endswith(("...", "…")) for line in lines) / len(lines) if lines else None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pipeline.rule_based.statistics import statistics
+from pipeline.rule_based.statistics import prose_statistics
 from pipeline.rule_based.stories import EN, PROSE, ZH
 from pipeline.schema import Document
 from pipeline.steps import Example, Examples, Limits, Rule
@@ -38,7 +38,7 @@ class DuplicateLines(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        stats = statistics(doc.text or "", doc.language)
+        stats = prose_statistics(doc)
         return stats.duplicate_lines[0] / len(stats.lines) if stats.lines else None
 
 
@@ -57,7 +57,7 @@ class DuplicateLineCharacters(Rule):
     keeps: ClassVar[Examples] = PROSE
 
     def measure(self, doc: Document) -> float | None:
-        stats = statistics(doc.text or "", doc.language)
+        stats = prose_statistics(doc)
         return stats.duplicate_lines[1] / len(stats.text) if stats.text else None
 
 
@@ -73,7 +73,7 @@ class DuplicateParagraphs(Rule):
     keeps: ClassVar[Examples] = (*PROSE, Example("\n".join(["the same"] * 20)))  # lines of one paragraph
 
     def measure(self, doc: Document) -> float | None:
-        stats = statistics(doc.text or "", doc.language)
+        stats = prose_statistics(doc)
         return stats.duplicate_paragraphs[0] / len(stats.paragraphs) if stats.paragraphs else None
 
 
@@ -89,7 +89,7 @@ class DuplicateParagraphCharacters(Rule):
     keeps: ClassVar[Examples] = (*PROSE, Example("\n".join(["the same"] * 20)))  # lines of one paragraph
 
     def measure(self, doc: Document) -> float | None:
-        stats = statistics(doc.text or "", doc.language)
+        stats = prose_statistics(doc)
         return stats.duplicate_paragraphs[1] / len(stats.text) if stats.text else None
 
 
@@ -100,7 +100,7 @@ class _Ngrams(Rule):
     keeps: ClassVar[Examples] = (*PROSE, Example("le même mot " * 50, "fr"))  # a language without a bound
 
     def measure(self, doc: Document) -> float | None:
-        stats = statistics(doc.text or "", doc.language)
+        stats = prose_statistics(doc)
         return float(stats.repeated_ngrams[self.n - 2]) if stats.words else None
 
 

@@ -29,9 +29,12 @@ STEP = "pii"
 _FULL_WIDTH = {chr(ord(c) + 0xFEE0): c for c in string.digits + string.ascii_letters + "@.-+"}
 _WIDE = re.compile(f"[{''.join(_FULL_WIDTH)}]")  # 10 times as fast as str.translate where there are few
 
-# Boundaries are ASCII letters and digits: in Chinese text no space stands around a number.
+# Letters and digits of ASCII bound a number: in Chinese text no space stands around it. What signs beside it mean is told by
+# `_left` and `_right`: people write "0851-85621234/13800138000" and "微信_13900139001", files are called "img_13800138000.jpg".
+_START, _END = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
+_EXTENSION = r"(?:(?:-| ?#| ?[,，]? ?(?:ext|x)\.? ?| ?(?:转|轉|分机|分機) ?)\d{1,5})?"
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+\-/=])[A-Za-z0-9](?:[A-Za-z0-9._%+\-]{0,62}[A-Za-z0-9_])?"
+    r"(?<![A-Za-z0-9._%+\-=])[A-Za-z0-9](?:[A-Za-z0-9._%+\-]{0,62}[A-Za-z0-9_])?"
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,5}[A-Za-z]{2,18}(?![A-Za-z0-9])"
 )
 _RESERVED_MAIL = re.compile(
@@ -39,26 +42,71 @@ _RESERVED_MAIL = re.compile(
     re.IGNORECASE,
 )
 _FILE_END = re.compile(r"\.(?:png|jpe?g|gif|webp|svg|js|css|min|html?)$", re.I)
-_ID = re.compile(
-    r"(?<![0-9A-Za-z.\-/])[1-8]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![0-9A-Za-z])"
-)
-_CARD = re.compile(
-    r"(?<![0-9A-Za-z.\-/])(?:3[47]\d{2}[ -]?\d{6}[ -]?\d{5}|[2-6]\d{3}(?:[ -]?\d{4}){3}(?:[ -]?\d{1,3})?)(?![0-9A-Za-z\-])"
-)
-_BEFORE = r"(?<![0-9A-Za-z.\-_/=])"
+_LOGIN = re.compile(r"\b(?:ssh|scp|sftp|rsync|git clone|ssh-copy-id)\s(?:\S+\s){0,4}$", re.IGNORECASE)
+_ID = re.compile(_START + r"[1-8]\d(?:[ \-]?\d){15}[ \-]?[\dXx]" + _END)
+_CARD = re.compile(_START + r"(?:3[47]\d{2}[ -]?\d{6}[ -]?\d{5}|[2-6]\d{3}(?:[ -]?\d{4}){3}(?:[ -]?\d{1,3})?)" + _END)
 _MOBILE = re.compile(
-    _BEFORE + r"(?:\+?86[ -]?|0086[ -]?)?1(?:3\d|4[5-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])"
-    r"(?:\d{8}|[ -]\d{4}[ -]\d{4})(?![0-9A-Za-z\-_])"
+    r"(?<![0-9A-Za-z+])(?:\+?86[ -]?|\(\+?86\) ?|（\+?86） ?|0086[ -]?)?1(?:3\d|4[5-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])"
+    r"(?:[ -]?\d){8}" + _END
 )
 _AREA = r"0(?:10|2\d|[3-9]\d{2})"
 _LANDLINE = re.compile(
-    _BEFORE + rf"(?:\({_AREA}\) ?|（{_AREA}） ?|{_AREA}[ -])[2-9]\d{{6,7}}(?:-\d{{1,5}})?(?![0-9A-Za-z])"
+    _START + rf"(?:\({_AREA}\)[ -]?|（{_AREA}）[ -]?|{_AREA}[ -])[2-9]\d{{2,3}}[ -]?\d{{4}}" + _EXTENSION + _END
 )
+_TAIWAN = re.compile(
+    _START
+    + r"(?:09\d{2}[ -]?\d{3}[ -]?\d{3}|09\d{2}-\d{6}|(?:\(0[2-8]\d{0,2}\) ?|（0[2-8]\d{0,2}） ?|0[2-8]\d{0,2}-)\d{3,4}-?\d{3,4})"
+    + _EXTENSION
+    + _END
+)
+_HONG_KONG = re.compile(_START + r"(?:\(852\) ?|（852） ?|852[ -])?[235679]\d{3}[ -]?\d{4}" + _END)
 _INTERNATIONAL = re.compile(
-    r"(?<![0-9A-Za-z.\-_/=+])(?:\+|00)[1-9]\d{0,2}[ .\-]?(?:\(0?\d{1,4}\)[ .\-]?)?\d{1,4}(?:[ .\-]?\d{2,4}){2,4}(?![0-9A-Za-z])"
+    r"(?<![0-9A-Za-z+])(?:\+|00)[1-9]\d{0,2}[ .\-]?(?:\(0?\d{1,4}\)[ .\-]?)?\d{1,4}(?:[ .\-]?\d{2,4}){2,4}"
+    r"(?: ?[,，]? ?(?:ext|x)\.? ?\d{1,5})?" + _END
 )
 _NORTH_AMERICAN = re.compile(
     r"(?<![0-9A-Za-z.\-_/=+(])(?:1[ .\-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[\-.])[2-9]\d{2}[\-. ]\d{4}(?![0-9A-Za-z\-])"
+)
+_DATE = re.compile(r"(?<!\d)(?:19|20)\d{2}[-./ ](?:0?[1-9]|1[0-2])(?:[-./ ]|$)")
+_CUE = re.compile(
+    r"(?:电话|電話|手机|手機|座机|座機|行動|专线|專線|热线|熱線|传真|傳真|致电|致電|联系|聯絡|聯繫|请洽|請洽|洽|微信|tel|phone|fax|mobile|cell|call|dial|ring|"
+    r"whatsapp|hotline|contact|text|sms)[^0-9A-Za-z\n]{0,6}$|[☎📞📱✆]\W{0,3}$",
+    re.IGNORECASE,
+)
+_EXTENSION_AT_END = re.compile(r"(?: ?#| ?[,，]? ?(?:ext|x)\.? ?| ?(?:转|轉|分机|分機) ?)\d{1,5}$")
+_LABEL = re.compile(r"[A-Za-z]+$")
+_LABELS = frozenset(  # fmt: skip
+    (
+        *(
+            "tel",
+            "phone",
+            "mobile",
+            "mob",
+            "cell",
+            "fax",
+            "whatsapp",
+            "wechat",
+            "weixin",
+            "vx",
+            "wx",
+            "sms",
+            "hotline",
+            "call",
+        ),
+        *("contact", "id", "card", "idcard", "no", "qq", "email", "mail", "bank"),
+    )
+)
+_MOBILE_GROUPS = frozenset(((11,), (3, 4, 4)))
+_OTHER_MOBILE_GROUPS = frozenset(((3, 8), (7, 4), (5, 6), (4, 4, 3), (4, 3, 4), (3, 3, 5), (5, 3, 3)))
+_ID_GROUPS = frozenset(
+    ((18,), (6, 8, 4), (6, 4, 4, 4), (3, 3, 8, 4), (3, 3, 4, 4, 4), (6, 12), (14, 4), (6, 4, 8), (4, 4, 4, 4, 2))
+)
+_IP_CUE = re.compile(
+    r"(?:\bip\b|ip地址|地址|来自|來自|from|host|server|服务器|登录|peer|client|addr(?:ess)?|ping)\W{0,3}$",
+    re.IGNORECASE,
+)
+_AS_SECTION = re.compile(
+    r"\s*(?:节|節|章|条|條|款|版|号补丁|release\b|section\b|update\b|build\b|patch\b)", re.IGNORECASE
 )
 _FICTION = re.compile(r"555[\-. ]?01\d{2}$|[\-. )]555[\-. ]\d{4}$")
 _IP4 = re.compile(r"(?<![0-9A-Za-z.\-_/])(?:\d{1,3}\.){3}\d{1,3}(?![0-9A-Za-z\-_]|\.\d)")
@@ -108,14 +156,60 @@ _REGIONS = frozenset((
 # fmt: on
 
 
+def _left(text: str, start: int) -> bool | None:
+    """Whether a number may begin here, by what stands before; None: yes, if another number ends there."""
+    sign = text[start - 1] if start else ""
+    if sign not in "./-_=":
+        return True
+    before = text[start - 2] if start > 1 else " "
+    if "://" in text[max(0, start - 200) : start].rpartition(" ")[2]:
+        return False
+    if before.isascii() and before.isdigit():
+        return None
+    if before.isascii() and before.isalpha():
+        label = _LABEL.search(text, max(0, start - 16), start - 1)
+        return sign != "=" and label is not None and label[0].lower() in _LABELS
+    return not before.isascii() or before.isspace() or before in "()[]:"
+
+
+def _right(text: str, end: int) -> bool | None:
+    """The same of its end."""
+    sign = text[end] if end < len(text) else ""
+    if sign not in "./-_":
+        return True
+    after = text[end + 1] if end + 1 < len(text) else " "
+    if after.isascii() and after.isdigit():
+        return None
+    if after.isascii() and after.isalpha():
+        return sign == "/" or (sign == "-" and after.isupper())
+    return True
+
+
+def _groups(number: str) -> tuple[int, ...]:
+    """Lengths of the groups in which a number is written."""
+    return tuple(len(group) for group in re.split(r"[ \-]", number))
+
+
+def _has_cue(text: str, start: int) -> bool:
+    return _CUE.search(text, max(0, start - 24), start) is not None
+
+
 def _email(text: str, start: int, end: int) -> bool:
     address = text[start:end]
-    return ".." not in address and not _RESERVED_MAIL.search(address) and not _FILE_END.search(address)
+    if ".." in address or _RESERVED_MAIL.search(address) or _FILE_END.search(address):
+        return False
+    line = text[max(0, start - 200) : start].rpartition("\n")[2]
+    if "://" in line.rpartition(" ")[2] or _LOGIN.search(line):
+        return False  # user:password@host of an address, a login
+    behind = text[end : end + 2]
+    return not (behind[:1] == ":" and (behind[1:].isalnum() or behind[1:] in ("/", "~")) and behind[1:].isascii())
 
 
 def _resident_id(text: str, start: int, end: int) -> bool:
     """GB 11643: region, date of birth, and the check digit of ISO 7064 MOD 11-2."""
-    number = text[start:end]
+    if _groups(text[start:end]) not in _ID_GROUPS:
+        return False
+    number = text[start:end].replace(" ", "").replace("-", "")
     try:
         born = datetime.date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:
@@ -143,9 +237,55 @@ def _card(text: str, start: int, end: int) -> bool:
 
 
 def _phone(text: str, start: int, end: int) -> bool:
-    number = text[start:end]
+    number = _EXTENSION_AT_END.sub("", text[start:end])
     digits = [c for c in number if c.isdigit()]
     return 7 <= len(digits) <= 15 and len(set(digits)) > 2 and not _FICTION.search(number)
+
+
+def _mobile(text: str, start: int, end: int) -> bool:
+    """Chinese mobile numbers in the usual groups; in others where the text says that it is a phone."""
+    number = re.sub(r"^(?:\+?86|0086|[(（]\+?86[)）])[ -]?", "", text[start:end])
+    groups = _groups(number)
+    usual = groups in _MOBILE_GROUPS or (groups in _OTHER_MOBILE_GROUPS and _has_cue(text, start))
+    return usual and _phone(text, start, end)
+
+
+def _taiwan(text: str, start: int, end: int) -> bool:
+    """Mobile numbers 09.. with hyphens; others where the text says that it is a phone."""
+    digits = _EXTENSION_AT_END.sub("", text[start:end])
+    n = sum(c.isdigit() for c in digits)
+    if n not in (9, 10):
+        return False
+    if digits.startswith("09") and n == 10:
+        return (digits.count("-") > 0 or _has_cue(text, start)) and _phone(text, start, end)
+    return _has_cue(text, start) and _phone(text, start, end)
+
+
+def _hong_kong(text: str, start: int, end: int) -> bool:
+    """Eight digits behind 852, or where the text says that it is a phone."""
+    return (text[start] in "(（8" and "852" in text[start : start + 5]) or (
+        _has_cue(text, start) and _phone(text, start, end)
+    )
+
+
+def _international(text: str, start: int, end: int) -> bool:
+    """E.164 behind +, or behind 00 and a country code that stands by itself or a word for phones."""
+    number = text[start:end]
+    if sum(c.isdigit() for c in number) < (9 if number[0] == "+" else 11) or _DATE.search(number):
+        return False
+    groups = re.split(r"[ .\-]", number.lstrip("+"))
+    if len(groups) > 3 and {len(group) for group in groups} == {2}:
+        return False  # a set of numbers
+    if re.fullmatch(r"\d{4}\.\d{4}\.\d{4}", number):
+        return False  # an address of a network card
+    if number[0] != "+" and not re.match(r"00[1-9]\d{0,2}[ .\-(]", number) and not _has_cue(text, start):
+        return False
+    return _phone(text, start, end)
+
+
+def _north_american(text: str, start: int, end: int) -> bool:
+    """The North American plan, whose area codes are not 400, China's service numbers."""
+    return not text[start:end].lstrip("1 .-(").startswith("400") and _phone(text, start, end)
 
 
 def _ip(text: str, start: int, end: int) -> bool:
@@ -159,7 +299,17 @@ def _ip(text: str, start: int, end: int) -> bool:
         return False
     if isinstance(address, ipaddress.IPv4Address):
         first = [int(p) for p in written.split(".")]
-        return address.is_global and first[0] > 0 and not (first[0] < 20 and first[3] == 0) and max(first) > 31
+        if _AS_SECTION.match(text, end) or text[max(0, start - 1) : start] in ("第", "v", "V"):
+            return False
+        if sum(part <= 12 for part in first) > 2 and not _IP_CUE.search(text, max(0, start - 16), start):
+            return False
+        return (
+            address.is_global
+            and not address.is_multicast
+            and first[0] > 0
+            and not (first[0] < 20 and first[3] == 0)
+            and max(first) > 31
+        )
     return address.is_global and written.count(":") >= 3
 
 
@@ -168,7 +318,14 @@ KINDS: dict[str, list[tuple[Any, Check]]] = {
     "email": [(_EMAIL, _email)],
     "id_number": [(_ID, _resident_id)],
     "bank_card": [(_CARD, _card)],
-    "phone": [(_MOBILE, _phone), (_LANDLINE, _phone), (_INTERNATIONAL, _phone), (_NORTH_AMERICAN, _phone)],
+    "phone": [
+        (_MOBILE, _mobile),
+        (_LANDLINE, _phone),
+        (_INTERNATIONAL, _international),
+        (_NORTH_AMERICAN, _north_american),
+        (_TAIWAN, _taiwan),
+        (_HONG_KONG, _hong_kong),
+    ],
     "ip_address": [(_IP4, _ip), (_IP6, _ip)],
 }
 """Kinds in the order in which they are looked for: what one has taken the next does not see."""
@@ -211,7 +368,31 @@ def find(text: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[tuple[int, in
                     spans.append((start, end, kind))
                     taken.update(range(start, end))
                     reached = end
-    return sorted(spans)
+    spans.sort()
+    return [span for i, span in enumerate(spans) if _stands(seen, spans, i)]
+
+
+_OF_SIGNS = frozenset(("id_number", "bank_card", "phone"))
+
+
+def _stands(text: str, spans: list[tuple[int, int, str]], i: int) -> bool:
+    """Whether what stands around a number lets it be one: another one may be joined to it by a sign."""
+    start, end, kind = spans[i]
+    if kind not in _OF_SIGNS:
+        return True
+    left, right = _left(text, start), _right(text, end)
+    if (
+        kind == "id_number"
+        and left is False
+        and text[start - 1] in "_-"
+        and "://" not in text[max(0, start - 200) : start]
+    ):
+        left = True  # a name before it: its check digit says that it is one
+    if left is None:
+        left = (i > 0 and spans[i - 1][1] == start - 1) or kind == "id_number"
+    if right is None:
+        right = (i + 1 < len(spans) and spans[i + 1][0] == end + 1) or kind == "id_number"
+    return left and right
 
 
 class Pii(DocumentStep):

@@ -23,6 +23,7 @@ import yaml
 
 from extraction.characters import HAN_AND_COMPATIBILITY
 from extraction.kernels import compiled, is_wide_sentence_end
+from pipeline.schema import Document
 
 _WORD = re.compile(r"[^\W_]+(?:['’.\-_][^\W_]+)*")
 _HAN = re.compile(f"[{HAN_AND_COMPATIBILITY}]")
@@ -48,6 +49,29 @@ def statistics(text: str, language: str | None) -> TextStatistics:
         stats = _recent[text, language] = TextStatistics(text, language)
         _recent_size += len(text)
     return stats
+
+
+def prose_statistics(doc: Document) -> TextStatistics:
+    """The statistics of a document's lines that are not code, if it has others: short lines, lines that repeat and lines
+    without a full stop say nothing of a program."""
+    text = doc.text or ""
+    if doc.line_tags and "code" in doc.line_tags:
+        lines = text.split("\n")
+        if len(lines) == len(doc.line_tags):
+            text = "\n".join(line for line, tag in zip(lines, doc.line_tags, strict=True) if tag != "code") or text
+    return statistics(text, doc.language)
+
+
+_MARKS = re.compile(r"(?:\s*[\[［〔]\d{1,4}(?:\s*[-–,，、]\s*\d{1,4})*[\]］〕])+\Z")
+
+
+def ends_sentence(line: str, signs: tuple[str, ...]) -> bool:
+    """Whether a line ends with one of the signs; marks of footnotes (`[12]`) and a bracket may stand behind it."""
+    if line.endswith(signs):
+        return True
+    if line.endswith(("]", "］", "〕")):
+        return _MARKS.sub("", line).endswith(signs)
+    return line.endswith((")", "）")) and line[:-1].rstrip().endswith(signs)
 
 
 def forget() -> None:

@@ -359,3 +359,47 @@ def test_what_is_passed_over_may_have_any_length(size: int) -> None:
         ):
             assert shown(f"{start}{skipped}<p>a</p>")[-1] == "a", skipped
         assert shown(f"{start}<p>a</p><script>{filler}") == ([] if before == 0 else ["y" * before]) + ["a"]
+
+
+@pytest.mark.parametrize(
+    ("html", "lines"),
+    [
+        # what is hidden within a line is none of it; a long text is one that a button shows
+        ("<p>The rain h<span style='display:none'>KZ7</span>ad stopped.</p>", ["The rain had stopped."]),
+        ("<p>a <i hidden>b</i>c</p>", ["a c"]),
+        ("<p>a<span style='visibility: hidden'>k3</span></p>", ["a"]),
+        ("<p>Open<span class='sr-only'> in a new window</span></p>", ["Open"]),
+        ("<p>x<span class='btn visually-hidden'>y</span></p>", ["x"]),
+        ("<h2 class='sr-only'>Comments</h2>", ["Comments"]),
+        (f"<p>a<span style='display:none'> {'more ' * 60}</span></p>", ["a " + ("more " * 60).strip()]),
+        # marks of editors and of links at headlines
+        ("<h2>History<span class='mw-editsection'>[<a href='/e'>edit</a>]</span></h2>", ["History"]),
+        ("<h2>历史[<a href='/e'>编辑</a>]</h2>", ["历史"]),
+        ("<h2>历史[编辑 | 编辑源代码]</h2>", ["历史"]),
+        ("<h2>Usage<a class='headerlink' href='#u'>¶</a></h2>", ["Usage"]),
+        ("<h2>Usage <a href='#u'>#</a></h2>", ["Usage"]),
+        ("<h2>C#</h2>", ["C#"]),
+        ("<h2>¶</h2>", ["¶"]),
+        # the end of a line in the source, between Han characters or kana
+        ("<p>卖豆\n腐的</p>", ["卖豆腐的"]),
+        ("<p>卖豆\r\n\t <b>\n腐</b>的</p>", ["卖豆腐的"]),
+        ("<p>卖豆 腐的</p>", ["卖豆 腐的"]),
+        ("<p>卖\nbeans\n腐</p>", ["卖 beans 腐"]),
+        ("<p>カタ\nカナ、\n「x」</p>", ["カタカナ、「x」"]),
+        ("<p>한국\n어</p>", ["한국 어"]),
+        ("<p>卖豆&amp;\n腐</p>", ["卖豆& 腐"]),
+        ("<p>卖豆&emsp14;\n腐&copy</p>", ["卖豆腐©"]),
+        # blocks by style, one custom element after another, fallbacks, shadow roots
+        ("<p><span style='display:block'>a.</span><span style='display: flex'>b.</span></p>", ["a.", "b."]),
+        ("<p>a<span style='display:inline-block'>b</span></p>", ["ab"]),
+        ("<pre><span style='display:block'>a</span></pre>", ["a"]),
+        ("<div><x-p>a.</x-p><x-p>b.</x-p> <x-p>c.</x-p></div>", ["a.", "b.", "c."]),
+        ("<p>at <g-time>noon</g-time> and <g-time>one</g-time></p>", ["at noon and one"]),
+        ("<object data='a'><p>a</p></object><applet><p>b</p></applet>", ["a", "b"]),
+        ("<video><p>no video</p></video><p>c</p>", ["c"]),
+        ("<x-a><template shadowrootmode='open'><p>seen</p></template></x-a>", ["seen"]),
+        ("<template><p>unseen</p></template><p>d</p>", ["d"]),
+    ],
+)
+def test_what_is_seen(html: str, lines: list[str]) -> None:
+    assert shown(html) == lines

@@ -36,13 +36,32 @@ def test_adblock_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     source = tmp_path / "filters.txt"
     source.write_text(
         "[Adblock Plus 2.0]\n! Title: x\n||bad.com^\n||worse.org^$third-party\n||all.net^$all,important\n"
-        "||cdn.com^$script\n||path.com/ads^\n@@||good.com^\nexample.com##.ad\n||赌场.com^\n",
+        "||cdn.com^$script\n||path.com/ads^\n@@||good.com^\nexample.com##.ad\n||赌场.com^\n"
+        "||pop.com^$popup\n||good.com^\n||www.good.com^\n||off.com^\n||off.com^$badfilter\n||on.com^$document\n"
+        "||on.com^$badfilter\n@@||ads.net^$third-party\n||ads.net^\n@@||x.bad.com^$document\n",
         encoding="utf-8",
     )
     out = tmp_path / "x.txt"
     assert main(["lists", "convert", "--format", "adblock", str(source), "--out", str(out)]) == 0
-    assert lines(out) == ["all.net", "bad.com", "worse.org", "赌场.com".encode("idna").decode()]
-    assert "4 rules that do not block a whole domain" in capsys.readouterr().out
+    assert lines(out) == ["ads.net", "all.net", "bad.com", "on.com", "赌场.com".encode("idna").decode()]
+    said = capsys.readouterr().out
+    for count, what in (
+        (2, "rules that do not block a whole domain"),
+        (4, "rules with a condition, such as '||worse.org^$third-party', '||cdn.com^$script', '||pop.com^$popup'"),
+        (2, "domains that an exception takes back, such as 'good.com', 'www.good.com'"),
+        (1, "rules that $badfilter takes back, such as '||off.com^'"),
+        (1, "exceptions below a listed domain, which belong on an allow list, such as 'x.bad.com'"),
+    ):
+        assert f"{count} {what}" in said
+
+
+def test_one_bad_byte_ends_no_conversion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "domains"
+    source.write_bytes(b"good.com\ncaf\xe9.com\nother.com\n")
+    out = tmp_path / "x.txt"
+    assert main(["lists", "convert", "--format", "domains", str(source), "--out", str(out)]) == 0
+    assert lines(out) == ["good.com", "other.com"]
+    assert "1 lines that are not UTF-8, such as 'caf\xe9.com'" in capsys.readouterr().out
 
 
 def test_ut1_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
