@@ -32,7 +32,7 @@ class ExtractText(DocumentStep):
     """
 
     needs_html: ClassVar[bool] = True
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     step: Literal["extract_text"] = "extract_text"
     engine: str = Field("lines", description="a module of extraction/engines")

@@ -285,6 +285,7 @@ class UrlFilter(DocumentStep):
     """
 
     step: Literal["url_filter"] = "url_filter"
+    version: ClassVar[int] = 2
     default_lists: list[str] = Field(
         list(SHIPPED), description="categories of the shipped lists to use, with the shipped allow list; [] for none"
     )

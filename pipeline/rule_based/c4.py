@@ -60,6 +60,7 @@ class C4TerminalPunctuation(LineStep):
     """
 
     step: Literal["c4_terminal_punctuation"] = "c4_terminal_punctuation"
+    version: ClassVar[int] = 2
     drops: ClassVar[Examples] = (Example("a\nb", "en", "no_text_left"),)
     keeps: ClassVar[Examples] = (
         Example("It ends in a point.\nDoes it end here?"),

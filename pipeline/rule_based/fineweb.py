@@ -24,6 +24,7 @@ class LinePunctuation(Rule):
     """
 
     step: Literal["line_punctuation"] = "line_punctuation"
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "share of lines"
     source: ClassVar[str] = f"{FINEWEB} (0.12; zh 0.106), tuned"
     below: ClassVar[str] = "too_few_lines_end_a_sentence"
@@ -51,6 +52,7 @@ class ShortLines(Rule):
     """
 
     step: Literal["short_lines"] = "short_lines"
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "share of lines"
     source: ClassVar[str] = f"{FINEWEB} (0.67), tuned"
     above: ClassVar[str] = "too_many_short_lines"
@@ -76,6 +78,7 @@ class LineDuplicateCharacters(Rule):
     """
 
     step: Literal["line_duplicate_characters"] = "line_duplicate_characters"
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "share of characters"
     source: ClassVar[str] = f"{FINEWEB} (0.1), tuned"
     above: ClassVar[str] = "line_duplicate_characters"
@@ -96,6 +99,7 @@ class LinesPerWord(Rule):
     """Drop documents with more than 0.45 line breaks a word: lists (FineWeb 0.3, FineWeb2 for Chinese 0.178)."""
 
     step: Literal["lines_per_word"] = "lines_per_word"
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "line breaks per word"
     source: ClassVar[str] = "FineWeb's code in datatrove (0.3), FineWeb2 (zh 0.178), tuned"
     above: ClassVar[str] = "list"

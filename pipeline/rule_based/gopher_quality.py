@@ -161,6 +161,7 @@ class EllipsisLines(Rule):
     """Drop documents of which more than 30 % of the lines end in an ellipsis: texts that were cut off, lists of teasers."""
 
     step: Literal["ellipsis_lines"] = "ellipsis_lines"
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "share of lines"
     source: ClassVar[str] = GOPHER
     above: ClassVar[str] = "too_many_lines_cut_off"
