@@ -231,6 +231,7 @@ class C4Sentences(Rule):
     """
 
     step: Literal["c4_sentences"] = "c4_sentences"
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "sentences"
     source: ClassVar[str] = C4
     below: ClassVar[str] = "too_few_sentences"

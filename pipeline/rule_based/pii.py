@@ -75,7 +75,7 @@ _CUE = re.compile(
 )
 _EXTENSION_AT_END = re.compile(r"(?: ?#| ?[,，]? ?(?:ext|x)\.? ?| ?(?:转|轉|分机|分機) ?)\d{1,5}$")
 _LABEL = re.compile(r"[A-Za-z]+$")
-_WORDS = "tel phone mobile mob cell fax whatsapp wechat weixin vx wx sms hotline call contact id card idcard no qq email mail bank"
+_WORDS = "tel phone mobile mob cell fax whatsapp wechat weixin vx wx sms hotline call contact id card idcard no qq email bank"
 _LABELS = frozenset(re.split(" ", _WORDS))
 _MOBILE_GROUPS = frozenset(((11,), (3, 4, 4)))
 _OTHER_MOBILE_GROUPS = frozenset(((3, 8), (7, 4), (5, 6), (4, 4, 3), (4, 3, 4), (3, 3, 5), (5, 3, 3)))
