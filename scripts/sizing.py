@@ -128,7 +128,8 @@ def rows(pages: int) -> list[Row]:
     simple("preparation.url_filter", 1 / result("url_filter")["default_filter"]["urls_per_s"], "url_filter")
     comparison("preparation.record_dedup")
     comparison("preparation.raw_dedup")
-    simple("preparation.extract_text", 1 / result("line_speed")["sets"]["WCXB-dev and zh-gold"]["lines"]["pages_per_cpu_s"], "line_speed")
+    of_pages = result("line_speed")["sets"]["WCXB-dev and zh-gold"]["lines"]
+    simple("preparation.extract_text", 1 / of_pages["pages_per_cpu_s"], "line_speed")
     shown = result("language")["shown"]["the same, 5,000 where unsure (the default)"]
     simple("preparation.language", 1 / shown["docs_per_s"], "language")
     comparison("preparation.exact_dedup")
