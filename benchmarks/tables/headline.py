@@ -1,8 +1,7 @@
 """README's table: this project beside a peer, each row measured in one run on one machine."""
 
-from benchmarks.tables.line_model import f1_of
-
 from benchmarks.tables._markdown import blocks, cells, load, table
+from benchmarks.tables.line_model import f1_of
 
 
 def render() -> str:
