@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,14 @@ def _share(nodeid: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is left with it at the end."""
     items.sort(key=lambda item: (_share(item.nodeid) != "chain", not item.nodeid.startswith("tests/spark/")))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile once what all processes that share the tests, and the workers of their Spark, would compile side by side."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        subprocess.run(
+            [sys.executable, "-c", "from extraction import extract; extract(b'<p>x')"], cwd=ROOT, check=False
+        )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
