@@ -55,14 +55,19 @@ class Rows(Sequence[dict[str, Any]]):
     :raises ValueError: if columns are not equally long.
     """
 
-    __slots__ = ("columns",)
+    __slots__ = ("_columns",)
 
     def __init__(self, columns: Mapping[str, list[Any]]) -> None:
-        self.columns = dict(columns)
+        self._columns = dict(columns)
         if len({len(values) for values in self.columns.values()}) != 1:
             raise ValueError(
                 f"columns of {[len(values) for values in self.columns.values()]} rows; expected as many in each"
             )
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """Values of each key, one a row."""
+        return self._columns
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -84,8 +89,6 @@ class Rows(Sequence[dict[str, Any]]):
         if isinstance(other, Rows):
             return self.columns == other.columns
         return list(self) == other if isinstance(other, list) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # as a list has none
 
     def __repr__(self) -> str:
         return repr(list(self))

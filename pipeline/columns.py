@@ -59,15 +59,15 @@ def _lists(array: pa.Array) -> list[Any]:
 class StoredRows(Rows):
     """Rows as they were read, `array`, which become Python values when they are asked for."""
 
-    __slots__ = ("_columns", "array")
+    __slots__ = ("array",)
 
     def __init__(self, array: pa.StructArray) -> None:
         self.array = array
-        self._columns: dict[str, list[Any]] | None = None
+        self._columns = {}
 
     @property
-    def columns(self) -> dict[str, list[Any]]:  # type: ignore[override]  # of Rows an attribute
-        if self._columns is None:
+    def columns(self) -> dict[str, list[Any]]:
+        if not self._columns:
             self._columns = dict(zip(self.array.type.names, map(to_python, self.array.flatten()), strict=True))
         return self._columns
 
