@@ -96,15 +96,12 @@ def decode(html: bytes, declared: str | None = None) -> Decoded:
             return _decoded(html, "iso2022_jp")
         return Decoded(text, "utf-8", 0.0)
 
-    if _bad_in_utf8(_sample(html)) <= 3 * UTF8_BAD_SHARE:  # else it is not worth looking at all of it
+    sample = _sample(html)
+    if _decoded(sample, "utf-8").replaced_share <= 3 * UTF8_BAD_SHARE:  # else it is not worth looking at all of it
         utf8 = _decoded(html, "utf-8")
         if utf8.replaced_share <= UTF8_BAD_SHARE:
             return utf8
-    return _decoded(html, _likeliest(html, declared))
-
-
-def _bad_in_utf8(sample: bytes) -> float:
-    return _decoded(sample, "utf-8").replaced_share
+    return _decoded(html, _likeliest(html, sample, declared))
 
 
 def _utf16(html: bytes) -> str | None:
@@ -120,10 +117,9 @@ def _utf16(html: bytes) -> str | None:
     return codec if "<" in text and text.count("\ufffd") <= 1 and "\0" not in text else None
 
 
-def _likeliest(html: bytes, declared: str | None) -> str:
+def _likeliest(html: bytes, sample: bytes, declared: str | None) -> str:
     """The codec of a page that is not UTF-8: the one that it or its server names, if what it makes of the bytes reads as a text,
     else the one whose text reads best."""
-    sample = _sample(html)
     values: dict[str, float] = {}
     for codec in filter(None, map(codec_for, (declared, declared_in_head(html)))):
         if codec not in values:
