@@ -101,7 +101,7 @@ def _host(authority: str) -> str | None:
     host = authority.rpartition("@")[2]
     if host.startswith("["):
         host = host[: host.find("]") + 1].lower()
-        return host if _IPV6.fullmatch(host) else None
+        return host if len(host) <= MAX_HOST and _IPV6.fullmatch(host) else None
     host = _PORT.sub("", host)
     if "%" in host:
         host = urllib.parse.unquote(host, errors="replace")

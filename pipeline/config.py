@@ -30,6 +30,9 @@ from pipeline.stage import STAGES, Stage
 from pipeline.steps import CrossDocumentStep, Step, discover, known_steps
 from pipeline.strict import Strict, UserError, near, read_yaml
 
+_SHOWN, _MISTAKES = 200, 5
+"""Characters of a wrong value, and mistakes, that a message shows."""
+
 StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
 
 
@@ -219,9 +222,12 @@ def describe(error: ValidationError, data: Any = None) -> str:
         where = ".".join(str(p) for p in loc)
         message = str(e["msg"]).removeprefix("Value error, ")
         if e["type"] not in ("value_error", "missing"):
-            message += f", found {e['input']!r}"
+            found = repr(e["input"])
+            message += f", found {found if len(found) <= _SHOWN else f'{found[:_SHOWN]} ...'}"
         parts.append(f"{where}: {message}" if where else message)
-    return "; ".join(dict.fromkeys(parts))
+    parts = list(dict.fromkeys(parts))
+    more = f"; and {len(parts) - _MISTAKES} more" if len(parts) > _MISTAKES else ""
+    return "; ".join(parts[:_MISTAKES]) + more
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), stage: str | None = None) -> StageConfig:
@@ -255,12 +261,11 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], tup
     if path.resolve() in [p.resolve() for p in above]:
         raise UserError(f"{origin} is a base of itself: {' -> '.join(map(str, (*above, path)))}")
     try:
-        data = read_yaml(path.read_bytes())
+        text = path.read_bytes()
     except OSError as e:
         wanted_by = f", the base of {str(above[-1])!r}" if above else ""
         raise UserError(f"cannot read {origin}{wanted_by}: {e.strerror or e}") from e
-    except yaml.YAMLError as e:
-        raise UserError(f"{origin} is not YAML: {' '.join(str(e).split())}") from e
+    data = _from_yaml(text, f"{origin} is")
     if not isinstance(data, dict):
         raise UserError(f"{origin}: expected a mapping with the keys {', '.join(StageConfig.model_fields)}")
     known = ("base", *StageConfig.model_fields)
@@ -279,6 +284,16 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], tup
     else:
         base["steps"] = changes
     return _laid_over(base, data), (*folder, *base_folders)
+
+
+def _from_yaml(text: str | bytes, this_is: str) -> Any:
+    """Plain data. :raises UserError: that says that `this_is` no YAML."""
+    try:
+        return read_yaml(text)
+    except RecursionError as e:
+        raise UserError(f"{this_is} nested too deep") from e
+    except (yaml.YAMLError, ValueError, AttributeError) as e:  # those of values: `2026-13-45`, `!!timestamp 99`
+        raise UserError(f"{this_is} not YAML: {' '.join(str(e).split())}") from e
 
 
 def shipped_configs() -> Path:
@@ -345,10 +360,7 @@ def apply_override(data: dict[str, Any], override: str) -> None:
     key, eq, value = override.partition("=")
     if not eq or not key:
         raise UserError(f"--set expects key=value (values are YAML), found {override!r}")
-    try:
-        parsed = read_yaml(value)
-    except yaml.YAMLError as e:
-        raise UserError(f"--set {override!r}: the value is not YAML: {' '.join(str(e).split())}") from e
+    parsed = _from_yaml(value, f"--set {override!r}: the value is")
     node: Any = data
     parts = key.split(".")
     for i, part in enumerate(parts):

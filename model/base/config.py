@@ -36,11 +36,12 @@ def load_as(kind: type[Read], path: str | Path, overrides: Sequence[str] = ()) -
     :raises ConfigError: no such file, not a mapping, or values that the options do not take.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
+    data = _from_yaml(text, str(path))
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected a mapping, found {type(data).__name__}")
     for override in overrides:
@@ -55,13 +56,23 @@ def load_as(kind: type[Read], path: str | Path, overrides: Sequence[str] = ()) -
             place = place.setdefault(name, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"{override}: {name} is no mapping")
-        place[last] = number(yaml.safe_load(value))
+        place[last] = number(_from_yaml(value, override))
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         lines = [_message(kind, e) for e in error.errors()]
         origin = f"{path} with {', '.join(overrides)}" if overrides else f"{path}"
         raise ConfigError(f"{origin}: " + "; ".join(lines)) from None
+
+
+def _from_yaml(text: str, origin: str) -> Any:
+    """Read plain data. :raises ConfigError: it is no YAML."""
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ConfigError(f"{origin}: nested too deep") from None
+    except (yaml.YAMLError, ValueError, AttributeError) as error:  # those of values: `2026-13-45`, `!!timestamp 99`
+        raise ConfigError(f"{origin}: not YAML: {' '.join(str(error).split())}") from None
 
 
 def _message(kind: type[BaseModel], error: Any) -> str:

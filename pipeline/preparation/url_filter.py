@@ -76,7 +76,7 @@ def readable(url: str) -> str:
     if scheme:
         url = url[scheme.end() :]
     if "%" in url:
-        raw = unquote_to_bytes(url)
+        raw = unquote_to_bytes(url.encode("utf-8", "replace"))
         try:
             url = raw.decode("utf-8")
         except UnicodeDecodeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import decimal
 import json
 import re
@@ -137,13 +136,33 @@ def _python_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        if pa.types.is_temporal(column.type):
-            with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                column = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
-        columns.append(column.to_pylist())
+        try:
+            columns.append(_times(column) if pa.types.is_temporal(column.type) else column.to_pylist())
+        except UnicodeDecodeError:  # the bytes of such a string: as HTML they are decoded like any page
+            columns.append([_as_text(value) for value in column.cast(pa.binary()).to_pylist()])
     names = batch.schema.names
     for values in zip(*columns, strict=True):
         yield dict(zip(names, values, strict=True))
+
+
+def _as_text(value: bytes | None) -> str | bytes | None:
+    try:
+        return value if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _times(column: pa.Array) -> list[Any]:
+    """Milliseconds since 1970 of dates and timestamps, null beyond what those can hold. Of other times, such as durations, the
+    type: no Python value holds all of them."""
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        return [column.type if is_valid else None for is_valid in column.is_valid().to_pylist()]
+    try:
+        return column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]
+    except pa.ArrowInvalid:
+        if len(column) == 1:
+            return [None]
+        return [value for i in range(len(column)) for value in _times(column.slice(i, 1))]
 
 
 def make_row(row: dict[str, Any], path: str, number: int, offset: int | None, options: InputOptions) -> Record:

@@ -7,6 +7,7 @@ and what stands after a damaged member (one bad byte must not cost the rest of a
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import shutil
@@ -70,6 +71,9 @@ class Broken(Exception):
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
         self.at = at
+
+
+_DECODE_ERRORS = (zlib.error, zstandard.ZstdError, RuntimeError, EOFError)
 
 
 class _Decoder(Protocol):
@@ -272,19 +276,38 @@ class Decoded:
             if self._decoder is None and not self._begin_member():
                 return b""
             if not self._raw:
+                if self._member_follows():
+                    raise Broken(self._member, f"{self.codec}: the end of the member is not found")
                 self.cut = self._member
                 return b""
             assert self._decoder is not None
             before = len(self._raw)
             try:
                 out, self._raw = self._decoder.decode(self._raw)
-            except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError) as e:
+            except _DECODE_ERRORS as e:
                 raise Broken(self._member, f"{self.codec}: {e}") from e
             self._raw_at += before - len(self._raw)
             if self._decoder.eof:
                 self._decoder = None
             if out:
                 return out
+
+    def _member_follows(self) -> bool:
+        """Whether another member begins after the start of the one in which the file ends: that one is then not cut but damaged,
+        in a length or where its end is told."""
+        magic, at = MAGIC[self.codec], self._member + 1
+        self._f.seek(at)
+        seen = b""
+        while chunk := self._f.read(_CHUNK):
+            seen += chunk
+            place = seen.find(magic)
+            while place >= 0:
+                with contextlib.suppress(*_DECODE_ERRORS):  # a magic may stand in a member by chance
+                    if self._new_decoder().decode(seen[place:])[0]:
+                        return True
+                place = seen.find(magic, place + 1)
+            seen = seen[-(len(magic) - 1) :]
+        return False
 
     def _begin_member(self) -> bool:
         """Start a decoder at the next member; False at the end of the file. Padding with NULs is passed over."""
@@ -308,12 +331,14 @@ class Decoded:
         magic = MAGIC[self.codec]
         if not self._raw.startswith(magic[: len(self._raw)]):
             raise Broken(self._member, f"{self.codec}: no member begins here, found {self._raw[:8]!r}")
-        if self.codec == "zstd":
-            self._decoder = _Zstd(self._dictionary)
-        else:
-            self._decoder = _Gzip() if self.codec == "gzip" else _Lz4()
+        self._decoder = self._new_decoder()
         self._starts[self._pos + len(self._buffer)] = self._member
         return True
+
+    def _new_decoder(self) -> _Decoder:
+        if self.codec == "zstd":
+            return _Zstd(self._dictionary)
+        return _Gzip() if self.codec == "gzip" else _Lz4()
 
 
 def _zstd_dictionary(f: IO[bytes]) -> bytes | None:
