@@ -26,14 +26,12 @@ import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, model_validator
 
 from pipeline.readers.inputs import InputOptions
-from pipeline.stage import STAGES, Stage
+from pipeline.stage import STAGES, Stage, StageName
 from pipeline.steps import CrossDocumentStep, Step, discover, known_steps
 from pipeline.strict import Strict, UserError, near, read_yaml
 
 _SHOWN, _MISTAKES = 200, 5
 """Characters of a wrong value, and mistakes, that a message shows."""
-
-StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
 
 
 def parse_step(data: Any, context: Any = None) -> Any:

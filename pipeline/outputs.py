@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.schema import DOCUMENT, SCHEMA_VERSION
-from pipeline.stage import STAGES
-from pipeline.strict import UserError
+from pipeline.stage import STAGES, StageName
+from pipeline.strict import UserError, read_as
 
 MANIFEST = "_manifest.json"
 _REMOVED = re.compile(r"(-removed-[kd]?[0-9a-f]+)+(?=\.parquet$)")
@@ -124,17 +124,12 @@ class PassRecord:
         steps = {label: count.to_json() for label, count in self.steps.items()}
         return {**data, "steps": steps, "inputs": [dataclasses.asdict(f) for f in self.inputs]}
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PassRecord:
-        steps = {label: StepCount.from_json(count) for label, count in data["steps"].items()}
-        return cls(**{**data, "steps": steps, "inputs": [InputFile(**f) for f in data["inputs"]]})
-
 
 @dataclass(frozen=True)
 class RunRecord:
     """The run record of a stage's output, `_run.json`: what was run, on what, and what became of the rows."""
 
-    stage: str
+    stage: StageName
     config: dict[str, Any]
     """The resolved config; `pipeline.config.parse` makes a `StageConfig` of it."""
     fingerprint: dict[str, Any]
@@ -179,10 +174,6 @@ class RunRecord:
         }
         return {**data, "passes": [p.to_json() for p in self.passes]}
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> RunRecord:
-        return cls(**{**data, "passes": [PassRecord.from_json(p) for p in data["passes"]]})
-
     def write(self, output: str) -> None:
         """Replace the record of an output folder, atomically."""
         storage.write_json(storage.join(output, RUN), self.to_json())
@@ -200,7 +191,8 @@ def read_record(output: str) -> RunRecord:
     """
     if not has_record(output):
         raise UserError(f"{output!r} is not a finished stage output: it has no {RUN}; run the stage first")
-    return RunRecord.from_json(storage.read_json(storage.join(output, RUN)))
+    path = storage.join(output, RUN)
+    return read_as(RunRecord, storage.read_mapping(path), path)
 
 
 def read_run_records(path: str) -> dict[str, RunRecord]:
@@ -219,7 +211,7 @@ def read_run_records(path: str) -> dict[str, RunRecord]:
 class Manifest:
     """Record of what is published. Replaced as a whole, so that a reader sees all of a generation or nothing of it."""
 
-    stage: str
+    stage: StageName
     fingerprint: dict[str, Any]
     inputs: list[InputFile] = field(default_factory=list)
     files: list[PublishedFile] = field(default_factory=list)
@@ -237,26 +229,23 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Manifest:
-        if data["schema_version"] != SCHEMA_VERSION:
-            raise UserError(
-                f"the output has schema version {data['schema_version']}, this code reads {SCHEMA_VERSION}: "
-                "make the output again (--set run.overwrite=true) or use the version that made it"
-            )
-        return cls(
-            **{
-                **data,
-                "inputs": [InputFile(**f) for f in data["inputs"]],
-                "files": [PublishedFile(**f) for f in data["files"]],
-            }
-        )
-
 
 def read_manifest(output: str) -> Manifest | None:
-    """The manifest of an output folder, or None if nothing has been published there."""
+    """The manifest of an output folder, or None if nothing has been published there.
+
+    :raises UserError: if it is damaged, or of another schema version.
+    """
     path = storage.join(output, MANIFEST)
-    return Manifest.from_json(storage.read_json(path)) if storage.exists(path) else None
+    if not storage.exists(path):
+        return None
+    data = storage.read_mapping(path)
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"the output has schema version {version}, this code reads {SCHEMA_VERSION}: "
+            "make the output again (--set run.overwrite=true) or use the version that made it"
+        )
+    return read_as(Manifest, data, path)
 
 
 def require_manifest(output: str) -> Manifest:

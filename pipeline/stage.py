@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from typing import IO, Any, TypeVar
 
 from fsspec.core import url_to_fs
 
+from pipeline.strict import UserError
+
 T = TypeVar("T")
 _RETRIES = 4
 
@@ -94,6 +96,17 @@ def read_bytes(path: str) -> bytes:
 
 def read_json(path: str) -> Any:
     return json.loads(read_bytes(path))
+
+
+def read_mapping(path: str) -> dict[str, Any]:
+    """The JSON object that a file holds. :raises UserError: if it holds none."""
+    try:
+        data = read_json(path)
+    except (ValueError, RecursionError, IsADirectoryError) as e:
+        raise UserError(f"{path} is damaged: {' '.join(str(e).split())}") from e
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is damaged: expected an object, found {type(data).__name__}")
+    return data
 
 
 def open_read(path: str) -> IO[bytes]:

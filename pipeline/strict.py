@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+T = TypeVar("T")
 
 _LISTED = 20  # known names that a message lists
 
@@ -32,6 +34,19 @@ def no_such(what: str, name: str, known: Iterable[str], listed_as: str = "there 
     names = list(dict.fromkeys(known))
     listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else "")
     return UserError(f"no {noun} {name!r}{place}{near(name, names)}; {listed_as}: {listed or 'none'}")
+
+
+def read_as(kind: type[T], data: Any, origin: str) -> T:
+    """Make a dataclass of plain data that a file holds, and hold the data to its types.
+
+    :raises UserError: `out/_run.json is damaged: stage: Field required`.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise UserError(f"{origin} is damaged: {where}: {first['msg']}, found {repr(first['input'])[:100]}") from e
 
 
 class Strict(BaseModel):

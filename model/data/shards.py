@@ -10,9 +10,10 @@ Only the manifest says what may be read. Shapes: N tokens of a row group, R its 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -21,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
 
 from model.base.arrays import Int32s, Int64s
 from model.base.errors import ShardError
@@ -31,6 +33,12 @@ MANIFEST = "manifest.json"
 METADATA_KEY = b"corpusmill"
 
 Split = Literal["train", "validation"]
+
+_TYPES = {
+    **{"doc_id": pa.string(), "copy": pa.int32(), "part": pa.int32(), "n_tokens": pa.int32()},
+    "input_ids": pa.list_(pa.int32()),
+}
+"""Types of columns that are never null; others are strings."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,22 @@ class Shard:
     bytes: int
     sha256: str
     language_tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Tokenizer:
+    eod_id: int
+    eod_token: str
+    vocab_size: int
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    seed: int
+    tokenizer: _Tokenizer
+    shards: tuple[Shard, ...]
 
 
 @dataclass(frozen=True)
@@ -84,10 +108,12 @@ class Shards:
     def open(self, shard: Shard) -> pq.ParquetFile:
         """Open the Parquet file of a shard, and hold its header to the manifest.
 
-        :raises ShardError: another format, version, split or end-of-document token than the manifest's, or other row groups.
+        :raises ShardError: another format, version, split or end-of-document token than the manifest's, or other row groups,
+            or no readable file.
         """
-        file = pq.ParquetFile(f"{self.folder}/{shard.path}", filesystem=self.filesystem)
-        header = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
+        with _told(shard.path):
+            file = pq.ParquetFile(f"{self.folder}/{shard.path}", filesystem=self.filesystem)
+            header = _mapping((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
         expected = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
@@ -107,8 +133,11 @@ class Shards:
 
     def table(self, shard: Shard, group: int, columns: Sequence[str]) -> pa.Table:
         """Read columns of one row group, by one thread."""
-        with self.open(shard) as file:
-            return file.read_row_group(group, columns=list(columns), use_threads=False)
+        with _told(shard.path), self.open(shard) as file:
+            table = file.read_row_group(group, columns=list(columns), use_threads=False)
+            for name in columns:
+                _check(table, name)
+            return table
 
     def tokens(self, shard: Shard, group: int) -> tuple[Int32s, Int64s]:
         """Read the token ids of one row group.
@@ -139,7 +168,7 @@ class Shards:
             *((s.path, s.sha256) for s in self.shards),
         ]:
             digest = hashlib.sha256()
-            with self.filesystem.open_input_stream(f"{self.folder}/{path}") as f:
+            with _told(path), self.filesystem.open_input_stream(f"{self.folder}/{path}") as f:
                 while part := f.read(1 << 22):
                     digest.update(part)
             if digest.hexdigest() != expected:
@@ -147,40 +176,79 @@ class Shards:
 
     def read(self, path: str) -> bytes:
         """Read a file of the folder."""
-        with self.filesystem.open_input_stream(f"{self.folder}/{path}") as f:
+        with _told(path), self.filesystem.open_input_stream(f"{self.folder}/{path}") as f:
             return bytes(f.read())
 
 
 def open_shards(folder: str) -> Shards:
     """Read the manifest of a folder.
 
-    :raises ShardError: no manifest there, another format, or another schema version.
+    :raises ShardError: no manifest there, a damaged one, another format, or another schema version.
     """
     filesystem, path = fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
     path = path.rstrip("/")
     try:
         with filesystem.open_input_stream(f"{path}/{MANIFEST}") as f:
-            manifest: dict[str, Any] = json.loads(f.read())
+            data = f.read()
     except FileNotFoundError:
         raise ShardError(f"{folder}: no {MANIFEST}; give the folder that the tokenization stage wrote") from None
+    with _told(f"{folder}/{MANIFEST}"):
+        manifest = _mapping(data)
     version = (manifest.get("format"), manifest.get("schema_version"))
     if version != (FORMAT, SCHEMA_VERSION):
         raise ShardError(
             f"{folder}: {MANIFEST} is of format {version[0]!r}, version {version[1]!r}; "
             f"this reads {FORMAT!r}, version {SCHEMA_VERSION}"
         )
-    tokenizer = manifest["tokenizer"]
+    with _told(f"{folder}/{MANIFEST}"):
+        listed = TypeAdapter(_Manifest).validate_python(manifest)
+    tokenizer = listed.tokenizer
     return Shards(
         filesystem=filesystem,
         folder=path,
-        seed=manifest["seed"],
-        eod_id=tokenizer["eod_id"],
-        eod_token=tokenizer["eod_token"],
-        vocab_size=tokenizer["vocab_size"],
-        tokenizer_file=tokenizer["file"],
-        tokenizer_sha256=tokenizer["sha256"],
-        shards=tuple(Shard(**{k: s[k] for k in Shard.__dataclass_fields__}) for s in manifest["shards"]),
+        seed=listed.seed,
+        eod_id=tokenizer.eod_id,
+        eod_token=tokenizer.eod_token,
+        vocab_size=tokenizer.vocab_size,
+        tokenizer_file=tokenizer.file,
+        tokenizer_sha256=tokenizer.sha256,
+        shards=listed.shards,
     )
+
+
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Tell of a file that cannot be read, or does not hold what it should, by its name."""
+    try:
+        yield
+    except ShardError:
+        raise
+    except ValidationError as error:
+        first = error.errors()[0]
+        where, found = ".".join(map(str, first["loc"])), repr(first["input"])[:100]
+        raise ShardError(f"{path}: {where}: {first['msg']}, found {found}") from error
+    except (OSError, ValueError, pa.ArrowException, RecursionError) as error:
+        raise ShardError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _mapping(data: bytes) -> dict[str, Any]:
+    """Read a JSON object. :raises ValueError: it is none."""
+    value = json.loads(data)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _check(table: pa.Table, name: str) -> None:
+    """Hold a column to its type. :raises ShardError: it is missing, of another type, or null where it must not be."""
+    if name not in table.column_names:
+        raise ShardError(f"there is no column {name}")
+    column, kind = table[name], _TYPES.get(name, pa.string())
+    found = pa.list_(column.type.value_type) if pa.types.is_list(column.type) else column.type
+    if found != kind:
+        raise ShardError(f"{name} is {found}, expected {kind}")
+    if name in _TYPES and column.null_count:
+        raise ShardError(f"{name} is null in {column.null_count} rows")
 
 
 def flat(column: pa.ChunkedArray) -> tuple[Int32s, Int64s]:

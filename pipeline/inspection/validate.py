@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.config import StageConfig, load
-from pipeline.outputs import PublishedFile, gone_inputs, read_record, require_manifest
+from pipeline.outputs import RUN, PublishedFile, gone_inputs, read_record, require_manifest
 from pipeline.schema import DOCUMENT
 from pipeline.stage import STAGES
+from pipeline.steps import file_sha256
 from pipeline.strict import UserError
 from pipeline.tokenization import shards
 
@@ -61,10 +62,14 @@ def validate_output(output: str, say: Report = lambda _: None) -> list[str]:
             problems += of_file
     record = read_record(output)
     if not STAGES[manifest.stage].reads_crawl:
-        gone = gone_inputs(manifest, record.config["input"]["paths"])
-        problems += [
-            f"it was made of {path}, which its input does not publish any more: make it again" for path in gone
-        ]
+        try:
+            gone = gone_inputs(manifest, record.config["input"]["paths"])
+        except (KeyError, TypeError, AttributeError):
+            problems.append(f"{RUN}: its config has no input.paths")
+        else:
+            problems += [
+                f"it was made of {path}, which its input does not publish any more: make it again" for path in gone
+            ]
     kept, dropped = manifest.rows("kept"), manifest.rows("dropped")
     if record.rows_in != kept + dropped:
         problems.append(f"{record.rows_in:,} rows came in, but {kept:,} kept and {dropped:,} dropped are published")
@@ -86,14 +91,19 @@ def validate_output(output: str, say: Report = lambda _: None) -> list[str]:
 
 def _file_problems(output: str, f: PublishedFile) -> list[str]:
     path = storage.join(output, f.path)
-    if not storage.exists(path):
+    try:
+        digest = file_sha256(path)
+    except (FileNotFoundError, IsADirectoryError):
         return [f"{f.path}: the manifest names it, and it is not there"]
-    digest = hashlib.sha256()
-    with storage.open_read(path) as source:
-        while block := source.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != f.sha256:
-        return [f"{f.path}: SHA-256 {digest.hexdigest()[:12]}..., the manifest says {f.sha256[:12]}..."]
+    if digest != f.sha256:
+        return [f"{f.path}: SHA-256 {digest[:12]}..., the manifest says {f.sha256[:12]}..."]
+    try:
+        return _content_problems(path, f)
+    except (pa.ArrowException, OSError) as e:
+        return [f"{f.path}: not a readable Parquet file: {' '.join(str(e).split())}"]
+
+
+def _content_problems(path: str, f: PublishedFile) -> list[str]:
     with storage.open_read(path) as source:
         file = pq.ParquetFile(source)
         problems = []

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.steps import file_sha256
-from pipeline.strict import UserError
+from pipeline.strict import UserError, read_as
 from pipeline.tokenization import shard_files
 from pipeline.tokenization.shard_files import FORMAT, METADATA_KEY, SCHEMA_VERSION, SPLITS, ShardInfo, Split
 from pipeline.tokenization.shard_rows import SHARD, shard_number, shuffle_key
@@ -38,13 +38,25 @@ TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
+class TokenizerFacts:
+    """What a manifest must tell of the tokenizer: `Tokenizer.as_dict`."""
+
+    name: str
+    sha256: str
+    vocab_size: int
+    eod_token: str
+    eod_id: int
+    added_tokens: Any
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The shards that readers may trust, and what made them."""
 
     tokenizer: Mapping[str, Any]  # Tokenizer.as_dict()
     config_sha256: str
     seed: int
-    shards: tuple[ShardInfo, ...] = field(default_factory=tuple)
+    shards: tuple[ShardInfo, ...]
 
     def of(self, split: Split) -> list[ShardInfo]:
         """The shards of a split, in reading order."""
@@ -107,18 +119,15 @@ def read_manifest(folder: str) -> Manifest:
     path = storage.join(folder, MANIFEST)
     if not storage.exists(path):
         raise UserError(f"{folder!r} holds no finished shards: it has no {MANIFEST}; run the tokenization stage first")
-    try:
-        data = storage.read_json(path)
-        if (data["format"], data["schema_version"]) != (FORMAT, SCHEMA_VERSION):
-            raise UserError(
-                f"{path!r} is {data['format']!r} version {data['schema_version']}, expected {FORMAT!r} version "
-                f"{SCHEMA_VERSION}"
-            )
-        tokenizer = {k: v for k, v in data["tokenizer"].items() if k != "file"}
-        shards = tuple(ShardInfo(**s) for s in data["shards"])
-        return Manifest(tokenizer, data["config_sha256"], data["seed"], shards)
-    except (ValueError, KeyError, TypeError) as e:
-        raise UserError(f"{path!r} is not a shard manifest: {e!r}") from e
+    data = storage.read_mapping(path)
+    version = (data.get("format"), data.get("schema_version"))
+    if version != (FORMAT, SCHEMA_VERSION):
+        raise UserError(
+            f"{path!r} is {version[0]!r} version {version[1]!r}, expected {FORMAT!r} version {SCHEMA_VERSION}"
+        )
+    manifest = read_as(Manifest, data, path)
+    about = read_as(TokenizerFacts, manifest.tokenizer, f"{path}: tokenizer")
+    return replace(manifest, tokenizer=asdict(about))
 
 
 def shard_tokenizer(folder: str, manifest: Manifest) -> Tokenizer:
@@ -133,15 +142,18 @@ def shard_tokenizer(folder: str, manifest: Manifest) -> Tokenizer:
 def read_shards(folder: str, split: Split = "train", columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The rows of a split in shard order, one table a row group, read through the manifest alone.
 
-    :raises UserError: if a shard is missing or has another size than the manifest says.
+    :raises UserError: if a shard is missing, has another size than the manifest says, or cannot be read.
     """
     for shard in read_manifest(folder).of(split):
         path = storage.join(folder, shard.path)
         if problem := _file_problem(path, shard):
             raise UserError(problem)
-        with storage.open_read(path) as f, pq.ParquetFile(f) as parquet:
-            for i in range(parquet.num_row_groups):
-                yield parquet.read_row_group(i, columns=columns, use_threads=False)
+        try:
+            with storage.open_read(path) as f, pq.ParquetFile(f) as parquet:
+                for i in range(parquet.num_row_groups):
+                    yield parquet.read_row_group(i, columns=columns, use_threads=False)
+        except (pa.ArrowException, OSError) as e:
+            raise UserError(_not_readable(shard, e)) from e
 
 
 def verify(folder: str) -> Manifest:
@@ -156,8 +168,8 @@ def verify(folder: str) -> Manifest:
     for shard in manifest.shards:
         try:
             problem = _shard_problem(storage.join(folder, shard.path), shard, manifest, domains[shard.split])
-        except (pa.ArrowInvalid, OSError) as e:
-            problem = f"{shard.path}: not a readable Parquet file: {' '.join(str(e).split())}"
+        except (pa.ArrowException, OSError) as e:
+            problem = _not_readable(shard, e)
         if problem:
             problems.append(problem)
     both = sorted(domains["train"] & domains["validation"])
@@ -175,6 +187,10 @@ def _tokenizer_problem(folder: str, manifest: Manifest) -> str | None:
         return f"there is no {TOKENIZER}"
     digest, listed = file_sha256(path), manifest.tokenizer["sha256"]
     return None if digest == listed else f"{TOKENIZER}: SHA-256 is {digest}, the manifest says {listed}"
+
+
+def _not_readable(shard: ShardInfo, error: Exception) -> str:
+    return f"{shard.path}: not a readable Parquet file: {' '.join(str(error).split())}"
 
 
 def _file_problem(path: str, shard: ShardInfo) -> str | None:

@@ -24,19 +24,27 @@ from tests.fuzz.runner import ROOT
 _STAGES = ("preparation", "rule_based", "model_based", "tokenization", "demo/rule_based", "report/preparation")
 _RUNS = ("model/tiny", "model/one-gpu", "model/dots.llm1", "model/hunyuan-tiny")
 _LINES = (
-    "a: &a [*a]", "b: &b {c: *b}", "x: !!binary '!!'", "x: !!python/object/apply:os.getcwd []", "<<: {a: b}", "? [1]\n: 2", "? {a: b}\n: 2", "x: 2026-13-45",
-    "x: 0x_", "x: 0b", "x: 1:99:99", "x: !!int x", "x: !!float x", "x: !!timestamp 99", "x: !!set {a, b}", "x: !!omap [a: 1]", "x: !!null y", "x: *gone",
-    "\tx: 1", "%YAML 9.9", "---", "...", "x: " + "[" * 3000, "x: " + "{a: " * 3000, "x: =", "'", '"', "|", ">", "- x", "1: 2", "null: 3", "true: 4", "2024-01-01: 5",
-    "x: " + "9" * 5000, "x: 1__", "\ufeffx: 1", "x: \x85", "x: \x07", "modules: [nothing.there]", "modules: 5", "modules: [5]", "modules: ['']", "modules: {a: b}",
-    "modules: ['.x']", "base: 5", "base: [x]", "base: nowhere", "base: case.yaml", "base: {}", "base: ''", "steps: 5", "steps: [5]", "steps: {x: 5}", "steps: {5: {after: 6}}",
-    "steps: {x: {after: [1]}}", "steps: [{step: [1]}]", "steps: [{step: language}, 5]", "steps: {word_count: {min: [1]}}", "steps: {null: null}", "input: []", "run: x",
+    "a: &a [*a]", "b: &b {c: *b}", "x: !!binary '!!'", "x: !!python/object/apply:os.getcwd []", "<<: {a: b}", "? [1]\n: 2",
+    "? {a: b}\n: 2", "x: 2026-13-45",
+    "x: 0x_", "x: 0b", "x: 1:99:99", "x: !!int x", "x: !!float x", "x: !!timestamp 99", "x: !!set {a, b}",
+    "x: !!omap [a: 1]", "x: !!null y", "x: *gone",
+    "\tx: 1", "%YAML 9.9", "---", "...", "x: " + "[" * 3000, "x: " + "{a: " * 3000, "x: =", "'", '"', "|", ">", "- x",
+    "1: 2", "null: 3", "true: 4", "2024-01-01: 5",
+    "x: " + "9" * 5000, "x: 1__", "\ufeffx: 1", "x: \x85", "x: \x07", "modules: [nothing.there]", "modules: 5",
+    "modules: [5]", "modules: ['']", "modules: {a: b}",
+    "modules: ['.x']", "base: 5", "base: [x]", "base: nowhere", "base: case.yaml", "base: {}", "base: ''", "steps: 5",
+    "steps: [5]", "steps: {x: 5}", "steps: {5: {after: 6}}",
+    "steps: {x: {after: [1]}}", "steps: [{step: [1]}]", "steps: [{step: language}, 5]", "steps: {word_count: {min: [1]}}",
+    "steps: {null: null}", "input: []", "run: x",
 )  # fmt: skip
 
 
 @functools.cache
 def _source(name: str) -> str:
-    return (ROOT / "configs" / f"{name}.yaml").read_text(encoding="utf-8").replace(
-        f"base: ../{name.split('/')[-1]}.yaml", f"base: {name.split('/')[-1]}"
+    return (
+        (ROOT / "configs" / f"{name}.yaml")
+        .read_text(encoding="utf-8")
+        .replace(f"base: ../{name.split('/')[-1]}.yaml", f"base: {name.split('/')[-1]}")
     )
 
 
@@ -84,7 +92,20 @@ def _check_message(message: str, place: mutations.Path | None) -> None:
     if place is not None:
         names = [str(key) for key in place if not isinstance(key, int)]
         assert not names or any(repr(n)[1:-1] in message or n in message for n in names), f"no {names} in: {message}"
-        said = ("found", "unknown", "no such key", "expected", "Field required", "must", "needs", "there is no", "should", "is not", "has no", "missing")
+        said = (
+            "found",
+            "unknown",
+            "no such key",
+            "expected",
+            "Field required",
+            "must",
+            "needs",
+            "there is no",
+            "should",
+            "is not",
+            "has no",
+            "missing",
+        )
         assert any(word in message for word in said), message
 
 
@@ -136,6 +157,8 @@ def _override(rng: random.Random, data: dict[str, Any]) -> str:
     if len(keys) > 1 and keys[0] == "steps" and keys[1].isdigit() and rng.random() < 0.7:
         keys[1] = str(data["steps"][int(keys[1])].get("step"))
     if rng.random() < 0.3:
-        keys.insert(rng.randrange(len(keys) + 1), rng.choice(("x", "", "0", "-1", "999", "steps", "word_count", "min", "en")))
+        keys.insert(
+            rng.randrange(len(keys) + 1), rng.choice(("x", "", "0", "-1", "999", "steps", "word_count", "min", "en"))
+        )
     value = rng.choice((repr(mutations.value(rng)), str(mutations.value(rng)), rng.choice(_LINES).partition(": ")[2]))
     return rng.choice((".".join(keys) + "=" + value,) * 9 + (".".join(keys), value, "=" + value))

@@ -104,7 +104,7 @@ def _points(rng: random.Random) -> str:
 
 
 def odd_text(rng: random.Random) -> str:
-    """A run of text that is hard to treat: stacks of marks, overrides of direction, what is not assigned, forms that NFC changes."""
+    """A run of hard text: stacks of marks, overrides of direction, what is not assigned, forms that NFC changes."""
     match rng.randrange(10):
         case 0:
             return "e" + "".join(chr(rng.randint(0x300, 0x36F)) for _ in range(int(2 ** rng.uniform(1, 14))))
@@ -113,11 +113,15 @@ def odd_text(rng: random.Random) -> str:
         case 2:
             return "".join(chr(rng.choice((0xFFFE, 0xFFFF, 0xFDD0, 0xFDEF, 0x1FFFE, 0x10FFFF))) for _ in range(40))
         case 3:
-            return rng.choice(("\u0958", "\u2126", "\u0344", "\u212b", "\uac01\u11a8", "\u1100\u1161\u11a8", "İi̇", "ﬁ", "\ufb1d"))
+            return rng.choice(
+                ("\u0958", "\u2126", "\u0344", "\u212b", "\uac01\u11a8", "\u1100\u1161\u11a8", "İi̇", "ﬁ", "\ufb1d")
+            )
         case 4:
             return "👩" + "\u200d👩" * rng.choice((1, 3, 5000))
         case 5:
-            return rng.choice(("\u200b", "\u200d", "\u2060", "\ufeff", "\xad", "\u3000", "\xa0", "\u2028", "\x85", "\x1c")) * rng.choice((1, 7, 9000))
+            return rng.choice(
+                ("\u200b", "\u200d", "\u2060", "\ufeff", "\xad", "\u3000", "\xa0", "\u2028", "\x85", "\x1c")
+            ) * rng.choice((1, 7, 9000))
         case 6:
             return rng.choice(("\ue000", "\U000e0041", "\U00040000", "\ufffd", "\x80", "\x00")) * rng.choice((1, 50))
         case 7:
@@ -142,7 +146,8 @@ _OPENINGS = (
 )  # fmt: skip
 _ENTITIES = (
     "&#0;", "&#x110000;", "&#xD800;", "&#xdfff;", "&#x80;", "&#xfdd0;", "&#xffff;", "&#99999999999999999999;", "&#x;", "&#;",
-    "&;", "&amp", "&ampamp;", "&notin;", "&notit;", "&nbsp;", "&NotEqualTilde;", "&#13;", "&#10;", "&#8232;", "&zwnj;", "&#x1F600;",
+    "&;", "&amp", "&ampamp;", "&notin;", "&notit;", "&nbsp;", "&NotEqualTilde;", "&#13;", "&#10;", "&#8232;", "&zwnj;",
+    "&#x1F600;",
     "&lt;script&gt;", "&#x0000000000000000000041;", "&copy", "&#38;lt;", "&" + "a" * 5000 + ";",
 )  # fmt: skip
 
@@ -163,13 +168,19 @@ def _nested(rng: random.Random) -> str:
 
 def _repeated(rng: random.Random) -> str:
     tag = rng.choice(_TAGS)
-    piece = rng.choice((f"<{tag}>x</{tag}>", f"<{tag}>", f"</{tag}>", f"<{tag}>word 字</{tag}>\n", "<br>", "<p>", "<!---->", "<>"))
+    piece = rng.choice(
+        (f"<{tag}>x</{tag}>", f"<{tag}>", f"</{tag}>", f"<{tag}>word 字</{tag}>\n", "<br>", "<p>", "<!---->", "<>")
+    )
     return piece * _times(rng, piece)
 
 
 def _attributes(rng: random.Random) -> str:
-    name = rng.choice(("class", "id", "style", "href", "alt", "title", "onclick", "lang", "data-x", "colspan", "=", "\0"))
-    value = rng.choice(("a ", "b" * 100, "\"'", "&amp;", "javascript:", "content main ", "display:none;", "1", "\ud7ff"))
+    name = rng.choice(
+        ("class", "id", "style", "href", "alt", "title", "onclick", "lang", "data-x", "colspan", "=", "\0")
+    )
+    value = rng.choice(
+        ("a ", "b" * 100, "\"'", "&amp;", "javascript:", "content main ", "display:none;", "1", "\ud7ff")
+    )
     value *= _times(rng, value, MOST // 2)
     many = f' {name}{rng.randrange(9)}="{value[:20]}"'
     quote = rng.choice(("'", '"', ""))
@@ -177,22 +188,42 @@ def _attributes(rng: random.Random) -> str:
 
 
 def _table(rng: random.Random) -> str:
-    cell = rng.choice(("<td>1</td>", "<td>", "<th>a<td>b", '<td rowspan="65535" colspan="1000">x</td>', "<td><table><tr><td>y</table></td>"))
+    cell = rng.choice(
+        (
+            "<td>1</td>",
+            "<td>",
+            "<th>a<td>b",
+            '<td rowspan="65535" colspan="1000">x</td>',
+            "<td><table><tr><td>y</table></td>",
+        )
+    )
     row = "<tr>" + cell * _times(rng, cell, 20_000)
     return "<table>" + row * _times(rng, row, MOST // 2) + rng.choice(("</table>", ""))
 
 
 def _formulas(rng: random.Random) -> str:
-    piece = rng.choice(("<mrow>", "<mfrac><mi>a</mi>", "<msup>", "<mtable><mtr><mtd>", "<msqrt>", "\\frac{", "{", "\\left(", "$", "$$ x", "\\(", "\\[ a",
+    piece = rng.choice(("<mrow>", "<mfrac><mi>a</mi>", "<msup>", "<mtable><mtr><mtd>", "<msqrt>", "\\frac{", "{",
+        "\\left(", "$", "$$ x", "\\(", "\\[ a",
         "`a/b`", "\\begin{matrix}", '<img alt="\\sqrt{x}" class="tex">', '<script type="math/tex">x^2</script>'))  # fmt: skip
-    start = rng.choice(("<math>", "", "<p>", "<span class=katex>", "<script type='math/tex'>", "<annotation encoding='application/x-tex'>"))
+    start = rng.choice(
+        (
+            "<math>",
+            "",
+            "<p>",
+            "<span class=katex>",
+            "<script type='math/tex'>",
+            "<annotation encoding='application/x-tex'>",
+        )
+    )
     return start + piece * _times(rng, piece, 400_000) + rng.choice(("", "</math>", "x^2$", "</script>"))
 
 
 def _data(rng: random.Random) -> str:
     piece = rng.choice(("[", '{"a":', '{"articleBody":"', '"', "\\u0000", "\\ud800", "1e999,", "<p>", "&quot;"))
     kind = rng.choice(("application/ld+json", "application/json", "text/x", ""))
-    start = rng.choice(("", '{"@type":"NewsArticle","articleBody":"', "window.__DATA__=", '{"props":{"pageProps":{"html":"'))
+    start = rng.choice(
+        ("", '{"@type":"NewsArticle","articleBody":"', "window.__DATA__=", '{"props":{"pageProps":{"html":"')
+    )
     return f'<script id="__NEXT_DATA__" type="{kind}">{start}{piece * _times(rng, piece, 1_000_000)}' + rng.choice(
         ("</script>", '"}</script>', "")
     )
@@ -229,7 +260,8 @@ def _markup(rng: random.Random) -> str:
 
 
 _CODECS = (
-    "gb18030", "gbk", "big5", "big5hkscs", "shift_jis", "euc_jp", "euc_kr", "iso2022_jp", "hz", "utf-16", "utf-16-le", "utf-16-be",
+    "gb18030", "gbk", "big5", "big5hkscs", "shift_jis", "euc_jp", "euc_kr", "iso2022_jp", "hz", "utf-16", "utf-16-le",
+    "utf-16-be",
     "utf-32", "utf-7", "utf-8-sig", "cp1252", "cp1251", "koi8-r", "latin-1", "cp037",
 )  # fmt: skip
 
@@ -248,7 +280,9 @@ def page(rng: random.Random, data: bytes, other: bytes) -> bytes:
             case 3:
                 data = data.decode("utf-8", "replace").encode(rng.choice(_CODECS), "replace")
             case 4:
-                data = rng.choice((_ENTITY_BOMB.encode(), _XHTML.encode() + data, _markup(rng).encode(), b"", b" \n" * 500))
+                data = rng.choice(
+                    (_ENTITY_BOMB.encode(), _XHTML.encode() + data, _markup(rng).encode(), b"", b" \n" * 500)
+                )
             case 5:
                 data = b" ".join(data.split())  # a page of one line
             case _:
@@ -262,11 +296,16 @@ def page(rng: random.Random, data: bytes, other: bytes) -> bytes:
 # --- URLs ------------------------------------------------------------------------------------------------------------
 
 _URL_PIECES = (
-    "//", "/", "\\", "?", "#", "@", ":", ":80", ":443", ":99999999999999999999", ":0x50", "%", "%00", "%2e", "%2E%2e", "%e4%bd%a0", "%ff",
-    "%C3", "..", "/./", "/../", "www.", ".", "xn--", "xn--a", "xn--55qx5d", "例子.测试", "bücher.example", "ß", "\u3002", "\uff0e", "\u00ad",
-    "\u200d", "[::1]", "[", "]", "127.0.0.1", "0x7f.1", "user:pass@", "javascript:", "data:text/html,", "urn:", "http:", "HTTPS://",
-    "file:///", "mailto:", "\t", "\n", "\r", " ", "\0", "\x7f", "\ud800", "\udfff", "😀", "ﬁ", "İ", "ı", "K", "a" * 64, "a" * 300,
-    "x." * 130, "&a=b", ";", "+", "!", "host:casino", "<", ">", '"', "'", "澳门赌场", "casino", "sex", "porn", "\ufeff", "｡", "％４１", "/" * 3000,
+    "//", "/", "\\", "?", "#", "@", ":", ":80", ":443", ":99999999999999999999", ":0x50", "%", "%00", "%2e", "%2E%2e",
+    "%e4%bd%a0", "%ff",
+    "%C3", "..", "/./", "/../", "www.", ".", "xn--", "xn--a", "xn--55qx5d", "例子.测试", "bücher.example", "ß", "\u3002",
+    "\uff0e", "\u00ad",
+    "\u200d", "[::1]", "[", "]", "127.0.0.1", "0x7f.1", "user:pass@", "javascript:", "data:text/html,", "urn:", "http:",
+    "HTTPS://",
+    "file:///", "mailto:", "\t", "\n", "\r", " ", "\0", "\x7f", "\ud800", "\udfff", "😀", "ﬁ", "İ", "ı", "K", "a" * 64,
+    "a" * 300,
+    "x." * 130, "&a=b", ";", "+", "!", "host:casino", "<", ">", '"', "'", "澳门赌场", "casino", "sex", "porn", "\ufeff", "｡",
+    "％４１", "/" * 3000,
 )  # fmt: skip
 
 
@@ -298,8 +337,10 @@ def url(rng: random.Random, text: str) -> str:
 def value(rng: random.Random, deep: bool = True) -> Any:
     """Any value that JSON or YAML may hold."""
     plain: list[Any] = [
-        None, True, False, 0, 1, -1, 2**31, 2**63, -(2**63) - 1, 10**400, 0.5, -0.0, 1e308, math.inf, -math.inf, math.nan, "", " ", "x",
-        "0", "-1", "1e5", "null", "true", "utf-8", "\0", "\ud800", "\u202e", "文", "a" * 3000, "2024-01-01", "9999-99-99T99:99:99Z",
+        None, True, False, 0, 1, -1, 2**31, 2**63, -(2**63) - 1, 10**400, 0.5, -0.0, 1e308, math.inf, -math.inf, math.nan,
+            "", " ", "x",
+        "0", "-1", "1e5", "null", "true", "utf-8", "\0", "\ud800", "\u202e", "文", "a" * 3000, "2024-01-01",
+        "9999-99-99T99:99:99Z",
         "http://[", "../..", "/", "~", "{", "%s", "word_count", "language",
     ]  # fmt: skip
     if deep and rng.random() < 0.35:

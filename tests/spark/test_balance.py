@@ -19,6 +19,7 @@ from pipeline.inspection.funnel import mixture_lines
 from pipeline.outputs import RunRecord
 from pipeline.spark.shards import _last_hashes, _signed
 from pipeline.storage import read_json
+from pipeline.strict import read_as
 from pipeline.tokenization.plan import copy_hash, kth_least
 from pipeline.tokenization.shards import read_shards, verify
 from tests.spark.helpers import model_based, rows, run, stage_config
@@ -135,7 +136,7 @@ def test_a_changed_weight_moves_the_shares(
     assert second["tokens_after"] == pytest.approx(first["tokens_after"], abs=1)
     ids = [rows(c.output.path)["doc_id"].to_pylist() for c in (config, again)]
     assert ids[0] == ids[1]  # no document comes or goes
-    table = "\n".join(mixture_lines([RunRecord.from_json(record)]))
+    table = "\n".join(mixture_lines([read_as(RunRecord, record, "the record")]))
     assert "category recipe" in table
     assert "category (none)" in table
     assert "group food" in table

@@ -400,8 +400,8 @@ def flip(path: Path) -> None:
     ("damage", "message"),
     [
         (lambda f: (f / "manifest.json").unlink(), "holds no finished shards: it has no manifest.json"),
-        (lambda f: (f / "manifest.json").write_text("{"), "is not a shard manifest"),
-        (lambda f: rewrite(f, lambda d: d.pop("shards")), "is not a shard manifest: KeyError"),
+        (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
+        (lambda f: rewrite(f, lambda d: d.pop("shards")), "is damaged: shards: Field required"),
         (
             lambda f: rewrite(f, lambda d: d.update(schema_version=2)),
             "version 2, expected 'corpusmill-shards' version 1",
