@@ -188,12 +188,12 @@ def open_shards(folder: str) -> Shards:
     filesystem, path = fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
     path = path.rstrip("/")
     try:
-        with filesystem.open_input_stream(f"{path}/{MANIFEST}") as f:
-            data = f.read()
+        with filesystem.open_input_stream(f"{path}/{MANIFEST}") as f, _told(f"{folder}/{MANIFEST}"):
+            manifest = _mapping(f.read())
     except FileNotFoundError:
         raise ShardError(f"{folder}: no {MANIFEST}; give the folder that the tokenization stage wrote") from None
-    with _told(f"{folder}/{MANIFEST}"):
-        manifest = _mapping(data)
+    except OSError as error:
+        raise ShardError(f"{folder}/{MANIFEST}: cannot be read: {' '.join(str(error).split())}") from error
     version = (manifest.get("format"), manifest.get("schema_version"))
     if version != (FORMAT, SCHEMA_VERSION):
         raise ShardError(

@@ -56,7 +56,7 @@ class Result:
     error: str | None
 
 
-def run(cases: Sequence[Case], hash_seed: int = 0) -> Iterator[Result]:
+def run(cases: Sequence[Case], *, hash_seed: int = 0, cpu_seconds: int = CPU_SECONDS) -> Iterator[Result]:
     """Run cases in order, in a child that is started again behind a case that ended it.
 
     :param hash_seed: PYTHONHASHSEED of the child, on which nothing may depend.
@@ -66,7 +66,7 @@ def run(cases: Sequence[Case], hash_seed: int = 0) -> Iterator[Result]:
         begun = 0
         with tempfile.TemporaryFile("w+") as errors:
             child = subprocess.Popen(
-                [sys.executable, "-m", "tests.fuzz.runner", *map(str, rest)],
+                [sys.executable, "-m", "tests.fuzz.runner", str(cpu_seconds), *map(str, rest)],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": str(hash_seed)},
                 stdout=subprocess.PIPE,
@@ -87,33 +87,33 @@ def run(cases: Sequence[Case], hash_seed: int = 0) -> Iterator[Result]:
         rest = rest[begun:]
         if rest:
             name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-            reason = {"SIGPROF": f"more than {CPU_SECONDS} CPU seconds", "SIGALRM": f"more than {WALL_SECONDS} s"}
+            reason = {"SIGPROF": f"more than {cpu_seconds} CPU seconds", "SIGALRM": f"more than {WALL_SECONDS} s"}
             yield Result(rest.pop(0), None, f"the process died: {reason.get(name, name)}\n{message}")
 
 
 def main() -> None:
-    """The child: a line of JSON a case, `[digest, error]`, on what was standard output."""
+    """The child: of the cases in its arguments a line of JSON each, `[digest, error]`, on what was standard output."""
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     faulthandler.enable()
     for number in (signal.SIGPROF, signal.SIGALRM):  # says where it hangs, then ends the process
         faulthandler.register(number, chain=True)
-    modules = {kind: importlib.import_module(f"tests.fuzz.{kind}") for kind in KINDS}
+    cpu_seconds, cases = int(sys.argv[1]), sys.argv[2:]
     resting = 0
-    for number, text in enumerate(sys.argv[1:]):
+    for number, text in enumerate(cases):
         kind, _, seed = text.partition(":")
-        prepare = getattr(modules[kind], "prepare", None)
-        if prepare is not None:
-            prepare()
+        module = importlib.import_module(f"tests.fuzz.{kind}")
+        if hasattr(module, "prepare"):
+            module.prepare()
         if number == _WARM:
             resting = _memory("VmRSS")
         error = digest = None
         before = _reset_peak()
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
         try:
             with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-                digest = modules[kind].check(random.Random(f"{kind}/{seed}"), Path(folder))
+                digest = module.check(random.Random(f"{kind}/{seed}"), Path(folder))
         except Exception:
             error = traceback.format_exc()[-3000:]
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -121,7 +121,7 @@ def main() -> None:
         added = _memory("VmHWM") - before
         if error is None and added > PEAK_MB:
             error = f"{added} MB of memory at the peak, more than {PEAK_MB}"
-        if error is None and resting and number == len(sys.argv) - 2:
+        if error is None and resting and number == len(cases) - 1:
             gc.collect()
             left = _memory("VmRSS") - resting
             if left > LEAK_MB:
