@@ -296,7 +296,8 @@ class Pass:
     def run(self) -> RunRecord:
         """Run the rounds, publish, check and commit. :returns: the run record, as stored."""
         rounds = self.config.rounds()
-        phases = sum(1 + len(r.cross) for r in rounds) + 1 + self.config.kind.writes_shards
+        skipped = self._only_compares(rounds)
+        phases = sum(1 + len(r.cross) for r in rounds) - skipped + 1 + self.config.kind.writes_shards
         clock, cpu = time.monotonic(), self.engine.cpu_seconds()
         with self.progress.whole(phases):
             reads_crawl = self.config.kind.reads_crawl
@@ -304,7 +305,7 @@ class Pass:
             units = crawl_units(self.plan.files) if reads_crawl else stage_units(self.plan.files, unit_records)
             marks: dict[str, str] = {}
             for n, round_ in enumerate(rounds):
-                if n == 0 and self._only_compares(rounds):
+                if n == 0 and skipped:
                     self.rows_in = sum(int(f.fingerprint["rows"]) for f in self.plan.files)
                     characters = self.rows_in * CHARACTERS_A_ROW
                 else:
