@@ -45,6 +45,8 @@ CASES = [
     ("http://", None, None),
     ("http://@/", None, None),
     ("http://[::1", None, None),
+    ("http://[" + "1" * (MAX_HOST - 4) + "::]", "[" + "1" * (MAX_HOST - 4) + "::]", "[" + "1" * (MAX_HOST - 4) + "::]"),
+    ("http://[" + "1" * (MAX_HOST - 3) + "::]", None, None),
     ("http://two words.com/", None, None),
     ("dns:www.example.com", None, None),
     ("mailto:a@example.com", None, None),

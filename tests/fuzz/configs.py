@@ -68,7 +68,7 @@ def check(rng: random.Random, folder: Path) -> str:
         shown = _stage(path, overrides) if name in _STAGES else repr(load_as(RunConfig, path, overrides))
     except (UserError, ConfigError) as e:
         shown = str(e)
-        _check_message(shown, place)
+        _check_message(shown, place, sum(map(len, overrides)))
     return hashlib.md5(shown.replace(str(folder), "").encode("utf-8", "replace")).hexdigest()
 
 
@@ -83,10 +83,10 @@ def _stage(path: Path, overrides: list[str]) -> str:
     return repr(data)
 
 
-def _check_message(message: str, place: mutations.Path | None) -> None:
+def _check_message(message: str, place: mutations.Path | None, override: int) -> None:
     assert message.strip()
     assert "\n" not in message, message
-    assert len(message) < 4000, f"{len(message)} characters: {message[:500]}"
+    assert len(message) < 4000 + 2 * override, f"{len(message)} characters: {message[:500]}"
     assert "[type=" not in message, message
     assert "errors.pydantic.dev" not in message, message
     if place is not None:

@@ -23,7 +23,7 @@ KINDS = ("records", "urls", "configs", "shards")
 CPU_SECONDS = 30
 """Of a case, which works on its record some times over: three times the deadline of a page (`extract_text.deadline_seconds`)."""
 
-WALL_SECONDS = 600
+WALL_SECONDS = 1800
 """Of a case: for what waits instead of working."""
 
 PEAK_MB = 1200

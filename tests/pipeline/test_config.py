@@ -56,6 +56,11 @@ def test_overrides_are_yaml_and_reach_steps_by_name_or_position() -> None:
         (["steps=[language]"], r"expected a step such as \{step: language, min_score: 0.65\}, found 'language'"),
         (["modules=[no_such_module_here]"], r"modules: cannot import 'no_such_module_here'"),
         (["output.path=[a"], r"the value is not YAML"),
+        (["output.path=2026-13-45"], r"the value is not YAML: month must be in 1\.\.12"),
+        (["output.path=!!timestamp 99"], r"the value is not YAML"),
+        (["output.path=" + "[" * 3000], r"the value is nested too deep"),
+        (["steps=[" + "5," * 30 + "]"], r"steps\.4: .*; and 25 more$"),
+        (["run.report=" + "x" * 1000], r"run\.report: .*, found 'x{199} \.\.\.$"),
         (["output.path"], r"--set expects key=value"),
         (["stage.name=x"], r"stage is 'preparation', which has no keys"),
         (["output.dropped_text=some"], r"output.dropped_text: .*'full', 'sample' or 'none', found 'some'"),
@@ -78,6 +83,12 @@ def test_a_config_of_another_stage_or_no_config_is_told(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- a")
     with pytest.raises(UserError, match="expected a mapping with the keys stage, "):
         load(tmp_path / "list.yaml")
+
+
+def test_a_config_that_is_no_utf_8_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes(b"stage: \xff")
+    with pytest.raises(UserError, match="is not UTF-8: invalid start byte at byte 7"):
+        load(tmp_path / "x.yaml")
 
 
 def test_rounds_end_at_cross_document_steps() -> None:

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.outputs import InputFile, Manifest, PublishedFile, difference, read_all, read_manifest, require_manifest
+from pipeline.outputs import (
+    InputFile,
+    Manifest,
+    PublishedFile,
+    RunRecord,
+    difference,
+    read_all,
+    read_manifest,
+    read_record,
+    require_manifest,
+)
 from pipeline.schema import DOCUMENT
 from pipeline.storage import write_json
 from pipeline.strict import UserError
@@ -33,6 +43,35 @@ def test_output_of_another_schema_version_is_refused(tmp_path: Path) -> None:
     write_json(str(tmp_path / "_manifest.json"), {**manifest().to_json(), "schema_version": 99})
     with pytest.raises(UserError, match="has schema version 99, this code reads 5"):
         read_manifest(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"_manifest\.json is damaged: Expecting"),
+        ("[]", r"_manifest\.json is damaged: expected an object, found list"),
+        ('{"schema_version": 5}', r"_manifest\.json is damaged: stage: Field required, found \{'schema_version': 5\}"),
+        ('{"schema_version": 5, "stage": "x", "fingerprint": {}}', "stage: Input should be 'preparation', .*found 'x'"),
+        (
+            '{"schema_version": 5, "stage": "rule_based", "fingerprint": {}, "files": [3]}',
+            r"files\.0: .*, found 3",
+        ),
+    ],
+)
+def test_a_damaged_manifest_is_told_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "_manifest.json").write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_manifest(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_run_record_is_told(tmp_path: Path) -> None:
+    record = RunRecord("preparation", {}, {}, 5, [])
+    record.write(str(tmp_path))
+    assert read_record(str(tmp_path)) == record
+    write_json(str(tmp_path / "_run.json"), record.to_json() | {"passes": {}})
+    with pytest.raises(UserError, match=r"_run\.json is damaged: passes: .*, found \{\}"):
+        read_record(str(tmp_path))
 
 
 def test_unfinished_output_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from model.base.errors import ShardError
@@ -99,6 +101,67 @@ def test_a_shard_of_another_manifest_is_refused(folder: Path, tmp_path: Path) ->
     shards = open_shards(changed(folder, tmp_path, tokenizer=tokenizer))
     with pytest.raises(ShardError, match="eod_id is 300, the manifest's is 7"):
         shards.tokens(shards.split("train")[1], 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"shards": None}, r"manifest\.json: shards: .*, found None"),
+        ({"seed": "x"}, r"manifest\.json: seed: .*, found 'x'"),
+        ({"tokenizer": {}}, r"manifest\.json: tokenizer\.eod_id: Field required"),
+    ],
+)
+def test_a_damaged_manifest_names_the_key(
+    folder: Path, tmp_path: Path, values: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ShardError, match=message):
+        open_shards(changed(folder, tmp_path, **values))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\ud800"])
+def test_a_manifest_that_is_no_json_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(ShardError, match=r"manifest\.json: cannot be read"):
+        open_shards(str(tmp_path))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "made", documents(9, 1), n_shards=1)
+    shards = open_shards(str(folder))
+    (shard,) = shards.split("train")
+    path = folder / shard.path
+    data = path.read_bytes()
+    for damaged in (b"", data[:-4], data[:4] + data[9:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ShardError, match=shard.path):
+            shards.tokens(shard, 0)
+    path.unlink()
+    for read in (shards.verify, lambda: shards.tokens(shard, 0)):
+        with pytest.raises(ShardError, match=shard.path):
+            read()
+
+
+def test_a_column_of_another_type_is_refused(tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "made", documents(9, 1), n_shards=1)
+    shards = open_shards(str(folder))
+    (shard,) = shards.split("train")
+    table = pq.read_table(folder / shard.path)
+    size = table.num_rows
+    changes = {
+        "there is no column input_ids": table.drop_columns(["input_ids"]),
+        "input_ids is list<element: string>": _with(table, "input_ids", pa.array([["x"]] * size)),
+        "input_ids is null in 1 rows": _with(
+            table, "input_ids", pa.array([[1]] * (size - 1) + [None], pa.list_(pa.int32()))
+        ),
+    }
+    for message, other in changes.items():
+        pq.write_table(other, folder / shard.path, row_group_size=size)
+        with pytest.raises(ShardError, match="row groups|" + message.split("<")[0]):
+            shards.tokens(shard, 0)
+
+
+def _with(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
 
 
 def test_an_unknown_split_names_those_there(folder: Path) -> None:

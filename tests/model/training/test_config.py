@@ -42,8 +42,27 @@ def test_configs_load_and_come_back(path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_is_said(override: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=said) as error:
         load(CONFIGS[-1], [override])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"a: [", "x.yaml: not YAML: while parsing a flow node"),
+        (b"a: 2026-13-45", "x.yaml: not YAML: month must be in 1..12"),
+        (b"a: !!timestamp 99", "x.yaml: not YAML"),
+        (b"a: " + b"[" * 3000, "x.yaml: nested too deep"),
+        (b"a: \xff", "x.yaml: not UTF-8: invalid start byte at byte 3"),
+        (b"- a", "x.yaml: expected a mapping, found list"),
+    ],
+)
+def test_what_is_no_config_is_told_in_one_line(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "x.yaml").write_bytes(data)
+    with pytest.raises(ConfigError, match=said) as error:
+        load(tmp_path / "x.yaml")
+    assert "\n" not in str(error.value)
 
 
 def test_overrides_reach_a_preset() -> None:

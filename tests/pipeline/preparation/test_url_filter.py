@@ -255,6 +255,7 @@ def test_words_of_several_categories(tmp_path: Path) -> None:
         ("http://xn--.com/", "xn--.com/"),
         ("http://a.com/%C2%BD%EF%BC%A1", "a.com/1⁄2a"),
         ("a.com/x", "a.com/x"),
+        ("http://a.com/%41\ud800", "a.com/a?"),
     ],
 )
 def test_readable(url: str, text: str) -> None:

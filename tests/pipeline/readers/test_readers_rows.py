@@ -233,6 +233,39 @@ def test_parquet_of_a_wrong_type(tmp_path: Path) -> None:
     assert reasons(read(path)) == ["bad_row"]
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "times", "reasons_"),
+    [
+        ([None, 1_700_000_000_123_456], pa.timestamp("us"), [None, 1_700_000_000_123], [None, None]),
+        ([2**62, 1_728_000_000_000], pa.date64(), [None, 1_728_000_000_000], [None, None]),  # beyond every calendar
+        ([2**31 - 1, 20_000], pa.date32(), [None, 1_728_000_000_000], [None, None]),
+        ([2**60, None], pa.duration("s"), [None, None], ["bad_row", None]),  # no Python value holds it
+        ([7, None], pa.time64("us"), [None, None], ["bad_row", None]),
+    ],
+)
+def test_parquet_times_of_any_size(
+    tmp_path: Path, values: list[int | None], kind: pa.DataType, times: list[int | None], reasons_: list[str | None]
+) -> None:
+    path = tmp_path / "rows.parquet"
+    storage = pa.int32() if kind.bit_width == 32 else pa.int64()
+    write_parquet(path, {"text": ["a", "b"], "crawl_time": pa.array(values, storage).view(kind)})
+    rows = read(path)
+    assert reasons(rows) == reasons_
+    assert [r.doc.crawl_time for r in rows] == times
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_parquet_strings_that_are_not_utf_8_cost_no_other_row(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "rows.parquet"
+    pages = [b"<p>one", "<p>二".encode("gbk"), "<p>三".encode()]
+    html = pa.array(pages, pa.large_binary() if kind == pa.large_string() else pa.binary()).view(kind)
+    write_parquet(path, {"url": ["http://a.com/", "http://b.com/", "http://c.com/"], "html": html})
+    rows = read(path)
+    assert reasons(rows) == [None, None, None]
+    assert [r.doc.html for r in rows] == pages
+    assert [r.doc.declared_charset for r in rows] == ["utf-8", None, "utf-8"]  # what is bytes is decoded as any page
+
+
 def test_empty_files(tmp_path: Path) -> None:
     write_parquet(tmp_path / "x.parquet", {"url": pa.array([], pa.string()), "html": pa.array([], pa.string())})
     (tmp_path / "x.jsonl").write_bytes(b"")

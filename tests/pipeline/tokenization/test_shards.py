@@ -407,6 +407,8 @@ def flip(path: Path) -> None:
             "version 2, expected 'corpusmill-shards' version 1",
         ),
         (lambda f: (f / "tokenizer.json").unlink(), "there is no tokenizer.json"),
+        (lambda f: rewrite(f, lambda d: d["tokenizer"].pop("eod_id")), "tokenizer is damaged: eod_id: Field required"),
+        (lambda f: rewrite(f, lambda d: d["shards"][0].update(split="x")), r"shards\.0\.split: .*, found 'x'"),
         (lambda f: rewrite(f, lambda d: d["tokenizer"].update(sha256="0")), "SHA-256 is .*, the manifest says 0"),
         (
             lambda f: (f / "train/shard-g0000-00001.parquet").unlink(),
