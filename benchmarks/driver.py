@@ -47,7 +47,7 @@ def folded(contents: list[bytes]) -> tuple[pa.Table, Sums]:
     for content in contents:
         r = Receipt.from_bytes(content)
         sums.add(r)
-        rows.append((r.start, r.rows, r.characters, r.chunk, [], []))
+        rows.append((r.start, r.rows, r.characters, r.chunk, None, [], []))
     arrays = [pa.array(list(c), f.type) for c, f in zip(zip(*rows, strict=True), DONE, strict=True)]
     return pa.Table.from_arrays(arrays, schema=DONE), sums
 

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.config import StageConfig, parse
 from pipeline.lines import cut_lines
-from pipeline.outputs import StepCount, Verdict
+from pipeline.outputs import ByteCount, StepCount, Verdict
 from pipeline.readers.inputs import read_records
 from pipeline.removal import RemovalList
 from pipeline.schema import CHUNK, SCHEMA_VERSION, VERDICT_COLUMNS, Cut, Document, Drop, from_table, to_table
@@ -351,10 +351,12 @@ def _replace(docs: list[Document], at: list[int], new: list[Document]) -> list[D
     return out
 
 
-def _source_rows(unit: Unit, config: StageConfig, rows: StepCounts, skipped: Counter[str]) -> Iterator[Document]:
+def _source_rows(
+    unit: Unit, config: StageConfig, rows: StepCounts, skipped: Counter[str], byte_count: ByteCount
+) -> Iterator[Document]:
     """Records of a crawl file, in the first round."""
     cpu = time.process_time()
-    for record in read_records(unit.path, config.input, skipped=skipped):
+    for record in read_records(unit.path, config.input, skipped=skipped, count=byte_count):
         doc = record.doc.evolve(file_no=unit.file_no, row_no=record.doc.record_no, generation=unit.generation)
         (doc,) = rows.record(READ, [doc], [record.drop or doc])
         rows.spent(READ, cpu)
@@ -441,13 +443,14 @@ def run_unit(task: Task, unit: Unit) -> int:
     steps = _round_steps(task, config)
     cross = [step for _, step in config.rounds()[task.round_no].cross]
     rows, skipped = StepCounts(), Counter[str]()
+    byte_count = ByteCount() if unit.chunk is None and config.kind.reads_crawl else None
     chunk = storage.join(f"round-{task.round_no}", "chunks", f"{unit.unit_id}-{uuid.uuid4().hex[:12]}.parquet")
     n = live = characters = 0
     start = unit.start
     offsets: list[tuple[int, int | None]] = []
     with contextlib.ExitStack() as stack:
-        if unit.chunk is None and config.kind.reads_crawl:
-            source = _source_rows(unit, config, rows, skipped)
+        if byte_count is not None:
+            source = _source_rows(unit, config, rows, skipped, byte_count)
         else:
             stored = stack.enter_context(UnitRows(task.work, unit))
             start = stored.unit.start
@@ -475,6 +478,7 @@ def run_unit(task: Task, unit: Unit) -> int:
         skipped=dict(sorted(skipped.items())),
         errors=rows.errors,
         offsets=offsets,
+        byte_count=byte_count,
         cpu_seconds=time.process_time() - began - rows.own_seconds,
     )
     storage.create(receipt_path(task.receipts, unit.unit_id), receipt.to_bytes())

@@ -92,6 +92,79 @@ class StepCount:
         return cls(**{**{k: v for k, v in data.items() if k != "kept"}, "dropped": Counter(data["dropped"])})
 
 
+@dataclass
+class ByteCount:
+    """What the bytes of input files were read as; of a constant size, however many files there are.
+
+    `stored` and `stored_read` are bytes of the files as they lie, `read` and its parts bytes of their content, which is
+    decompressed where the files are compressed. Of Parquet files the content is the file itself: a row is no range of
+    bytes there, so its rows are counted too.
+    """
+
+    files: int = 0
+    """Files that could be opened."""
+    stored: int = 0
+    """Sizes of the files."""
+    stored_read: int = 0
+    """How far each was read."""
+    damaged: int = 0
+    """Stored bytes of compressed members that could not be decompressed to the end. A row names each place."""
+    read: int = 0
+    """Bytes of content, counted where they are decompressed."""
+    pages: int = 0
+    """Records and lines that are rows, kept or dropped, with their headers."""
+    other: Counter[str] = field(default_factory=Counter)
+    """Records that are no pages, by kind."""
+    skipped: int = 0
+    """Stretches that hold no whole record. A row names each."""
+    between: int = 0
+    """Line ends, blank lines and padding between records; magic numbers and footers of Parquet files."""
+    footer_rows: int = 0
+    """Rows that the footers of Parquet files declare."""
+    footer_rows_read: int = 0
+    """Those of them that are rows, kept or dropped."""
+
+    def add(self, more: ByteCount) -> None:
+        for f in dataclasses.fields(self):
+            if f.name == "other":
+                self.other.update(more.other)
+            else:
+                setattr(self, f.name, getattr(self, f.name) + getattr(more, f.name))
+
+    @property
+    def accounted(self) -> int:
+        return self.pages + sum(self.other.values()) + self.skipped + self.between
+
+    def problems(self) -> list[str]:
+        """What does not add up, a sentence each; none if every byte is accounted for."""
+        found = []
+        if self.accounted != self.read:
+            found.append(f"{self.read:,} bytes were read, but {self.accounted:,} are accounted for ({self.parts()})")
+        if self.stored != self.stored_read:
+            found.append(f"the files have {self.stored:,} bytes, but {self.stored_read:,} of them were read")
+        if self.footer_rows != self.footer_rows_read:
+            found.append(f"Parquet footers declare {self.footer_rows:,} rows, but {self.footer_rows_read:,} were read")
+        return found
+
+    def parts(self) -> str:
+        return (
+            f"{self.pages:,} in pages + {sum(self.other.values()):,} in other records + {self.skipped:,} skipped with a row "
+            f"+ {self.between:,} between records"
+        )
+
+    def line(self) -> str:
+        """The account in one line."""
+        damaged = f"; {self.damaged:,} stored bytes are damaged, with a row" if self.damaged else ""
+        return f"bytes: {self.stored:,} stored, {self.read:,} read = {self.parts()}{damaged}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "other": dict(sorted(self.other.items()))}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ByteCount:
+        return cls(**{**data, "other": Counter(data["other"])})
+
+
 @dataclass(frozen=True)
 class PassRecord:
     """One pass of a stage over its new input files, as `_run.json` holds it. Times are ISO 8601, UTC."""
@@ -118,9 +191,17 @@ class PassRecord:
     """Of the whole pass: document `steps`; `rows` read, made and written between them; `comparisons`; `publish`; `shards`. And
     `last_run`: all processes on the driver's machine in the last run of the pass, with the start of Spark and its workers; on one
     machine, if the pass was never killed, what it has beyond the others is in none of them."""
+    byte_count: ByteCount | None = None
+    """Of the crawl files; None in stages that read the stage before."""
 
     def to_json(self) -> dict[str, Any]:
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "notes" or self.notes}
+        data = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.name not in ("notes", "byte_count") or getattr(self, f.name)
+        }
+        if self.byte_count is not None:
+            data["byte_count"] = self.byte_count.to_json()
         steps = {label: count.to_json() for label, count in self.steps.items()}
         return {**data, "steps": steps, "inputs": [dataclasses.asdict(f) for f in self.inputs]}
 
@@ -167,6 +248,16 @@ class RunRecord:
     def other_records(self) -> dict[str, int]:
         """Records that are no pages, by kind, added over the passes."""
         return dict(sorted(sum((Counter(p.other_records) for p in self.passes), Counter()).items()))
+
+    @property
+    def byte_count(self) -> ByteCount | None:
+        """Bytes of the crawl files, added over the passes; None if no pass counted any."""
+        total: ByteCount | None = None
+        for one in self.passes:
+            if one.byte_count is not None:
+                total = total or ByteCount()
+                total.add(one.byte_count)
+        return total
 
     def to_json(self) -> dict[str, Any]:
         data = {

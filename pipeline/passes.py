@@ -3,7 +3,7 @@
     plan      which input files are new: they become the next generation
     round     document steps, fused, one task a unit of work -> chunk + receipt; then the marks of the cross-document steps
     publish   chunks and marks -> documents/verdict=kept|dropped, once
-    check     rows in = kept + dropped, per step and for the stage
+    check     every byte of the input is accounted for; rows in = kept + dropped, per step and for the stage
     commit    _run.json, _manifest.json, and last of all _SUCCESS
 
 Killed at any point, the same call resumes it: what has a receipt, or finished marks, is not done again.
@@ -33,6 +33,7 @@ from pipeline.outputs import (
     MANIFEST,
     RUN,
     SUCCESS,
+    ByteCount,
     InputFile,
     Lease,
     Manifest,
@@ -54,7 +55,7 @@ from pipeline.readers.inputs import list_inputs
 from pipeline.removal import RemovalList
 from pipeline.steps import CrossDocumentStep, file_sha256
 from pipeline.strict import UserError
-from pipeline.units import Done, Groups, Units, after_round, crawl_units, groups_of, stage_units
+from pipeline.units import MAX_EXAMPLES, Done, Groups, Units, after_round, crawl_units, groups_of, stage_units
 
 
 class StageFailed(Exception):
@@ -288,6 +289,7 @@ class Pass:
         self.manifest = read_manifest(self.output) or Manifest(config.stage, plan.fingerprint)
         self.counts: dict[str, StepCount] = {}
         self.skipped: Counter[str] = Counter()
+        self.byte_count: ByteCount | None = None
         self.state: dict[str, list[str]] = {}
         self.notes: dict[str, Any] = {}
         self.cpu: defaultdict[str, float] = defaultdict(float)
@@ -315,6 +317,7 @@ class Pass:
                     self._count(done, "rows")
                     if n == 0:
                         self.rows_in = done.sums.rows
+                        self._check_bytes(units, done)
                     self._check_errors(done)
                     characters = sum(done.table["characters"].to_pylist())
                     units = after_round(units, done, split=reads_crawl and n == 0 and len(rounds) > 1)
@@ -417,6 +420,21 @@ class Pass:
                 f"run.max_error_fraction={allowed:.2%}); for example {causes}"
             )
 
+    def _check_bytes(self, units: Units, done: Done) -> None:
+        """Check that each crawl file was read whole and every byte of it is accounted for."""
+        count = done.sums.byte_count
+        if count is None:
+            return
+        problems = list(done.sums.byte_problems)
+        for unit, stored in zip(units.table["file"].to_pylist(), done.table["stored"].to_pylist(), strict=True):
+            planned = self.plan.files[unit].fingerprint["size"]
+            if stored is not None and stored != planned and len(problems) < MAX_EXAMPLES:
+                path = self.plan.files[unit].path
+                problems.append(f"input {path!r} has {stored:,} bytes, and had {planned:,} when the pass was planned")
+        if problems:
+            raise StageFailed(f"{'; '.join(problems)}; nothing is committed")
+        self.byte_count = count
+
     def _check_rows(self, files: list[PublishedFile]) -> None:
         """Check conservation: what came in is in the published files, and each step's rows add up."""
         published = sum(f.rows for f in files)
@@ -479,6 +497,7 @@ class Pass:
             versions=versions(),
             notes=self.notes,
             cpu_seconds={name: round(seconds, 3) for name, seconds in self.cpu.items()},
+            byte_count=self.byte_count,
         )
         # A record of these generations is this pass's own, of a run that was killed before the manifest.
         passes = [*(p for p in earlier if p.generations != generations), one]

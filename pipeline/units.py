@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.outputs import InputFile, PublishedFile, StepCount
+from pipeline.outputs import ByteCount, InputFile, PublishedFile, StepCount
 
 MAX_EXAMPLES = 3
 ROW_GROUP_UNITS = 512
@@ -79,12 +79,15 @@ class Receipt:
     cpu_seconds: float = 0.0
     """Of reading, making and writing rows: what is in no step."""
     files: list[PublishedFile] = field(default_factory=list)
+    byte_count: ByteCount | None = None
+    """Of the crawl file, in the round that reads it first."""
 
     def to_bytes(self) -> bytes:
         data = {
             **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
             "steps": {k: v.to_json() for k, v in self.steps.items()},
             "files": [dataclasses.asdict(f) for f in self.files],
+            "byte_count": None if self.byte_count is None else self.byte_count.to_json(),
         }
         return json.dumps(data, ensure_ascii=False).encode()
 
@@ -94,7 +97,12 @@ class Receipt:
         raw["steps"] = {k: StepCount.from_json(v) for k, v in raw["steps"].items()}
         raw["offsets"] = [(a, b) for a, b in raw["offsets"]]
         raw["files"] = [PublishedFile(**f) for f in raw["files"]]
+        raw["byte_count"] = _byte_count(raw["byte_count"])
         return cls(**raw)
+
+
+def _byte_count(data: dict[str, Any] | None) -> ByteCount | None:
+    return None if data is None else ByteCount.from_json(data)
 
 
 @dataclass
@@ -110,6 +118,9 @@ class Sums:
     errors: list[dict[str, str]] = field(default_factory=list)
     """The first few."""
     files: list[PublishedFile] = field(default_factory=list)
+    byte_count: ByteCount | None = None
+    byte_problems: list[str] = field(default_factory=list)
+    """The first few units whose bytes do not add up."""
 
     def add(self, other: Receipt | Sums) -> None:
         self.units += other.units if isinstance(other, Sums) else 1
@@ -121,12 +132,22 @@ class Sums:
         self.skipped.update(other.skipped)
         self.errors = [*self.errors, *other.errors][:MAX_EXAMPLES]
         self.files += other.files
+        if other.byte_count is not None:
+            self.byte_count = self.byte_count or ByteCount()
+            self.byte_count.add(other.byte_count)
+        if isinstance(other, Sums):
+            problems = other.byte_problems
+        else:
+            found = other.byte_count.problems() if other.byte_count is not None else []
+            problems = [f"unit {other.unit_id}: {problem}" for problem in found]
+        self.byte_problems = [*self.byte_problems, *problems][:MAX_EXAMPLES]
 
     def to_json(self) -> str:
         data = {
             **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
             "steps": {k: v.to_json() for k, v in self.steps.items()},
             "files": [dataclasses.asdict(f) for f in self.files],
+            "byte_count": None if self.byte_count is None else self.byte_count.to_json(),
         }
         return json.dumps(data, ensure_ascii=False)
 
@@ -136,6 +157,7 @@ class Sums:
         raw["steps"] = {k: StepCount.from_json(v) for k, v in raw["steps"].items()}
         raw["skipped"] = Counter(raw["skipped"])
         raw["files"] = [PublishedFile(**f) for f in raw["files"]]
+        raw["byte_count"] = _byte_count(raw["byte_count"])
         return cls(**raw)
 
 
@@ -145,6 +167,7 @@ DONE = pa.schema(
         pa.field("rows", pa.int64(), nullable=False),
         pa.field("characters", pa.int64(), nullable=False),
         pa.field("chunk", pa.string(), nullable=False),
+        pa.field("stored", pa.int64()),  # bytes of a crawl file that was read
         pa.field("offset_rows", pa.list_(pa.int64()), nullable=False),
         pa.field("offsets", pa.list_(pa.int64()), nullable=False),
     ]
@@ -179,9 +202,9 @@ def read_receipts(folder: str, unit_ids: Sequence[str]) -> tuple[pa.Table, Sums]
         for content in contents:
             r = Receipt.from_bytes(content)
             sums.add(r)
-            rows.append(
-                (r.start, r.rows, r.characters, r.chunk, [row for row, _ in r.offsets], [o for _, o in r.offsets])
-            )
+            stored = r.byte_count.stored if r.byte_count is not None and r.byte_count.files else None
+            firsts, offsets = [row for row, _ in r.offsets], [o for _, o in r.offsets]
+            rows.append((r.start, r.rows, r.characters, r.chunk, stored, firsts, offsets))
     columns = zip(*rows, strict=True) if rows else [[] for _ in DONE]
     arrays = [pa.array(list(column), f.type) for column, f in zip(columns, DONE, strict=True)]
     return pa.Table.from_arrays(arrays, schema=DONE), sums

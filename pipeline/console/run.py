@@ -254,7 +254,8 @@ def validate(
     path: Annotated[str, typer.Argument(help="a config (YAML), a stage's output, or a folder of outputs")],
     sets: Sets = None,
 ) -> None:
-    """Is it as it should be? A config: keys, values, files. An output: files, SHA-256, schema, counts.
+    """Is it as it should be? A config: keys, values, files. An output: files, SHA-256, schema, counts of rows and of
+    input bytes.
 
     Examples:
 
@@ -272,7 +273,9 @@ def validate(
         checked = f"config {path}"
     else:
         files: list[str] = []
-        for output in read_run_records(path):
+        for output, record in read_run_records(path).items():
+            if record.byte_count is not None:
+                console.print(f"{output}: {record.byte_count.line()}", soft_wrap=True)
             problems += [f"{output}: {p}" for p in validate_output(output, files.append)]
         problems += [f"{s.output}: {s.state}; {s.message}" for s in statuses(path) if s.state in ("stopped", "running")]
         checked = f"{len(files):,} files of {path}"

@@ -35,6 +35,8 @@ def funnel_lines(records: Sequence[RunRecord]) -> list[str]:
         if record.other_records:
             kinds = ", ".join(f"{n:,} {kind}" for kind, n in record.other_records.items())
             notes.setdefault(len(rows) - 1, []).append(f"    (other records, not pages: {kinds})")
+        if record.byte_count is not None:
+            notes.setdefault(len(rows) - 1, []).append(f"    ({record.byte_count.line()})")
     widths = [max(len(r[i]) for r in rows) for i in range(len(HEADER))]
     lines = []
     for i, row in enumerate(rows):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.config import StageConfig, load
-from pipeline.outputs import RUN, PublishedFile, gone_inputs, read_record, require_manifest
+from pipeline.outputs import RUN, PassRecord, PublishedFile, gone_inputs, read_record, require_manifest
 from pipeline.schema import DOCUMENT
 from pipeline.stage import STAGES
 from pipeline.steps import file_sha256
@@ -81,12 +81,28 @@ def validate_output(output: str, say: Report = lambda _: None) -> list[str]:
             live = count.kept
         if one.kept != live:
             problems.append(f"the last step kept {live:,} rows, the record says {one.kept:,}")
+        problems += _byte_problems(one)
     if storage.exists(storage.join(output, shards.MANIFEST)):
         try:
             shards.verify(output)
         except UserError as e:
             problems.append(str(e))
     return problems
+
+
+def _byte_problems(one: PassRecord) -> list[str]:
+    """Is every byte of a pass's crawl files accounted for, and are the files as large as what was read?"""
+    count = one.byte_count
+    if count is None:
+        return []
+    problems = count.problems()
+    sizes = sum(f.fingerprint["size"] for f in one.inputs)
+    if count.files == len(one.inputs) and sizes != count.stored:  # else a row says that a file could not be opened
+        problems.append(
+            f"its {len(one.inputs)} input files have {sizes:,} bytes, but {count.stored:,} were there to read"
+        )
+    where = f"generations {', '.join(map(str, one.generations))}"
+    return [f"{where}: {problem}" for problem in problems]
 
 
 def _file_problems(output: str, f: PublishedFile) -> list[str]:

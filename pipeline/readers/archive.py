@@ -20,13 +20,16 @@ import collections
 import hashlib
 import io
 import re
+import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import IO, NamedTuple, Protocol
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
+from pipeline.outputs import ByteCount
 from pipeline.readers.base import (
+    Account,
     InputOptions,
     Record,
     clean,
@@ -55,6 +58,8 @@ _WARC_AT_END = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n\Z", re.IGNORECASE)
 _WARC_INSIDE = re.compile(
     rb"\n\r?\n(?=WARC/\d+\.\d+[ \t]*\r?\n(?:WARC-[A-Za-z-]+|Content-(?:Length|Type)):)", re.IGNORECASE
 )
+_WARC_BARE = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n(?=(?:WARC-[A-Za-z-]+|Content-(?:Length|Type)):)")
+"""The same where damage took what stands before it."""
 _MAYBE_INSIDE = re.compile(rb"\n\r?\nWARC/", re.IGNORECASE)
 _OVERLAP = 1 << 9
 _LINE_ENDS = 4  # bytes behind a record
@@ -83,15 +88,16 @@ def read_archive(
     start_record: int,
     start_offset: int,
     skipped: Counter[str],
+    count: ByteCount,
 ) -> Iterator[Record]:
     """Rows of an archive from the record at `start_offset` on, which gets the number `start_record`.
 
     :raises OSError: if the file cannot be read (a damaged file is not an error: it gives `unreadable` rows).
     """
     if is_arc:
-        parts = _careful(Decoded(f, codec, start_offset), options, _ArcHeaders())
+        parts = _arc_parts(Decoded(f, codec, start_offset), options, count)
     else:
-        parts = _warc_parts(f, codec, options, start_offset)
+        parts = _warc_parts(f, codec, options, start_offset, count)
     number = start_record
     for part in parts:
         if part.kind is None:
@@ -104,6 +110,12 @@ def read_archive(
         number += 1
 
 
+def _arc_parts(data: Decoded, options: InputOptions, count: ByteCount) -> Iterator[Part]:
+    account = Account(count, data)
+    yield from _careful(data, options, _ArcHeaders(), account)
+    account.close()
+
+
 def _wanted(length: int, options: InputOptions) -> int:
     """Bytes of a block to read: all of it, or of one that is too large its HTTP header."""
     return length if length <= options.max_record_bytes + MAX_HEADER else MAX_HEADER
@@ -113,19 +125,26 @@ def _wanted(length: int, options: InputOptions) -> int:
 
 
 class _Watched(io.RawIOBase):
-    """The stream that fastwarc reads: it knows the bytes read last and tells a failing disk from a damaged file."""
+    """The stream that fastwarc reads: it knows the bytes read last and tells a failing disk from a damaged file.
 
-    def __init__(self, f: IO[bytes], start: int) -> None:
+    gzip is decompressed by fastwarc, which is twice as fast at it as Python's zlib: offsets are of the file. Other files are
+    decompressed here: offsets are of their content.
+    """
+
+    def __init__(self, f: IO[bytes], codec: Codec, start: int) -> None:
         super().__init__()
+        self._data = None if codec == "gzip" else Decoded(f, codec, start)
+        self._start = self._end = start if self._data is None else 0
         f.seek(start)
         self._f = f
-        self._start = self._end = start
         self._last: collections.deque[bytes] = collections.deque(maxlen=3)
         self.failure: Exception | None = None
 
     def read(self, size: int = -1) -> bytes:
         try:
-            chunk = self._f.read(size)
+            chunk = self._f.read(size) if self._data is None else self._data.some(size)
+        except Broken as e:
+            raise OSError("damaged") from e  # fastwarc stops at it
         except Exception as e:
             self.failure = e
             raise
@@ -138,27 +157,40 @@ class _Watched(io.RawIOBase):
 
     def window(self, offset: int) -> bytes:
         """Up to 4 kB from an offset that was read lately."""
-        held = b"".join(self._last)
-        at = offset - (self._end - len(held))
-        return held[at : at + _WINDOW] if at >= 0 else b""
+        at = offset - self._end + sum(map(len, self._last))
+        found = b""
+        for chunk in self._last if at >= 0 else ():
+            found += chunk[at : at + _WINDOW - len(found)]
+            at = max(0, at - len(chunk))
+        return found
+
+    def stored(self, offset: int) -> int | None:
+        """Where in the file this offset is; None if nothing that can be decompressed begins there."""
+        return offset if self._data is None else self._data.offset(offset)
+
+    def size(self, begin: int, end: int) -> int:
+        """Bytes of the content between two offsets, the last of which was read lately. Of gzip, what a member that ends there
+        says it holds, modulo 2^32: the size, if one member lies between them."""
+        return end - begin if self._data is not None else int.from_bytes(self.window(end - 4)[:4], "little")
 
 
-def _warc_parts(f: IO[bytes], codec: Codec, options: InputOptions, start: int) -> Iterator[Part]:
+def _warc_parts(f: IO[bytes], codec: Codec, options: InputOptions, start: int, count: ByteCount) -> Iterator[Part]:
     """fastwarc as long as all is well; from the last proven record on, the careful reader. Where a length was in doubt and
     the record behind it is found, fastwarc goes on from there."""
     proven: int | None = start
     while proven is not None:
-        proven = yield from _warc_parts_from(f, codec, options, proven)
+        proven = yield from _warc_parts_from(f, codec, options, proven, count)
 
 
 def _warc_parts_from(
-    f: IO[bytes], codec: Codec, options: InputOptions, start: int
+    f: IO[bytes], codec: Codec, options: InputOptions, start: int, count: ByteCount
 ) -> Generator[Part, None, int | None]:
     """Returns where to begin again, or None at the end."""
     proven = start
-    last: Part | None = None  # the record at `proven`, if it was handed out
+    last: Part | None = None  # the record at `proven`; handed out once the next is proven
+    last_offset = last_size = gap = 0
     doubtful = False
-    stream = _Watched(f, start)
+    stream = _Watched(f, codec, start)
     try:
         for record in ArchiveIterator(stream, parse_http=False, max_header_len=MAX_LINE):
             kind = record.record_type
@@ -167,7 +199,15 @@ def _warc_parts_from(
             if kind == WarcRecordType.unknown or (headers.get("Content-Length") or "").strip() != str(length):
                 break
             offset = record.stream_pos
-            if not _begins_at(stream.window(offset), codec, headers.to_tuples()):
+            stored = stream.stored(offset)
+            header = _begins_at(stream.window(offset), codec, headers.items_bytes())
+            if stored is None or not header:
+                doubtful = header is None
+                break
+            # Nothing but line ends stands between two records, and nothing before the first.
+            if last is not None:
+                gap = (stream.size(last_offset, offset) - last_size) % (1 << 32)
+            if gap > _LINE_ENDS or (last is None and offset != stream.tell()):
                 break
             is_input = bool(kind & _INPUT)
             # A length may lie, and cover the records behind: what is too large to be looked at is left to the careful reader.
@@ -178,39 +218,58 @@ def _warc_parts_from(
             if wanted < length or _MAYBE_INSIDE.search(block):
                 doubtful = True
                 break
-            proven, last = offset, Part(str(kind), offset, headers.get, length, block if is_input else b"")
-            yield last
+            if last is not None:
+                _count(count, last, last_size, gap)
+                yield last
+            proven, last = stored, Part(str(kind), stored, headers.get, length, block if is_input else b"")
+            last_offset, last_size = offset, header + length
     except OSError as e:
         if stream.failure is not None:
             raise stream.failure from e
     data = Decoded(f, codec, proven)
-    again = _careful(data, options, _WarcHeaders())
-    if last is not None and (first := next(again, None)) is not None:
-        if first.kind is None and last.kind not in INPUT_TYPES:
-            # fastwarc also hands out a record whose header the end of the file cuts. If it was input, its row says so.
-            yield first
-        elif len(first.block) < len(last.block):
-            # The end of the file cuts a member of which the two decoders can save different amounts (seen with lz4).
-            yield _cut(data)
-    for number, part in enumerate(again):
-        if doubtful and number and part.kind is not None and part.offset is not None and part.error is None:
+    account = Account(count, data)
+    sure = 1 if last is None else 2  # records before the one behind the doubtful one
+    for number, part in enumerate(_careful(data, options, _WarcHeaders(), account)):
+        if doubtful and number >= sure and part.kind is not None and part.offset is not None and part.error is None:
+            account.hand_over()
             return part.offset
         yield part
+    account.close()
     return None
 
 
 _INPUT = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion | WarcRecordType.revisit
 
 
-def _begins_at(window: bytes, codec: Codec, headers: tuple[tuple[str, str], ...]) -> bool:
-    """Does a record with these headers begin here? Asked as it will be used: by reading from here."""
-    if codec == "plain":
-        return window.startswith(b"WARC/")
-    try:
-        record = next(iter(ArchiveIterator(io.BytesIO(window), parse_http=False, max_header_len=MAX_LINE)), None)
-    except OSError:
-        return False
-    return record is not None and record.stream_pos == 0 and record.headers.to_tuples() == headers
+def _count(count: ByteCount, part: Part, size: int, gap: int) -> None:
+    if part.kind in INPUT_TYPES:
+        count.pages += size
+    else:
+        count.other[str(part.kind)] += size
+    count.between += gap
+    count.read += size + gap
+
+
+def _begins_at(window: bytes, codec: Codec, fields: Sequence[tuple[bytes, bytes]]) -> int | None:
+    """Length of the header with these fields if it begins here, which is asked as it will be used: by reading from here. 0 if
+    it does not; None if it may run into the next record."""
+    if codec == "gzip":
+        try:
+            window = zlib.decompressobj(31).decompress(window, _WINDOW)
+        except zlib.error:
+            return 0
+    end = window.find(b"\r\n\r\n")
+    first, *lines = window[: max(end, 0)].split(b"\r\n")
+    if not _WARC.fullmatch(first + b"\n"):
+        return 0
+    if lines != [name + b": " + value for name, value in fields] and _stripped(lines) != list(fields):
+        return 0
+    return None if b"WARC/" in window[len(first) : end] else end + 4
+
+
+def _stripped(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    parts = (line.partition(b":") for line in lines)
+    return [(name.strip(), value.strip()) for name, _, value in parts]
 
 
 # --- the careful reader ----------------------------------------------------------------------------------------------
@@ -234,20 +293,25 @@ def _held(header: _Header, options: InputOptions) -> int:
 class _Headers(Protocol):
     """Headers of a format of archives."""
 
-    inside: re.Pattern[bytes]
-    """Where a record seems to begin within the bytes of another: up to its header."""
     framed: bool
     """Whether a line that begins a record is told from the end of one."""
 
+    def inside(self, block: bytes) -> int | None:
+        """Where a record seems to begin within the bytes of another."""
+
     def begins(self, line: bytes) -> bool:
         """Whether a record begins with this line."""
+
+    def at_end(self, line: bytes) -> int:
+        """Where within a line another one that begins a record seems to stand; 0 if none does."""
 
     def parse(self, data: Decoded, line: bytes) -> _Header | None:
         """The header that begins with `line`, or None if none does or the file ends in it."""
 
 
-def _careful(data: Decoded, options: InputOptions, headers: _Headers) -> Iterator[Part]:
-    """All records that can be recognised, and a part without a kind for every stretch of bytes that holds none."""
+def _careful(data: Decoded, options: InputOptions, headers: _Headers, account: Account) -> Iterator[Part]:
+    """All records that can be recognised, and a part without a kind for every stretch of bytes that holds none. The bytes of a
+    record are accounted for when the next part is asked for."""
     lost: Part | None = None  # what was damaged last; handed out once it is known where reading goes on
     fresh = True  # a record may begin here: at the start of a line or of a compressed member
     cut_is_recorded = False  # a row says already that the file is cut
@@ -257,6 +321,7 @@ def _careful(data: Decoded, options: InputOptions, headers: _Headers) -> Iterato
         line = b""
         try:
             fresh |= data.skip_all(_BLANKS)
+            account.between()
             offset = data.offset()
             line = data.readline(MAX_LINE)
             if line and (fresh or offset is not None):
@@ -265,15 +330,17 @@ def _careful(data: Decoded, options: InputOptions, headers: _Headers) -> Iterato
         except Broken as e:
             lost = lost or Part(None, None, _nothing, error=f"{e} (member at byte {e.at})")
             fresh = data.recover(e)
+            account.skipped()
             if fresh:
                 continue
             line = b""
         if header is None and line:
             # A damaged record may have lost the line end before the next one.
-            inner = _WARC_AT_END.search(line)
-            if inner and inner.start():
-                data.unread(len(line) - inner.start())
+            inner = headers.at_end(line)
+            if inner:
+                data.unread(len(line) - inner)
                 fresh = True
+            account.skipped()
             lost = lost or Part(None, None, _nothing, error=f"no record: found {line[:40]!r} {_place(data, offset)}")
             continue
         if lost is not None:
@@ -288,9 +355,11 @@ def _careful(data: Decoded, options: InputOptions, headers: _Headers) -> Iterato
         is_input = header.kind in INPUT_TYPES
         if header.length is None:
             if is_input:
+                account.skipped()
                 lost = Part(header.kind, offset, header.get, error=header.error)
             else:
                 yield Part(header.kind, offset, header.get)
+                account.other(header.kind)
                 lost = Part(None, None, _nothing, error=f"{header.kind} record: {header.error}")
             continue
         block = b""
@@ -303,11 +372,17 @@ def _careful(data: Decoded, options: InputOptions, headers: _Headers) -> Iterato
             else:
                 yield Part(header.kind, offset, header.get)
                 lost = Part(None, None, _nothing, error=message)
-            if not data.recover(e):
+            is_found = data.recover(e)
+            account.skipped()
+            if not is_found:
                 yield lost._replace(error=f"{message}; nothing after it can be read")
                 return
             continue
         yield Part(header.kind, offset, header.get, header.length, block if is_input else b"")
+        if is_input:
+            account.page()
+        else:
+            account.other(header.kind)
         if passed < header.length:
             at_end = data.at_end()
             cut_is_recorded = at_end
@@ -325,15 +400,17 @@ def _block(data: Decoded, header: _Header, headers: _Headers, wanted: int) -> tu
     """
     assert header.length is not None
     block = data.read(wanted, headers.begins)
-    inner = _inner(data, headers, block)
-    if inner is not None and not (len(block) == header.length and _is_believed(data, header, headers, block, inner)):
+    inner, is_whole = _inner(data, headers, block)
+    if inner is not None and not (
+        len(block) == header.length and _is_believed(data, header, headers, block, inner, is_whole)
+    ):
         data.put_back(block[inner:])
         return block[:inner], inner
     passed, seen = len(block), block[-_OVERLAP:]
     for piece in data.pieces(header.length - passed, headers.begins) if passed == wanted else ():
         held = len(seen)
         seen += piece
-        inner = _inner(data, headers, seen)
+        inner, _ = _inner(data, headers, seen)
         if inner is not None:
             data.put_back(seen[inner:])
             return block, passed - held + inner
@@ -342,27 +419,34 @@ def _block(data: Decoded, header: _Header, headers: _Headers, wanted: int) -> tu
     return block, passed
 
 
-def _inner(data: Decoded, headers: _Headers, block: bytes) -> int | None:
-    """Where in a block that was read just now another record seems to begin; its header may reach beyond."""
-    inner = headers.inside.search(block)
-    if inner:
-        return inner.end()
+def _inner(data: Decoded, headers: _Headers, block: bytes) -> tuple[int | None, bool]:
+    """Where in a block that was read just now another record seems to begin, and whether its header does not reach beyond."""
+    inner = headers.inside(block)
+    if inner is not None:
+        return inner, True
     tail = block[-_OVERLAP:]
-    inner = headers.inside.search(tail + data.peek(_OVERLAP))
-    return len(block) - len(tail) + inner.end() if inner and inner.end() < len(tail) else None
+    inner = headers.inside(tail + data.peek(_OVERLAP))
+    return (len(block) - len(tail) + inner if inner is not None and inner < len(tail) else None), False
 
 
-def _is_believed(data: Decoded, header: _Header, headers: _Headers, block: bytes, inner: int) -> bool:
+def _first(after: re.Match[bytes] | None, begin: re.Match[bytes] | None) -> int | None:
+    """The first of two places: behind a match, and where one begins."""
+    return min((*([after.end()] if after else ()), *([begin.start()] if begin else ())), default=None)
+
+
+def _is_believed(data: Decoded, header: _Header, headers: _Headers, block: bytes, inner: int, is_whole: bool) -> bool:
     """Whether a block is as long as its header says, though a record seems to begin at byte `inner` of it."""
     if _is_right(header.get("WARC-Block-Digest"), block):
         return True
-    if header.kind not in INPUT_TYPES:
-        return False  # requests and fields hold no records
+    if not is_whole or header.kind not in INPUT_TYPES:
+        return False  # a block does not end within a header; requests and fields hold no records
     http = _HTTP_LENGTH.match(block)
     if http:
         end = http.end() + int(http[1])  # of the body, as HTTP says
-        if 0 <= inner - end <= _LINE_ENDS or 0 <= len(block) - end <= _LINE_ENDS:
-            return len(block) - end <= _LINE_ENDS
+        if 0 <= inner - end <= _LINE_ENDS:
+            return False
+        if 0 <= len(block) - end <= _LINE_ENDS:
+            return True
     if not headers.framed:
         return False
     behind = data.peek(_WINDOW).lstrip(b"\r\n\0 \t")
@@ -402,11 +486,17 @@ def _nothing(_: str) -> str | None:
 
 
 class _WarcHeaders:
-    inside = _WARC_INSIDE
     framed = True
+
+    def inside(self, block: bytes) -> int | None:
+        return _first(_WARC_INSIDE.search(block), _WARC_BARE.search(block))
 
     def begins(self, line: bytes) -> bool:
         return bool(_WARC.fullmatch(line))
+
+    def at_end(self, line: bytes) -> int:
+        inner = _WARC_AT_END.search(line)
+        return inner.start() if inner else 0
 
     def parse(self, data: Decoded, line: bytes) -> _Header | None:
         return _warc_header(data) if self.begins(line) else None
@@ -415,7 +505,7 @@ class _WarcHeaders:
 def _warc_header(data: Decoded) -> _Header | None:
     """The fields of a header, or None if the file ends in it."""
     fields: dict[str, str] = {}
-    name, size = "", 0
+    name, size, error = "", 0, None
     while True:
         line = data.readline(MAX_LINE)
         size += len(line)
@@ -423,6 +513,11 @@ def _warc_header(data: Decoded) -> _Header | None:
             return None
         text = line.rstrip(b"\r\n")
         if not text:
+            break
+        begins = _WARC_AT_END.search(line)
+        if begins:
+            data.unread(len(line) - begins.start())
+            error = "another record begins inside its header"
             break
         if text[:1] in b" \t" and name:
             fields[name] = f"{fields[name]} {text.decode('utf-8', 'replace').strip()}".strip()
@@ -439,9 +534,9 @@ def _warc_header(data: Decoded) -> _Header | None:
     def get(field: str) -> str | None:
         return fields.get(field.lower())
 
-    if not _LENGTH.fullmatch(length):
-        return _Header(kind, get, None, f"Content-Length {length[:40]!r}, expected a number of bytes")
-    return _Header(kind, get, int(length))
+    if error is None and not _LENGTH.fullmatch(length):
+        error = f"Content-Length {length[:40]!r}, expected a number of bytes"
+    return _Header(kind, get, None if error else int(length), error)
 
 
 # url ip date type length, or (version 2) url ip date type status checksum location offset file length; URLs may hold
@@ -460,6 +555,19 @@ _ARC_FIRST = (b"url", b"ip-address", b"archive-date", b"content-type")
 """Fields that both versions begin with."""
 
 
+_ARC_SCHEME = re.compile(
+    rb"(?:https?|ftp|filedesc|metadata|whois|gopher|mms|rtsp)://|(?:dns|urn|screenshot|data):", re.IGNORECASE
+)
+_ARC_REST = (
+    rb"\S{2,2000} (?:[0-9a-fA-F.:]+|unknown|-) \d{8,18} \S{1,200}(?:; ?\S{1,200})? (?:\S{1,200} ){0,5}\d{1,15}\r?\n"
+)
+_ARC_INSIDE = re.compile(rb"\n(?=[a-zA-Z][\w.+-]*:%b)" % _ARC_REST)
+_ARC_BARE = re.compile(rb"https?://%b" % _ARC_REST)
+_ARC_AT_END = re.compile(rb"https?://%b\Z" % _ARC_REST)
+_ARC_CUT = re.compile(rb"\A\S+ (?:[0-9a-fA-F.:]{7,}|unknown|-) \d|[\0-\x1f]")
+"""What is no URL, but the rest of a damaged header."""
+
+
 def is_arc_header(line: bytes) -> bool:
     return bool(_ARC_1.fullmatch(line) or _ARC_2.fullmatch(line))
 
@@ -468,22 +576,25 @@ class _ArcHeaders:
     """Headers of ARC records: one line. A file whose first record names other fields than usual, or in another order, is read by
     these names."""
 
-    inside = re.compile(
-        rb"\n(?=[a-zA-Z][\w.+-]*:\S{2,2000} (?:[0-9a-fA-F.:]+|unknown|-) \d{8,18} "
-        rb"\S{1,200}(?:; ?\S{1,200})? (?:\S{1,200} ){0,5}\d{1,15}\r?\n)"
-    )
-
     framed = False  # "ttp://a.example/ ..." would pass for one
 
     def __init__(self) -> None:
         self._names: list[bytes] = []
 
+    def inside(self, block: bytes) -> int | None:
+        return _first(_ARC_INSIDE.search(block), _ARC_BARE.search(block))
+
     def begins(self, line: bytes) -> bool:
-        return is_arc_header(line) or self._named(line) is not None
+        return not self.at_end(line) and (is_arc_header(line) or self._named(line) is not None)
+
+    def at_end(self, line: bytes) -> int:
+        known = _ARC_SCHEME.match(line)
+        inner = _ARC_AT_END.search(line, known.end() if known else 0)
+        return inner.start() if inner and (not known or _ARC_CUT.search(line[: inner.start()])) else 0
 
     def parse(self, data: Decoded, line: bytes) -> _Header | None:
         """The header, its fields under the names that WARC gives them."""
-        fields = self._named(line) or _arc_fields(line)
+        fields = None if self.at_end(line) else self._named(line) or _arc_fields(line)
         if fields is None:
             return None
         url, date, kind, length = fields

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from extraction.domains import registered_domain
+from pipeline.outputs import ByteCount
+from pipeline.readers.streams import Decoded
 from pipeline.schema import Document, Drop
 from pipeline.strict import Strict, UserError
 
@@ -23,6 +25,43 @@ class Record(NamedTuple):
 
     doc: Document
     drop: Drop | None = None
+
+
+class Account:
+    """Says of the bytes of a decompressed stream, in order, what they were read as: each call is about those since the last."""
+
+    def __init__(self, count: ByteCount, data: Decoded) -> None:
+        self._count = count
+        self._data = data
+        self._at = self._begin = data.position
+
+    def _passed(self) -> int:
+        passed = self._data.position - self._at
+        self._at += passed
+        return passed
+
+    def page(self) -> None:
+        self._count.pages += self._passed()
+
+    def other(self, kind: str) -> None:
+        self._count.other[kind] += self._passed()
+
+    def skipped(self) -> None:
+        self._count.skipped += self._passed()
+
+    def between(self) -> None:
+        self._count.between += self._passed()
+
+    def close(self) -> None:
+        """The end was reached: all that came out of the decoder is to be accounted for, which nobody takes for granted."""
+        self._count.read += self._data.decoded
+        self._count.damaged += self._data.damaged
+        self._count.stored_read = self._data.stored_end
+
+    def hand_over(self) -> None:
+        """Another reader goes on behind the bytes of the last call."""
+        self._count.read += self._at - self._begin
+        self._count.damaged += self._data.damaged
 
 
 class ColumnNames(Strict):

@@ -32,6 +32,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pipeline import storage
+from pipeline.outputs import ByteCount
 from pipeline.readers.archive import is_arc_header, read_archive
 from pipeline.readers.base import ColumnNames, InputError, InputOptions, Record, unreadable
 from pipeline.readers.rows import read_jsonl, read_parquet
@@ -226,16 +227,18 @@ def read_records(
     start_offset: int | None = None,
     stop_record: int | None = None,
     skipped: Counter[str],
+    count: ByteCount | None = None,
 ) -> Iterator[Record]:
     """Records [start_record, stop_record) of a file, in order: exactly the rows that a full read gives them.
 
     :param start_offset: the `offset` that an earlier read gave for `start_record`; None reads from the beginning
         (Parquet: from the row group) and passes over what comes before.
     :param skipped: counts WARC records that are no input, by type, and blank lines. In a range: those met on the way.
+    :param count: gets the bytes of the file, of a read from its beginning to its end.
     :raises OSError: if reading fails for another reason than the file's content (a lost connection, a bad disk): the
         caller should try again. A file that is not there or may not be read gives an `unreadable` row instead.
     """
-    records = _numbered(path, options, start_record, start_offset, skipped)
+    records = _numbered(path, options, start_record, start_offset, skipped, count or ByteCount())
     for record in records:
         if stop_record is not None and record.doc.record_no >= stop_record:
             return
@@ -245,7 +248,12 @@ def read_records(
 
 
 def _numbered(
-    path: str, options: InputOptions, start_record: int, start_offset: int | None, skipped: Counter[str]
+    path: str,
+    options: InputOptions,
+    start_record: int,
+    start_offset: int | None,
+    skipped: Counter[str],
+    count: ByteCount,
 ) -> Iterator[Record]:
     try:
         f = open_input(path)
@@ -254,6 +262,9 @@ def _numbered(
             yield unreadable(path, 0, options, f"cannot open: {type(e).__name__}: {e.strerror or e}")
         return
     with f:
+        count.files = 1
+        count.stored = f.seek(0, os.SEEK_END)
+        f.seek(0)
         head = f.read(_ENDS)
         kind = _format(head, path, options)
         if kind is None or (not head and kind != "jsonl"):  # a crawl file without a byte is a failed download
@@ -261,16 +272,17 @@ def _numbered(
                 beginning = repr(head[:40]) if head else "an empty file"
                 message = f"unknown format: found {beginning}, expected {_KNOWN}; or set input.format"
                 yield unreadable(path, 0, options, message)
+            count.stored_read = count.read = count.skipped = count.stored
             return
         if kind == "parquet":
-            yield from read_parquet(f, path, options, start_record)
+            yield from read_parquet(f, path, options, start_record, count)
             return
         codec = codec_of(head, path)
         # Without an offset everything before the range is read and passed over.
         first = start_record if start_offset is not None else 0
         passed = skipped if first == start_record else Counter[str]()
         if kind == "jsonl":
-            rows = read_jsonl(f, path, codec, options, first, start_offset or 0, passed)
+            rows = read_jsonl(f, path, codec, options, first, start_offset or 0, passed, count)
         else:
             rows = read_archive(
                 f,
@@ -281,6 +293,7 @@ def _numbered(
                 start_record=first,
                 start_offset=start_offset or 0,
                 skipped=passed,
+                count=count,
             )
         yield from itertools.islice(rows, start_record - first, None)
 

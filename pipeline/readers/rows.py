@@ -7,12 +7,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.outputs import ByteCount
 from pipeline.readers.base import (
+    Account,
     InputOptions,
     Record,
     clean,
@@ -39,11 +41,14 @@ def read_jsonl(
     start_record: int,
     start_offset: int,
     skipped: Counter[str],
+    count: ByteCount,
 ) -> Iterator[Record]:
-    """One row a line; blank lines are counted in `skipped`. A line that is too long is passed over unheld."""
+    """One row a line; blank lines are counted in `skipped`. A line that is too long is passed over unheld. Behind damage,
+    reading goes on with the next compressed member, whose first line may be the rest of one."""
     # A character of HTML takes at most six bytes in JSON (\u0000), three bytes of UTF-8 text as many.
     limit = 6 * options.max_record_bytes + (1 << 20)
     data = Decoded(f, codec, start_offset)
+    account = Account(count, data)
     number = start_record
     while True:
         try:
@@ -56,8 +61,12 @@ def read_jsonl(
                     size += len(more)
                 size += len(more)
         except Broken as e:
-            yield unreadable(path, number, options, f"{e} (member at byte {e.at})")
-            return
+            is_found = data.recover(e)
+            account.skipped()
+            goes_on = f"reading goes on at byte {data.stored_end}" if is_found else "nothing after it can be read"
+            yield unreadable(path, number, options, f"{e} (member at byte {e.at}); {goes_on}")
+            number += 1
+            continue
         if not size:
             break
         if size == len(line):
@@ -65,19 +74,24 @@ def read_jsonl(
                 text = line.decode("utf-8-sig" if number == 0 else "utf-8").strip()
             except UnicodeDecodeError as e:
                 found = line[e.start : e.start + 8].rstrip()
+                account.page()
                 drop = Drop("bad_row", f"not UTF-8: {found!r} at byte {e.start} of the line; expected UTF-8")
                 yield _dropped(path, number, offset, options, drop, line.decode("latin-1"))
                 number += 1
                 continue
             if not text:
                 skipped["blank_line"] += 1
+                account.between()
                 continue
+            account.page()
             yield _json_row(text, path, number, offset, options)
         else:
+            account.page()
             yield _dropped(path, number, offset, options, Drop("too_large", size), "")
         number += 1
     if data.cut is not None:
         yield unreadable(path, number, options, f"the file ends inside the compressed member at byte {data.cut}")
+    account.close()
 
 
 def _json_row(text: str, path: str, number: int, offset: int | None, options: InputOptions) -> Record:
@@ -92,9 +106,15 @@ def _json_row(text: str, path: str, number: int, offset: int | None, options: In
     return make_row(row, path, number, offset, options)
 
 
-def read_parquet(f: IO[bytes], path: str, options: InputOptions, start_record: int) -> Iterator[Record]:
-    """Rows by row group, a few at a time; groups before `start_record` are not read."""
-    number = start_record
+def read_parquet(
+    f: IO[bytes], path: str, options: InputOptions, start_record: int, count: ByteCount
+) -> Iterator[Record]:
+    """Rows by row group, a few at a time; groups before `start_record` are not read.
+
+    Damage costs no row of another group, and each row that the footer declares has its number: one that cannot be read is
+    `unreadable`. Where the footer contradicts itself, rows are numbered as they come, and the last row says so.
+    """
+    count.stored_read = count.read = count.stored
     try:
         file = pq.ParquetFile(f, pre_buffer=False, buffer_size=1 << 20)
         columns = options.columns
@@ -102,27 +122,108 @@ def read_parquet(f: IO[bytes], path: str, options: InputOptions, start_record: i
         names = [n for n in dict.fromkeys(columns.model_dump().values()) if n and (n in there or _is_inside(n, there))]
         if columns.html not in names and columns.text not in names:
             wanted = " or ".join(repr(n) for n in (columns.html, columns.text) if n)
-            message = f"no column {wanted} (input.columns); found {', '.join(there)}"
-            yield unreadable(path, number, options, message)
-            return
-        first = 0
-        groups: list[int] = []
-        for i in range(file.metadata.num_row_groups):
-            rows = file.metadata.row_group(i).num_rows
-            if groups or first + rows > start_record:
-                groups.append(i)
-            else:
-                first += rows
-        number = first
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=names) if groups else ():
-            for row in _python_rows(batch):
-                if number >= start_record:
-                    yield make_row(row, path, number, None, options)
-                number += 1
-    except (pa.ArrowException, OSError, ValueError) as e:
-        if isinstance(e, OSError) and e.errno is not None:
-            raise
-        yield unreadable(path, max(number, start_record), options, f"parquet: {' '.join(str(e).split())}")
+            there = ", ".join(file.schema_arrow.names)
+            raise ValueError(f"no column {wanted} (input.columns); found {there}")
+        groups = _groups(file, names, count.stored)
+    except _PARQUET as e:
+        count.skipped = count.stored
+        yield unreadable(path, start_record, options, _parquet_error(e))
+        return
+    number = first = 0
+    while groups.rows and first < len(groups.rows) and number + groups.rows[first] <= start_record:
+        number += groups.rows[first]
+        first += 1
+    for row in _parquet_rows(file, names, groups, first, count):
+        if number >= start_record:
+            yield (
+                unreadable(path, number, options, row)
+                if isinstance(row, str)
+                else make_row(row, path, number, None, options)
+            )
+        number += 1
+
+
+_PARQUET = (pa.ArrowException, OSError, ValueError)
+
+
+def _parquet_error(e: Exception) -> str:
+    """:raises OSError: if it is none of the file's content."""
+    if isinstance(e, OSError) and e.errno is not None:
+        raise e
+    return f"parquet: {' '.join(str(e).split())}"
+
+
+class _Groups(NamedTuple):
+    sizes: list[int]
+    """Bytes of each row group."""
+    rows: list[int] | None
+    """Rows that the footer declares for each; None if it contradicts itself."""
+    declared: int
+
+
+def _groups(file: pq.ParquetFile, names: list[str], stored: int) -> _Groups:
+    metadata = file.metadata
+    rows, sizes = [], []
+    agree = True
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        chunks = [group.column(j) for j in range(group.num_columns)]
+        rows.append(group.num_rows)
+        sizes.append(sum(c.total_compressed_size for c in chunks))
+        agree &= all(c.num_values == group.num_rows for c in chunks if c.path_in_schema in names)
+    agree &= sum(rows) == metadata.num_rows and min(rows, default=0) >= 0
+    if min(sizes, default=0) < 0 or sum(sizes) > stored:
+        sizes = [0] * len(rows)
+    return _Groups(sizes, rows if agree else None, metadata.num_rows)
+
+
+def _parquet_rows(
+    file: pq.ParquetFile, names: list[str], groups: _Groups, first: int, count: ByteCount
+) -> Iterator[dict[str, Any] | str]:
+    """Rows from a group on; for one that cannot be read, why."""
+    count.between = count.stored - sum(groups.sizes)
+    count.footer_rows = sum(groups.rows or ())
+    read = 0
+    for i, size in enumerate(groups.sizes[first:], first):
+        rows = groups.rows[i] if groups.rows is not None else None
+        met, problem = 0, None
+        try:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[i], columns=names):
+                for row in _python_rows(batch):
+                    problem = row if isinstance(row, str) else problem
+                    yield row
+                    met += 1
+        except _PARQUET as e:
+            problem = f"{_parquet_error(e)} (row group {i})"
+            if rows is None:
+                yield problem
+        for _ in range(met, rows or 0):
+            problem = problem or f"parquet: row group {i} holds {met} rows, the footer declares {rows}"
+            yield problem
+        read += met
+        count.footer_rows_read += max(met, rows) if rows is not None else 0
+        if problem is None:
+            count.pages += size
+        else:
+            count.skipped += size
+    if groups.rows is None:
+        yield f"parquet: the footer contradicts itself: it declares {groups.declared} rows, {read} were read"
+
+
+def _python_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | str]:
+    """Rows as dictionaries, times as milliseconds; for a row with a value that cannot be read, why."""
+    try:
+        columns = [_values(column) for column in batch.columns]
+    except _PARQUET as e:
+        if batch.num_rows == 1:
+            yield _parquet_error(e)
+        else:
+            for i in range(batch.num_rows):
+                yield from _python_rows(batch.slice(i, 1))
+        return
+    names = batch.schema.names
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, values, strict=True))
 
 
 def _is_inside(name: str, columns: list[str]) -> bool:
@@ -130,19 +231,16 @@ def _is_inside(name: str, columns: list[str]) -> bool:
     return name not in columns and name.partition(".")[0] in columns
 
 
-def _python_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    """Rows as dictionaries, times as milliseconds."""
-    columns = []
-    for column in batch.columns:
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        try:
-            columns.append(_times(column) if pa.types.is_temporal(column.type) else column.to_pylist())
-        except UnicodeDecodeError:  # the bytes of such a string: as HTML they are decoded like any page
-            columns.append([_as_text(value) for value in column.cast(pa.binary()).to_pylist()])
-    names = batch.schema.names
-    for values in zip(*columns, strict=True):
-        yield dict(zip(names, values, strict=True))
+def _values(column: pa.Array) -> list[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_temporal(column.type):
+        return _times(column)
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:  # the bytes of such a string: as HTML they are decoded like any page
+        values = [_as_text(value) for value in column.cast(pa.binary()).to_pylist()]
+    return values
 
 
 def _as_text(value: bytes | None) -> str | bytes | None:

@@ -27,6 +27,7 @@ MAGIC: dict[Codec, bytes] = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd
 SUFFIXES: dict[str, Codec] = {".gz": "gzip", ".zst": "zstd", ".lz4": "lz4"}
 
 _CHUNK = 1 << 16
+_ZSTD_CHUNK = 1 << 13  # as the decoder takes small pieces, the rest is copied often
 _MAX_OUT = 1 << 18
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # a skippable frame that carries the dictionary of a .warc.zst
 _MAX_DICTIONARY = 1 << 24
@@ -131,6 +132,10 @@ class Decoded:
         self.codec = codec
         self.cut: int | None = None
         """Offset of the member inside which the file ends; None if it does not."""
+        self.decoded = 0
+        """Bytes of the content so far, counted as they come out of the decoder."""
+        self.damaged = 0
+        """Bytes of the file in members that could not be decompressed to their end."""
         self._f = f
         self._dictionary = _zstd_dictionary(f) if codec == "zstd" else None
         self._decoder: _Decoder | None = None
@@ -156,14 +161,24 @@ class Decoded:
         """Bytes handed out so far (in the decompressed stream)."""
         return self._pos + self._i
 
-    def offset(self) -> int | None:
-        """Offset in the file to come back to the next byte, if it is the first of a member; always for plain files."""
+    @property
+    def stored_end(self) -> int:
+        """How far the file was read: its size, once the end is reached."""
+        return self._raw_at
+
+    def offset(self, position: int | None = None) -> int | None:
+        """Offset in the file to come back to a byte of the decompressed stream, the next one if `position` is None, if it is the
+        first of a member; always for plain files. Positions do not decrease from call to call."""
+        here = self.position if position is None else position
         if self.codec == "plain":
-            return self.position + self._shift
-        here = self.position
+            return here + self._shift
         for old in [p for p in self._starts if p < here]:
             del self._starts[old]
         return self._starts.get(here)
+
+    def some(self, limit: int) -> bytes:
+        """The next bytes, as many as are there, `limit` at most; b"" at the end."""
+        return b"" if self.at_end() else self._take(limit)
 
     @property
     def member(self) -> int:
@@ -234,22 +249,28 @@ class Decoded:
             yield piece
 
     def recover(self, broken: Broken) -> bool:
-        """Go on at the next place after a broken member where one seems to begin. False if there is none."""
-        if self.codec == "plain":
-            return False
-        magic, at = MAGIC[self.codec], broken.at + 1
+        """Go on at the next place after a broken member where one seems to begin. False if there is none. What was decompressed
+        of the member and not handed out is passed over."""
+        place = self._next_member(broken.at + 1)
+        at = self._f.seek(0, io.SEEK_END) if place is None else place
+        self.damaged += at - broken.at
+        self._restart(at)
+        return place is not None
+
+    def _next_member(self, at: int) -> int | None:
+        """The first offset from `at` on where a member seems to begin. The file is left at another place."""
+        magic = MAGIC[self.codec]
         self._f.seek(at)
         seen = b""
         while chunk := self._f.read(_CHUNK):
             seen += chunk
             place = seen.find(magic)
             if place >= 0:
-                self._restart(at + place)
-                return True
+                return at + place
             keep = len(magic) - 1
             at += len(seen) - keep
             seen = seen[-keep:]
-        return False
+        return None
 
     def _take(self, n: int) -> bytes:
         data = self._buffer[self._i : self._i + n]
@@ -260,6 +281,9 @@ class Decoded:
         chunk = self._f.read(_CHUNK) if self.codec == "plain" else self._decode()
         if not chunk:
             return False
+        if self.codec == "plain":
+            self._raw_at += len(chunk)
+        self.decoded += len(chunk)
         self._pos += self._i
         self._buffer = self._buffer[self._i :] + chunk
         self._i = 0
@@ -272,7 +296,7 @@ class Decoded:
             raise broken
         while True:
             if not self._raw:
-                self._raw = self._f.read(_CHUNK)
+                self._raw = self._f.read(_ZSTD_CHUNK if self.codec == "zstd" else _CHUNK)
             if self._decoder is None and not self._begin_member():
                 return b""
             if not self._raw:
@@ -322,9 +346,13 @@ class Decoded:
                     continue
             if self.codec != "zstd" or len(self._raw) < 8 or not _SKIPPABLE.match(self._raw):
                 break
+            frame, end = self._raw_at, self._f.seek(0, io.SEEK_END)
             self._raw_at += 8 + int.from_bytes(self._raw[4:8], "little")
-            self._f.seek(self._raw_at)
             self._raw = b""
+            if self._raw_at > end:
+                self.cut, self._raw_at = frame, end
+                return False
+            self._f.seek(self._raw_at)
         if not self._raw:
             return False
         self._member = self._raw_at

@@ -19,10 +19,13 @@ import pytest
 from pipeline import storage
 from pipeline.config import StageConfig, parse
 from pipeline.executor import MARK_ROWS, Task, bucket_of, live_rows, run_unit
+from pipeline.inspection.funnel import funnel_lines
+from pipeline.inspection.validate import validate_output
 from pipeline.outputs import Lease, RunRecord, read_all, read_manifest, read_record
 from pipeline.passes import Comparison, Marked, Pass, StageFailed, find_inputs, plan_pass, require_finished
 from pipeline.progress import Progress
 from pipeline.publish import publish_group
+from pipeline.readers.base import Account
 from pipeline.steps import DuplicateStep
 from pipeline.strict import UserError
 from pipeline.units import Done, Groups, Units, read_receipts
@@ -270,3 +273,65 @@ def test_rows_that_do_not_add_up_are_not_committed(crawl: tuple[Path, Writes], m
     with pytest.raises(StageFailed, match="6 rows came in, but 0 were published; nothing is committed"):
         run_pass(config_of(folder))
     assert read_manifest(str(folder / "out")) is None
+
+
+def test_the_bytes_of_the_input_are_accounted_for(tmp_path: Path) -> None:
+    """They are counted once, in the round that reads the files, and added over the passes."""
+    write_crawl(tmp_path, "ab")
+    config = config_of(tmp_path, steps=[{"step": name} for name in ("raw_dedup", "record_filter", "exact_dedup")])
+    assert len(config.rounds()) == 2
+    run_pass(config)
+    (tmp_path / "crawl" / "a2.jsonl").write_bytes(b'{"text": "x"}\n\n  \n')
+    run_pass(config)
+    record = read_record(str(tmp_path / "out"))
+    sizes = [f.stat().st_size for f in sorted((tmp_path / "crawl").iterdir())]
+    count = record.byte_count
+    assert count is not None
+    assert (count.files, count.stored, count.read, count.between) == (3, sum(sizes), sum(sizes), 4)
+    assert count.pages == sum(sizes) - 4
+    assert [p.byte_count and p.byte_count.files for p in record.passes] == [2, 1]
+    line = f"bytes: {count.stored:,} stored, {count.read:,} read = {count.pages:,} in pages + 0 in other records"
+    assert line in "\n".join(funnel_lines([record]))
+    assert validate_output(str(tmp_path / "out")) == []
+
+
+def test_bytes_that_do_not_add_up_stop_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_crawl(tmp_path, "ab")
+    monkeypatch.setattr(Account, "page", Account._passed)
+    with pytest.raises(StageFailed, match=r"a\.jsonl'.*bytes were read, but 0 are accounted for"):
+        run_pass(config_of(tmp_path))
+    assert read_manifest(str(tmp_path / "out")) is None
+
+
+def test_a_file_that_grows_during_the_pass_stops_the_stage(tmp_path: Path) -> None:
+    write_crawl(tmp_path, "ab")
+    config = config_of(tmp_path)
+    progress = Progress(config.stage, io.StringIO())
+    with Lease(config.output.path, 60) as lease:
+        plan = plan_pass(config, find_inputs(config, progress), progress)
+        assert plan is not None
+        with (tmp_path / "crawl" / "b.jsonl").open("ab") as f:
+            f.write(b"\n")
+        with pytest.raises(StageFailed, match=r"b\.jsonl': it has \d+ bytes, and had \d+ when the pass was planned"):
+            Pass(config, plan, InProcess(), progress, lease).run()
+
+
+def test_validate_looks_at_the_bytes(tmp_path: Path) -> None:
+    write_crawl(tmp_path, "ab")
+    run_pass(config_of(tmp_path))
+    output = str(tmp_path / "out")
+    record = read_record(output)
+    (one,) = record.passes
+    assert one.byte_count is not None
+    for change, problem in (
+        ({"pages": one.byte_count.pages - 1}, "accounted for"),
+        ({"stored_read": one.byte_count.stored_read - 1}, "of them were read"),
+        ({"stored": one.byte_count.stored + 5, "stored_read": one.byte_count.stored + 5}, "were there to read"),
+        ({"footer_rows": 1}, "Parquet footers declare 1 rows, but 0 were read"),
+    ):
+        count = dataclasses.replace(one.byte_count, **change)
+        dataclasses.replace(record, passes=[dataclasses.replace(one, byte_count=count)]).write(output)
+        (found,) = validate_output(output)
+        assert problem in found
+    record.write(output)
+    assert validate_output(output) == []

@@ -278,7 +278,7 @@ def test_funnel_shows_every_step_and_reason(chain: Path) -> None:
             assert label in table
             for reason, n in count.dropped.items():
                 assert f"{n:,}  {reason}" in table
-    assert all(len(line) < 120 for line in table.splitlines())
+    assert all(len(line) < 160 for line in table.splitlines())
 
 
 def test_counts_on_the_sample_are_the_golden_ones_and_the_pages(chain: Path) -> None:
