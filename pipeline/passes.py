@@ -425,12 +425,15 @@ class Pass:
         count = done.sums.byte_count
         if count is None:
             return
-        problems = list(done.sums.byte_problems)
-        for unit, stored in zip(units.table["file"].to_pylist(), done.table["stored"].to_pylist(), strict=True):
-            planned = self.plan.files[unit].fingerprint["size"]
+        paths = {f.file_no: f.path for f in self.plan.files}
+        problems = [f"input {paths[int(u.partition('-')[0])]!r}: {problem}" for u, problem in done.sums.byte_problems]
+        for place, stored in zip(units.table["file"].to_pylist(), done.table["stored"].to_pylist(), strict=True):
+            f = self.plan.files[place]
+            planned = f.fingerprint["size"]
             if stored is not None and stored != planned and len(problems) < MAX_EXAMPLES:
-                path = self.plan.files[unit].path
-                problems.append(f"input {path!r} has {stored:,} bytes, and had {planned:,} when the pass was planned")
+                problems.append(
+                    f"input {f.path!r}: it has {stored:,} bytes, and had {planned:,} when the pass was planned"
+                )
         if problems:
             raise StageFailed(f"{'; '.join(problems)}; nothing is committed")
         self.byte_count = count

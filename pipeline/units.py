@@ -119,8 +119,8 @@ class Sums:
     """The first few."""
     files: list[PublishedFile] = field(default_factory=list)
     byte_count: ByteCount | None = None
-    byte_problems: list[str] = field(default_factory=list)
-    """The first few units whose bytes do not add up."""
+    byte_problems: list[tuple[str, str]] = field(default_factory=list)
+    """The first few units whose bytes do not add up, each with what is wrong."""
 
     def add(self, other: Receipt | Sums) -> None:
         self.units += other.units if isinstance(other, Sums) else 1
@@ -139,7 +139,7 @@ class Sums:
             problems = other.byte_problems
         else:
             found = other.byte_count.problems() if other.byte_count is not None else []
-            problems = [f"unit {other.unit_id}: {problem}" for problem in found]
+            problems = [(other.unit_id, problem) for problem in found]
         self.byte_problems = [*self.byte_problems, *problems][:MAX_EXAMPLES]
 
     def to_json(self) -> str:
@@ -158,6 +158,7 @@ class Sums:
         raw["skipped"] = Counter(raw["skipped"])
         raw["files"] = [PublishedFile(**f) for f in raw["files"]]
         raw["byte_count"] = _byte_count(raw["byte_count"])
+        raw["byte_problems"] = [(unit_id, problem) for unit_id, problem in raw["byte_problems"]]
         return cls(**raw)
 
 

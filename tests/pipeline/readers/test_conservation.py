@@ -412,7 +412,7 @@ def test_one_value_that_is_no_text_costs_one_row(tmp_path: Path) -> None:
     path.write_bytes(data.replace(address(7).encode(), b"\xff" + address(7).encode()[1:], 1))
     rows, count, _ = read(path)
     assert [row.doc.record_no for row in rows if row.drop is not None] == [7]
-    assert [row.drop.reason for row in rows if row.drop is not None] == ["unreadable"]
+    assert [row.drop.reason for row in rows if row.drop is not None] == ["bad_row"]
     assert len(rows) == 24
     assert count.problems() == []
 
