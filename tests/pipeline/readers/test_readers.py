@@ -419,23 +419,30 @@ def test_reading_goes_on_after_damage(tmp_path: Path, suffix: str) -> None:
         assert read(path, start_record=start, start_offset=rows[start].doc.offset) == rows[start:]
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst", ".lz4"])
-def test_a_member_that_tells_its_end_too_late_costs_no_other_record(tmp_path: Path, suffix: str) -> None:
-    """A member cut out of the middle of a file, or with a wrong length in it, may swallow all that follows."""
-    bodies = [random.Random(i).randbytes(3000).hex().encode() for i in range(4)]
+@pytest.mark.parametrize(
+    ("suffix", "at", "byte"),
+    [
+        (".gz", 3, b"\x04"),  # the flag of a further field, whose length is then taken from the data
+        (".lz4", 16, b"\xff"),  # the length of the block
+    ],
+)
+def test_a_member_that_tells_its_end_too_late_costs_no_other_record(
+    tmp_path: Path, suffix: str, at: int, byte: bytes
+) -> None:
+    bodies = [random.Random(i).randbytes(150).hex().encode() for i in range(4)]
     members = [COMPRESS[suffix](warc("response", http(body), number=i)) for i, body in enumerate(bodies)]
-    if suffix == ".lz4":  # of the length of the block, which stands behind the header of 15 bytes, the third byte
-        members[1] = members[1][:17] + b"\x03" + members[1][18:]
-    else:
-        members[1] = members[1][: len(members[1]) // 2]
+    members[1] = members[1][:at] + byte + members[1][at + 1 :]
     path = tmp_path / f"late.warc{suffix}"
     path.write_bytes(b"".join(members))
     rows = read(path)
-    assert reasons(rows)[0] is None
-    assert [r.doc.url for r in rows if r.drop is None] == [f"https://www.example.com/{i}" for i in (0, 2, 3)]
-    assert reasons(rows).count("unreadable") == 1
-    path.write_bytes(b"".join(members[:2]))  # the same at the end of a file is a cut
-    assert len(read(path)) == 2
+    assert reasons(rows) == [None, "unreadable", None, None]
+    assert rows[1].drop is not None
+    assert f"the end of the member is not found (member at byte {len(members[0])})" in str(rows[1].drop.value)
+    assert [r.doc.url and r.doc.url[-1] for r in rows] == ["0", None, "2", "3"]
+    path.write_bytes(b"".join(members[:2]))  # at the end of a file it is a cut, as a half download is
+    rows = read(path)
+    assert reasons(rows) == [None, "unreadable"]
+    assert "the file ends inside the compressed member" in str(rows[1].drop and rows[1].drop.value)
 
 
 def test_damage_late_in_a_member_keeps_the_records_identity(tmp_path: Path) -> None:
