@@ -112,7 +112,9 @@ class Shards:
             or no readable file.
         """
         with _told(shard.path):
-            file = pq.ParquetFile(f"{self.folder}/{shard.path}", filesystem=self.filesystem)
+            file = pq.ParquetFile(
+                f"{self.folder}/{shard.path}", filesystem=self.filesystem, page_checksum_verification=True
+            )
             header = _mapping((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
         expected = {
             "format": FORMAT,

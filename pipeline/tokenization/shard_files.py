@@ -87,6 +87,7 @@ class ShardWriter:
             use_dictionary=_DICTIONARY,
             write_statistics=_STATISTICS,
             data_page_version="1.0",
+            write_page_checksum=True,
         )
         self._pending: list[pa.Table] = []
         self._pending_tokens = 0

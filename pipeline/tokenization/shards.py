@@ -149,7 +149,7 @@ def read_shards(folder: str, split: Split = "train", columns: Sequence[str] | No
         if problem := _file_problem(path, shard):
             raise UserError(problem)
         try:
-            with storage.open_read(path) as f, pq.ParquetFile(f) as parquet:
+            with storage.open_read(path) as f, pq.ParquetFile(f, page_checksum_verification=True) as parquet:
                 for i in range(parquet.num_row_groups):
                     yield parquet.read_row_group(i, columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as e:
@@ -207,7 +207,7 @@ def _shard_problem(path: str, shard: ShardInfo, manifest: Manifest, domains: set
     digest = file_sha256(path)
     if digest != shard.sha256:
         return f"{shard.path}: SHA-256 is {digest}, the manifest says {shard.sha256}"
-    with storage.open_read(path) as f, pq.ParquetFile(f) as parquet:
+    with storage.open_read(path) as f, pq.ParquetFile(f, page_checksum_verification=True) as parquet:
         if not parquet.schema_arrow.equals(SHARD, check_metadata=False):
             return f"{shard.path}: {shard_files.difference(parquet.schema_arrow)}"
         data = json.loads((parquet.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))

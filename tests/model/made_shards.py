@@ -123,7 +123,12 @@ def _write(
                 **{"language": m.language, "category": m.category, "generation": m.generation},
             }
         )
-    options: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "data_page_version": "1.0"}
+    options: dict[str, Any] = {
+        "compression": "zstd",
+        "compression_level": 3,
+        "data_page_version": "1.0",
+        "write_page_checksum": True,
+    }
     with pq.ParquetWriter(folder / path, schema, use_dictionary=DICTIONARY, **options) as writer:
         for group in groups:
             writer.write_table(pa.Table.from_pylist(group, schema=schema), row_group_size=len(group))

@@ -141,6 +141,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             read()
 
 
+def test_a_damaged_byte_gives_no_other_tokens(tmp_path: Path) -> None:
+    """Pages have a checksum, so that a run need not read every file twice."""
+    folder = write_shards(tmp_path / "made", documents(9, 1), n_shards=1)
+    shards = open_shards(str(folder))
+    (shard,) = shards.split("train")
+    path = folder / shard.path
+    data = path.read_bytes()
+    whole = shards.tokens(shard, 0)[0].tolist()
+    refused = 0
+    for at in range(0, len(data), 11):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        try:
+            assert shards.tokens(shard, 0)[0].tolist() == whole, at
+        except ShardError:
+            refused += 1
+    assert refused > 20
+
+
 def test_a_column_of_another_type_is_refused(tmp_path: Path) -> None:
     folder = write_shards(tmp_path / "made", documents(9, 1), n_shards=1)
     shards = open_shards(str(folder))
