@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
@@ -145,8 +146,12 @@ class Shards:
         """Read the token ids of one row group.
 
         :returns: ids `(N,)` int32, read-only, and where rows begin `(R + 1,)` int64.
+        :raises ShardError: rows are not as long as they say.
         """
-        return flat(self.table(shard, group, ["input_ids"])["input_ids"])
+        table = self.table(shard, group, ["input_ids", "n_tokens"])
+        ids, offsets = flat(table["input_ids"])
+        check_lengths(shard, offsets, table["n_tokens"].to_numpy())
+        return ids, offsets
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
@@ -251,6 +256,15 @@ def _check(table: pa.Table, name: str) -> None:
         raise ShardError(f"{name} is {found}, expected {kind}")
     if name in _TYPES and column.null_count:
         raise ShardError(f"{name} is null in {column.null_count} rows")
+
+
+def check_lengths(shard: Shard, offsets: Int64s, lengths: npt.NDArray[np.integer[Any]]) -> None:
+    """Hold rows to their lengths: the footer of a file, which says where its pages are, has no checksum.
+
+    :raises ShardError: they differ.
+    """
+    if not np.array_equal(np.diff(offsets), lengths):
+        raise ShardError(f"{shard.path}: rows of input_ids are not as long as n_tokens says")
 
 
 def flat(column: pa.ChunkedArray) -> tuple[Int32s, Int64s]:

@@ -28,7 +28,7 @@ from model.base.errors import StreamError
 from model.base.hashing import order
 from model.data import utk
 from model.data.config import DataOptions, Phase, Table
-from model.data.shards import Shard, Shards, Split, flat, open_shards
+from model.data.shards import Shard, Shards, Split, check_lengths, flat, open_shards
 
 UNKNOWN = "unknown"
 OTHERS = "*"
@@ -129,6 +129,7 @@ class Source:
                 else self.shards.table(block.shard, block.group, ["input_ids"])["input_ids"]
             )
             block.tokens = flat(column)
+            check_lengths(block.shard, block.tokens[1][block.rows.start : block.rows.stop + 1], block.lengths)
         ids, offsets = block.tokens
         r = block.rows.start + row
         return ids[offsets[r] : offsets[r + 1]]

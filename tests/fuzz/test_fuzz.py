@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.__main__ import cases_of
 from tests.fuzz.runner import Case, run
 
-SMALL = ("records:0-20", "urls:0-30", "configs:0-80", "shards:0-40")
+SMALL = ("records:0-20", "urls:0-12", "configs:0-40", "shards:0-20")
 LONG = {"records": 2500, "urls": 1000, "configs": 4000, "shards": 2500}
 """Cases by kind; a case of records mutates four, so these are 10,000."""
 
