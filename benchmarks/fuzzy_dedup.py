@@ -36,7 +36,6 @@ from gold import page_texts
 
 from pipeline import storage
 from pipeline.config import SparkConfig, parse
-from pipeline.executor import Unit
 from pipeline.outputs import InputFile, Manifest, PublishedFile, read_documents
 from pipeline.progress import Progress
 from pipeline.rule_based.fuzzy_dedup import FuzzyDedup
@@ -47,6 +46,7 @@ from pipeline.spark.fuzzy_dedup import _packed
 from pipeline.spark.run import CrossContext, local_cpu_seconds
 from pipeline.spark.session import get_session
 from pipeline.spark.stages import run_stage
+from pipeline.units import Units
 
 FILE_DOCUMENTS = 20_000
 COPIES = 0.25
@@ -282,7 +282,8 @@ def signature_pass(maker: Maker, language: str, n: int) -> dict[str, Any]:
     """Documents a CPU second of the pass that reads texts, hashes them and hands entries and sketches to Spark."""
     step = FuzzyDedup()
     with tempfile.TemporaryDirectory() as work:
-        units, ranks = [], []
+        sizes: list[int] = []
+        ranks: list[dict[str, int]] = []
         for file_no in range(8):
             numbers = [2 * (file_no * n // 8 + i) + (language == "en") for i in range(n // 8)]
             docs = [
@@ -296,15 +297,14 @@ def signature_pass(maker: Maker, language: str, n: int) -> dict[str, Any]:
                 for row, i in enumerate(numbers)
             ]
             pq.write_table(to_table(docs), f"{work}/{file_no}.parquet", compression="zstd")
-            units.append(
-                Unit(str(file_no), InputFile("made", {}, 0, file_no), 0, len(docs), None, f"{file_no}.parquet")
-            )
+            sizes.append(len(docs))
             ranks += [{"file_no": file_no, "row_no": row, "rank": len(ranks) + row} for row in range(len(docs))]
         os.mkdir(f"{work}/ranks")
         pq.write_table(pa.Table.from_pylist(ranks, RANKS), f"{work}/ranks/bucket-000000.parquet")
         session = get_session("benchmark", SparkConfig(master="local[2]", conf=CONF))
         seconds = 0.0
-        for chosen in (units[:2], units):  # the first round starts the workers and compiles
+        units = Units.made(sizes, [f"{i}.parquet" for i in range(8)])
+        for chosen in (units.take(np.arange(2)), units):  # the first round starts the workers and compiles
             context = CrossContext(session, "fuzzy_dedup", work, chosen, {}, [], None)
             began = local_cpu_seconds(session)
             _packed(step, context, f"{work}/ranks", 16).count()

@@ -36,7 +36,6 @@ from fuzzy_dedup import CONF, DRIVER_MEMORY, Memory
 
 from classifiers.labelled import CATEGORIES, PAGES, load_pages
 from pipeline.config import SparkConfig
-from pipeline.executor import Unit
 from pipeline.model_based.embedding import (
     CorpusEmbedder,
     Embedder,
@@ -46,11 +45,11 @@ from pipeline.model_based.embedding import (
     weights_of,
 )
 from pipeline.model_based.semantic_dedup import SemanticDedup
-from pipeline.outputs import InputFile
 from pipeline.rule_based.minhash import MinHasher, MinHashParams, jaccard
 from pipeline.schema import Document, to_table
 from pipeline.spark.run import CrossContext, compute_marks, local_cpu_seconds
 from pipeline.spark.session import get_session
+from pipeline.units import Units
 
 Page = tuple[str, str, str]  # site, language, text
 Copy = tuple[int, str, str]  # number of the original, kind, text
@@ -252,7 +251,7 @@ def scale(n: int) -> dict[str, Any]:
     partitions = {"spark.sql.shuffle.partitions": str(max(2, -(-n // 2_000_000)))}
     session = get_session("benchmark", SparkConfig(master="local[2]", conf=CONF | partitions))
     with tempfile.TemporaryDirectory() as work:
-        units, a_file = [], -(-n // FILES)
+        sizes, a_file = [], -(-n // FILES)
         os.makedirs(f"{work}/vectors/semantic_dedup")
         all_ids = []
         for file_no in range(FILES):
@@ -263,12 +262,13 @@ def scale(n: int) -> dict[str, Any]:
                 [Document(doc_id=d, source_file="made", file_no=file_no, row_no=k, text="x") for k, d in enumerate(ids)]
             )
             pq.write_table(docs, f"{work}/{file_no}.parquet", compression="zstd", row_group_size=len(ids))
-            units.append(Unit(str(file_no), InputFile("made", {}, 0, file_no), 0, len(ids), None, f"{file_no}.parquet"))
+            sizes.append(len(ids))
             for k in range(0, len(ids), BATCH):
                 some = vectors[start + k : min(start + k + BATCH, stop)]
                 np.save(f"{work}/vectors/semantic_dedup/{file_no:09d}-{k:09d}-{len(some)}.npy", some)
         memory = Memory()
         memory.start()
+        units = Units.made(sizes, [f"{i}.parquet" for i in range(FILES)])
         context = CrossContext(session, "semantic_dedup", work, units, {}, [], None)
         wall, cpu = time.monotonic(), local_cpu_seconds(session)
         marks, _ = compute_marks(step, context)

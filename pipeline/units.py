@@ -264,6 +264,12 @@ class Units:
         }
         return cls(files, pa.table(columns))
 
+    @classmethod
+    def made(cls, rows: Sequence[int], chunks: Sequence[str]) -> Units:
+        """Units of chunks that no stage wrote, each a file of its own: for benchmarks and tests."""
+        files = [InputFile("made", {"rows": n}, 0, i) for i, n in enumerate(rows)]
+        return cls.make(files, range(len(files)), [0] * len(files), list(rows), None, list(chunks))
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 

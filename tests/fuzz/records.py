@@ -40,11 +40,11 @@ from extraction.domains import registered_domain
 from extraction.text import clean_characters
 from pipeline import storage
 from pipeline.config import StageConfig, dump, load, parse
-from pipeline.executor import Receipt, Task, Unit, run_unit
-from pipeline.outputs import InputFile
+from pipeline.executor import Task, run_unit
 from pipeline.readers.inputs import list_inputs, read_records
 from pipeline.schema import Document, from_table
 from pipeline.steps import DuplicateStep
+from pipeline.units import Receipt, Unit, receipt_path
 from tests.fuzz import mutations
 from tests.fuzz.runner import ROOT
 
@@ -145,9 +145,9 @@ class Promises:
 def _run(path: Path, work: Path, config: StageConfig) -> tuple[pa.Table, Receipt]:
     """All rows of a file after the document steps, and the receipt of the unit."""
     task = Task(dump(config), str(work), 0)
-    unit = Unit("u", InputFile(str(path), {}, 0, 0))
+    unit = Unit(str(path), 0, 0)
     run_unit(task, unit)
-    receipt = Receipt.from_bytes(storage.read_bytes(task.receipt_path("u")))
+    receipt = Receipt.from_bytes(storage.read_bytes(receipt_path(task.receipts, unit.unit_id)))
     rows = pq.read_table(work / receipt.chunk)
     rows.validate(full=True)
     for step in config.steps:
