@@ -28,8 +28,8 @@ def extract(
     :param html: the page; bytes are decoded as `decode` describes, with `charset` as the declared encoding.
     :param content_type: media type of the HTTP header, if known: XHTML is read as XML.
     :param engine: a module of `extraction.engines`.
-    :param options: fields of `extraction.engines.Options`: `profile`, `formulas`, `format` (`text`, `markdown`),
-        `title`, `comments`, `captions`, `bylines`, `headings`, `list_markers`, `cut_lines`.
+    :param options: fields of `extraction.engines.Options`: `profile`, `formulas`, `footnote_marks`,
+        `format` (`text`, `markdown`), `title`, `comments`, `captions`, `bylines`, `headings`, `list_markers`, `cut_lines`.
     :raises ValueError: for an unknown engine, profile or format.
     :raises extraction.prepare.TooLarge: if the page is beyond the guards.
     """

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from extraction.decode import decode
+from extraction.footnotes import without_footnote_marks
 from extraction.prepare import Prepared, check_size, prepare
 from extraction.result import Extraction, Line, assemble
 from extraction.signals import page_signals
@@ -43,10 +44,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to extract. All but `profile` and `formulas` are for the engine `lines`.
+    """How to extract. All but `profile`, `formulas` and `footnote_marks` are for the engine `lines`.
 
     :param profile: `full`, or `fast`: nearly as good at less cost, where an engine can.
     :param formulas: `dollars` writes formulas as TeX, `$...$` or, set off, `$$...$$`; `off` leaves them as the page shows them.
+    :param footnote_marks: `keep` leaves `[1]` and raised numbers of notes in the text, `cut` takes them out of the page first.
     :param format: `markdown` writes headings, lists, quotations, fenced code and tables as Markdown does, with blank lines.
     :param title: `prepend` lets the text begin with the page's headline, once; `separate` leaves it where the model keeps it.
     :param comments: `auto` as the model decides (threads of a forum stay, comments of readers under a text go), `keep` or `cut`
@@ -61,6 +63,7 @@ class Options:
 
     profile: str = "full"
     formulas: Literal["dollars", "off"] = "dollars"
+    footnote_marks: Literal["keep", "cut"] = "keep"
     format: Format = "text"
     title: Literal["prepend", "separate"] = "prepend"
     comments: Choice = "auto"
@@ -82,6 +85,8 @@ class Options:
                 )
         if self.title not in ("prepend", "separate"):
             raise ValueError(f"unknown value {self.title!r} of title; expected one of: prepend, separate")
+        if self.footnote_marks not in ("keep", "cut"):
+            raise ValueError(f"unknown value {self.footnote_marks!r} of footnote_marks; expected one of: keep, cut")
 
 
 class Engine(abc.ABC):
@@ -133,6 +138,8 @@ class TreeEngine(Engine):
     def extract(self, html: str, url: str | None = None) -> Extraction:
         """Extract as `Engine` says. Without garbage collection in between: it finds nothing in lxml's trees."""
         check_size(html)
+        if self.options.footnote_marks == "cut":
+            html = without_footnote_marks(html.encode("utf-8", "replace")).decode("utf-8", "replace")
         if self.options.formulas == "dollars" and any(mark in html for mark in _FORMULAS):
             from extraction.lines.formulas import scan_with_formulas
 

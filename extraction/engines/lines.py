@@ -17,6 +17,7 @@ import numpy.typing as npt
 from extraction import engines
 from extraction.decode import to_utf8
 from extraction.embedded import embedded_html
+from extraction.footnotes import without_footnote_marks
 from extraction.formulas import delimited
 from extraction.headline import without_site
 from extraction.line_model.blocks import groups, kept_whole, united
@@ -155,6 +156,8 @@ class Engine(engines.Engine):
         return joined(texts, tags, *_known(numbers, page, judged))
 
     def _scan(self, html: bytes) -> tuple[bytes, Scan]:
+        if self.options.footnote_marks == "cut":
+            html = without_footnote_marks(html)
         return scan_with_formulas(html) if self.options.formulas == "dollars" else (html, scan(html))
 
     def _markdown(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> Extraction:

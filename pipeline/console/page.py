@@ -23,6 +23,7 @@ def extract(
     formulas: Annotated[
         Literal["dollars", "off"], typer.Option(help="as TeX between dollars, or as shown")
     ] = "dollars",
+    footnote_marks: Annotated[Literal["keep", "cut"], typer.Option(help="marks of footnotes, [1]")] = "keep",
     format: Annotated[Literal["text", "markdown"], typer.Option(help="of the engine lines")] = "text",
     title: Annotated[
         Literal["prepend", "separate"], typer.Option(help="the headline at the head of the text, or as the page has it")
@@ -62,6 +63,7 @@ def extract(
             engine=engine,
             profile=profile,
             formulas=formulas,
+            footnote_marks=footnote_marks,
             format=format,
             title=title,
             comments=comments,

@@ -40,6 +40,9 @@ class ExtractText(DocumentStep):
     formulas: Literal["dollars", "off"] = Field(
         "dollars", description="dollars writes formulas as TeX, $...$ or $$...$$"
     )
+    footnote_marks: Literal["keep", "cut"] = Field(
+        "keep", description="marks of footnotes: [1], [1-2], raised numbers with a link; exponents stay"
+    )
     format: Literal["text", "markdown"] = Field(
         "text",
         description="engine lines: markdown writes headings, lists, quotations, code and tables as Markdown does",
@@ -115,6 +118,7 @@ class ExtractText(DocumentStep):
         options = Options(
             profile=self.profile,
             formulas=self.formulas,
+            footnote_marks=self.footnote_marks,
             format=self.format,
             title=self.title,
             comments=self.comments,
