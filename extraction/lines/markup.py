@@ -41,6 +41,7 @@ class Bytes(NamedTuple):
     BACKSLASH: int = 0x5C
     BRACKET_CLOSE: int = 0x5D
     CARET: int = 0x5E
+    UNDERSCORE: int = 0x5F
     LETTER_A: int = 0x61
     LETTER_B: int = 0x62
     LETTER_C: int = 0x63
@@ -68,15 +69,27 @@ _NONE, _HIDD, _LD, _DISPLAY = (np.frombuffer(word, np.uint8) for word in (b"none
 
 def _words(text: str) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
     """The bytes of words, one behind the other, and where they end."""
-    words = text.split()
-    return np.frombuffer("".join(words).encode(), np.uint8), np.cumsum([len(word) for word in words])
+    words = [word.encode() for word in text.split()]
+    return np.frombuffer(b"".join(words), np.uint8), np.cumsum([len(word) for word in words])
 
 
 _BLOCKS, _BLOCK_ENDS = _words("block flex grid table list-item flow-root")
 _FOR_READERS, _FOR_READERS_ENDS = _words(
-    "sr-only visually-hidden visuallyhidden screen-reader screenreader mw-editsection mw-jump-link headerlink header-anchor "
-    "anchorjs-link"
+    "sr-only visually-hidden visuallyhidden screen-reader screenreader a11y-hidden accessibly-hidden element-invisible "
+    "assistive-text show-for-sr offscreen editsection mw-editsection mw-jump-link headerlink anchorjs-link"
 )
+_NOT = np.frombuffer(b"not-", np.uint8)
+_LINK_SIGNS, _LINK_SIGN_ENDS = _words(
+    "# ¶ § 🔗 🔗\ufe0f ⚓ ⚓\ufe0f &para; &#182; &#xb6; &sect; &#167; &#x1f517; &#35;"
+)
+_SIZE, _PLACE, _CLIP, _CLIP_PATH = 1, 2, 3, 4
+_SIGHT = t.table(
+    {"font-size": _SIZE, "clip": _CLIP, "clip-path": _CLIP_PATH}
+    | dict.fromkeys(("left", "right", "top", "margin-left", "text-indent"), _PLACE),
+    32,
+)
+_FAR, _FAR_ENDS = _words("-999 -1000 -2000 -3000 -5000 -10000 -20000 -32768")
+_INSETS, _INSET_ENDS = _words("inset(50%) inset(100%)")
 _MATH, _TEX, _FORMULA, _EQUATION, _KATEX, _MJX, _MWE = (
     np.frombuffer(word, np.uint8) for word in (b"math", b"tex", b"formula", b"equation", b"katex", b"mjx", b"mwe-math")
 )
@@ -349,11 +362,90 @@ def shows_as_block(html: Any, start: Any, end: Any) -> Any:
 
 
 @helper
+def is_out_of_sight(html: Any, start: Any, end: Any) -> Any:
+    """Whether a style leaves nothing to be seen: font-size: 0, left: -9999px, clip: rect(0, 0, 0, 0). Not opacity: 0, from which
+    texts fade in."""
+    p = skip_space(html, start, end)
+    while p < end:
+        name = FNV_START
+        while p < end and html[p] != B.COLON and html[p] != B.SEMICOLON:
+            if _CLASSES[html[p]] != _SPACE:
+                name = fnv1a(name, _in_lower_case(html[p]))
+            p += 1
+        if p < end and html[p] == B.COLON:
+            value = skip_space(html, p + 1, end)
+            p = value
+            while p < end and html[p] != B.SEMICOLON:
+                p += 1
+            what = find(_SIGHT, name)
+            if (
+                (what == _SIZE and _is_zero(html, value, p))
+                or (what == _PLACE and _begins_with_one(html, value, p, _FAR, _FAR_ENDS))
+                or (what == _CLIP and _is_no_more_than_a_pixel(html, value, p))
+                or (what == _CLIP_PATH and _begins_with_one(html, value, p, _INSETS, _INSET_ENDS))
+            ):
+                return True
+        p = skip_space(html, p + 1, end)
+    return False
+
+
+@helper
+def _is_zero(html: Any, p: Any, end: Any) -> Any:
+    """Whether a length begins with the number 0."""
+    first = p
+    while p < end and (html[p] == B.DIGIT_0 or html[p] == B.FULL_STOP):
+        p += 1
+    return p > first and not (p < end and is_digit(html[p]))
+
+
+@helper
+def _is_no_more_than_a_pixel(html: Any, p: Any, end: Any) -> Any:
+    """Whether no number of a rectangle is above 1; `auto` is."""
+    numbers = 0
+    before = 0
+    while p < end:
+        c = html[p]
+        if is_digit(c):
+            if c > B.DIGIT_0 + 1 or is_digit(before):
+                return False
+            numbers += 1
+        elif c | B.LOWER_CASE == B.LETTER_A:
+            return False
+        before = c
+        p += 1
+    return numbers >= 4
+
+
+@helper
+def is_link_sign(html: Any, p: Any, end: Any) -> Any:
+    """Whether a text is one of the signs that documentation puts at headings as links to them."""
+    while end > p and _CLASSES[html[end - 1]] == _SPACE:
+        end -= 1
+    first = 0
+    for i in range(len(_LINK_SIGN_ENDS)):
+        size = _LINK_SIGN_ENDS[i] - first
+        same = size == end - p
+        k = 0
+        while same and k < size:
+            same = html[p + k] == _LINK_SIGNS[first + k]
+            k += 1
+        if same:
+            return True
+        first = _LINK_SIGN_ENDS[i]
+    return False
+
+
+@helper
 def is_for_readers(html: Any, start: Any, end: Any) -> Any:
-    """Whether a class says that its text is not seen: for screen readers, or marks at headlines for editors and for links."""
+    """Whether a class says that its text is not seen: for screen readers, or marks at headlines for editors and for links. A
+    system's name may stand before it (`govuk-visually-hidden`), but no `not-`."""
     for p in range(start, end):
-        if (p == start or _CLASSES[html[p - 1]] == _SPACE) and _begins_with_one(
-            html, p, end, _FOR_READERS, _FOR_READERS_ENDS
+        begins = p == start or _CLASSES[html[p - 1]] == _SPACE
+        begins = begins or html[p - 1] == B.HYPHEN or html[p - 1] == B.UNDERSCORE
+        if (
+            begins
+            and _begins_with_one(html, p, end, _FOR_READERS, _FOR_READERS_ENDS)
+            and not (p >= start + 4 and _begins(html, p - 4, p, _NOT))
         ):
             return True
     return False

@@ -37,7 +37,9 @@ from extraction.lines.markup import (
     is_for_readers,
     is_json_ld,
     is_letter,
+    is_link_sign,
     is_math_type,
+    is_out_of_sight,
     names_formula,
     renders_formula,
     shows_as_block,
@@ -373,6 +375,8 @@ def _text(
         return end
     if inside & _UNSEEN and end - start <= MAX_UNSEEN:
         return end
+    if inside & _F_HEADING and inside & _F_A and is_link_sign(html, first, end):
+        return end
     if not blank:
         state[S.CUSTOM] = 0
     if state[S.NEW_LINE]:
@@ -600,8 +604,11 @@ def _attributes(
             if not trait & T.BLOCK:
                 flags[e] |= _UNSEEN
         elif number == _AT_STYLE:
-            if not (trait & (T.BLOCK | T.VOID) or flags[e] & _OF_CODE) and shows_as_block(html, start, end):
-                flags[e] |= _AS_BLOCK
+            if not (trait & (T.BLOCK | T.VOID) or flags[e] & _OF_CODE):
+                if is_out_of_sight(html, start, end):
+                    flags[e] |= _UNSEEN
+                elif shows_as_block(html, start, end):
+                    flags[e] |= _AS_BLOCK
         elif number == _AT_SHADOW or number == _AT_OLD_SHADOW:
             flags[e] &= ~_F_TEMPLATE
         elif number == _AT_HREF and tag == _A:

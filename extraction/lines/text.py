@@ -350,7 +350,11 @@ def _collapsed(text: str) -> str:
     return " ".join(unwrapped(text).split())
 
 
-_EDIT = r"(?:edit(?: source| section)?|编辑(?:源代码|本段)?|編輯(?:原始碼|本段)?)"
+_EDIT = (
+    r"(?:edit(?: source| section)?|编辑(?:源代码|本段)?|編輯(?:原始碼|本段)?|(?:ソースを)?編集|(?:원본 )?편집"
+    r"|bearbeiten|quelltext bearbeiten|modifier(?: le (?:code|wikicode))?|editar(?: código)?|modifica(?: wikitesto)?"
+    r"|править(?: код)?|bewerken|brontekst bewerken|edytuj(?: kod)?)"
+)
 _MARKS = re.compile(
     rf"\s*(?:[\[【［]\s*{_EDIT}(?:\s*[|｜]\s*{_EDIT})*\s*[\]】］]|[¶§🔗⚓]|(?<=\S)\s+#)\s*$", re.IGNORECASE
 )

@@ -1,15 +1,19 @@
 """RefinedWeb's line-wise corrections (Penedo et al. 2023, The RefinedWeb Dataset, 3.2 and G.2), for Chinese too.
 
 Lines of upper-case letters, of numbers alone, counters ("3 likes"), lines of one word, and short lines of navigation are
-unwanted; the rule drops documents with many words in them, the step cuts them from the others.
+unwanted; the rule drops documents with many words in them, the step cuts them from the others. The step also cuts notices
+(`phrases/notices.yaml`): the editor's name, the source, how to follow, the phone a letter was sent from.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+from dataclasses import dataclass
+from importlib import resources
 from typing import ClassVar, Literal
 
+import yaml
 from pydantic import Field
 
 from extraction.text import lines
@@ -57,6 +61,71 @@ _AROUND = " >»›→·|:：.…<«‹←"
 _SHORT = 60
 """Characters up to which a line can be a counter or navigation."""
 _KEPT_TAGS = frozenset(("code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6"))
+
+
+_LONGEST_NOTICE = 120
+_MACROS = {
+    "{OPEN}": r"[（(\[【]?\s?",
+    "{CLOSE}": r"\s?[）)\]】]?",
+    "{NAME}": r"(?:[\u4e00-\u9fff·]{1,6}(?:[（(][\u4e00-\u9fff]{1,4}[）)])?|[a-z][\w.-]{0,15}(?: [a-z][\w.-]{0,15}){0,2})",
+    "{OUTLET}": (
+        r"(?:[《“]?[^\s，。！？；：:、]{0,16}(?:网|網|报|報|社|电视台|電視台|公众号|公眾號|新闻|新聞|在线|客户端|网络|網絡|杂志|周刊|论坛|微博|微信|百科"
+        r"|知乎|头条|综合|原创|本站|app)[》”]?|(?:https?://|www\.)[\w./-]{3,60})"
+    ),
+    "{CAPITAL}": r"(?-i:[A-Z\u00c0-\u00de])[\w.'’-]*",
+}
+_MACROS["{NAMES}"] = (
+    rf"{_MACROS['{NAME}']}(?:[、,，/ \u3000]{{1,3}}{_MACROS['{NAME}']}){{0,4}}(?:\s?[（(]?[a-z]{{0,3}}\d{{2,6}}[）)]?)?"
+)
+_MACROS["{PEOPLE}"] = (
+    rf"{_MACROS['{CAPITAL}']}(?:,? (?:{_MACROS['{CAPITAL}']}|and|&|in|for|of|the|at|de|van|von|al|bin|el)){{0,30}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    """A kind of notice: words of which a line has one, patterns of the whole line, and among how many last lines it is one
+    (0: anywhere)."""
+
+    kind: str
+    holds: tuple[str, ...]
+    pattern: re.Pattern[str]
+    last: int
+
+
+@functools.cache
+def _notices() -> tuple[_Notice, ...]:
+    text = resources.files("pipeline.rule_based").joinpath("phrases", "notices.yaml").read_text(encoding="utf-8")
+    out = []
+    for kind, of_kind in yaml.safe_load(text).items():
+        pattern = "|".join(f"(?:{line})" for line in of_kind["lines"])
+        for name, written in _MACROS.items():
+            pattern = pattern.replace(name, written)
+        out.append(_Notice(kind, tuple(of_kind["holds"]), re.compile(pattern, re.IGNORECASE), of_kind.get("last", 0)))
+    return tuple(out)
+
+
+def notices(text: str, tags: tuple[str, ...] | None) -> list[tuple[int, str]]:
+    """Numbers and kinds of the lines that are notices."""
+    lower = text.lower()
+    of_kinds = [notice for notice in _notices() if any(word in lower for word in notice.holds)]
+    if not of_kinds:
+        return []
+    of_text = lines(text)
+    filled = [i for i, line in enumerate(of_text) if line and not line.isspace()]
+    out = []
+    for behind, i in enumerate(reversed(filled)):
+        line = of_text[i].strip()
+        if len(line) > _LONGEST_NOTICE or (tags is not None and tags[i] in _KEPT_TAGS):
+            continue
+        in_lower_case = line.lower()
+        for notice in of_kinds:
+            if notice.last and behind >= notice.last:
+                continue
+            if any(word in in_lower_case for word in notice.holds) and notice.pattern.fullmatch(line):
+                out.append((i, notice.kind))
+                break
+    return out[::-1]
 
 
 @functools.lru_cache(maxsize=512)
@@ -125,14 +194,16 @@ class UnwantedLines(Rule):
 
 
 class CutUnwantedLines(LineStep):
-    """Cut lines in upper case, of numbers alone, counters ("3 likes", "阅读 128") and navigation ("Read more", "下一篇").
+    """Cut lines in upper case, of numbers alone, counters ("3 likes", "阅读 128"), navigation ("Read more", "下一篇") and notices
+    ("责任编辑：张三", "Sent from my iPhone": `phrases/notices.yaml`).
 
-    Lines of one word are cut only if `one_word` is set: they are often items of a list or speakers of a dialogue. Code, table
-    rows and headings stay.
+    A sentence that holds such words is no such line. Lines of one word are cut only if `one_word` is set: they are often items
+    of a list or speakers of a dialogue. Code, table rows and headings stay.
     """
 
     step: Literal["cut_unwanted_lines"] = "cut_unwanted_lines"
-    source: ClassVar[str] = REFINEDWEB
+    version: ClassVar[int] = 2
+    source: ClassVar[str] = f"{REFINEDWEB}; notices: ours"
     one_word: bool = Field(False, description="cut lines of one (Latin) word too, as RefinedWeb does")
     drops: ClassVar[Examples] = (
         Example("READ MORE\n128", "en", "no_text_left"),
@@ -141,6 +212,7 @@ class CutUnwantedLines(LineStep):
     keeps: ClassVar[Examples] = (
         Example(f"{EN}\nI have 12 comments"),
         Example(f"{ZH}\n阅读 128 页以后我睡着了。", "zh"),
+        Example(f"{ZH}\n本书的责任编辑张三说，转载请注明出处。", "zh"),
     )
     changes: ClassVar[Examples] = (
         Example(
@@ -150,8 +222,10 @@ class CutUnwantedLines(LineStep):
             title="The mill",
         ),
         Example(f"{ZH}\n阅读 128", "zh", left=ZH),
+        Example(f"{ZH}\n（责任编辑：张三）", "zh", left=ZH),
     )
 
     def unwanted(self, doc: Document) -> list[int]:
         numbers, one_word, *_ = _of(doc)
-        return sorted([*numbers, *one_word]) if self.one_word else list(numbers)
+        of_text = notices(doc.text or "", None if doc.line_tags is None else tuple(doc.line_tags))
+        return sorted({*numbers, *(i for i, _ in of_text), *(one_word if self.one_word else ())})

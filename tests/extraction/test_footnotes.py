@@ -28,7 +28,7 @@ MARKS = [
     # wikis
     "<sup>[1]</sup>",
     '<sup class="reference" id="cite_ref-1"><a href="#cite_note-1">[1]</a></sup>',
-    '<sup id="cite_ref-2" class="reference"><a href="#cite_note-2"><span class="cite-bracket">&#91;</span>12<span>&#93;</span></a></sup>',
+    '<sup id="cite_ref-2" class="reference"><a href="#cite_note-2"><span>&#91;</span>12<span>&#93;</span></a></sup>',
     '<sup class="reference"><a href="#cite_note-a-3">[a]</a></sup>',
     '<sup class="reference"><a href="#cite_note-4">[注 1]</a></sup>',
     '<sup class="reference"><a href="#cite_note-4">[註1]</a></sup>',

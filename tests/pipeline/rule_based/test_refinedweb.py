@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
 from pipeline.lines import restore_lines
-from pipeline.rule_based.refinedweb import CutUnwantedLines, UnwantedLines
+from pipeline.rule_based.refinedweb import _LONGEST_NOTICE, CutUnwantedLines, UnwantedLines, _notices, notices
 from pipeline.schema import Document, Drop
 from pipeline.steps import bound
 from tests.pipeline.rule_based.helpers import document
@@ -59,6 +60,70 @@ CASES = [
     ("下一篇文章讲河流。", "zh", False),
     ("河流", "zh", False),
     ("", "en", False),
+    # notices: the whole line, not a sentence that speaks of such things
+    ("责任编辑：张三", "zh", True),
+    ("（责编：张三、李小四）", "zh", True),
+    ("【責任編輯：王五】", "zh", True),
+    ("[责任编辑:Li Si NF123]", "zh", True),
+    ("责任编辑：", "zh", True),
+    ("作者：张三 责任编辑：李四", "zh", True),
+    ("本书的责任编辑张三说，这条河很长。", "zh", False),
+    ("责任编辑：他说这本书要再改一遍", "zh", False),
+    ("责任编辑的工作", "zh", False),
+    ("编辑：张三", "zh", True),
+    ("作者：张三 编辑：李四", "zh", True),
+    ("作者 张三　编辑 李四", "zh", True),
+    ("来源：新河日报 编辑：李四", "zh", True),
+    ("编辑：您为什么写这条河？", "zh", False),
+    ("编辑部的故事", "zh", False),
+    ("作者：张三", "zh", False),
+    ("来源：新河网", "zh", True),
+    ("文章来源：《新河日报》", "zh", True),
+    ("本文来源：新河新闻网 2024-01-31", "zh", True),
+    ("（來源：新河網）", "zh", True),
+    ("来源：植物的根", "zh", False),
+    ("这条河的来源：一处泉水。", "zh", False),
+    ("本文来源：作者的日记，写于一九三一年。", "zh", False),
+    ("来自Android客户端", "zh", True),
+    ("来自 iPhone 客户端", "zh", True),
+    ("來自新河客戶端", "zh", True),
+    ("发自我的 iPhone", "zh", True),
+    ("来自客户端的请求会先排队。", "zh", False),
+    ("来自客户端的请求", "zh", False),
+    ("请记住本书首发域名：www.made.example。手机版阅读网址：m.made.example", "zh", True),
+    ("天才一秒记住本站地址：[made.example]最快更新！", "zh", True),
+    ("手机用户请浏览m.made.example阅读，更优质的阅读体验。", "zh", True),
+    ("他请记住本书的读者写信来。", "zh", False),
+    ("请记住本书的教训。", "zh", False),
+    ("天才一秒记住了整张地图。", "zh", False),
+    ("手机用户请浏览说明书后再阅读协议。", "zh", False),
+    ("点击上方蓝字关注我们", "zh", True),
+    ("▲点击上方“蓝字”关注", "zh", True),
+    ("长按二维码", "zh", True),
+    ("长按识别二维码，关注公众号", "zh", True),
+    ("扫描二维码进入考场，考生须出示证件。", "zh", False),
+    ("二维码", "zh", False),
+    ("转载请注明出处", "zh", True),
+    ("（转载请注明出处！）", "zh", True),
+    ("本文为原创文章，转载请注明来源：新河网", "zh", True),
+    ("未经授权禁止转载", "zh", True),
+    ("版权所有，侵权必究", "zh", True),
+    ("未經許可，不得轉載。", "zh", True),
+    ("他在信里写道，转载请注明出处。", "zh", False),
+    ("未经授权禁止转载这条规定有三年了。这是后话。", "zh", False),
+    ("Sent from my iPhone", "en", True),
+    ("-- Sent from my Samsung Galaxy smartphone.", "en", True),
+    ("Sent from Mail for Windows 10", "en", True),
+    ("Sent from my window, the signal was clear.", "en", False),
+    ("It was sent from my iPhone.", "en", False),
+    ("(Reporting by Ann Miller in Upton; Editing by Bob Weir)", "en", True),
+    ("Editing by Bob Weir ; Reporting by Ann Miller and J. R. Wells", "en", True),
+    ("Reporting and writing by Ann Miller, Bob Weir; additional reporting by Cy O'Neil.", "en", True),
+    ("Reporting by phone is faster than by letter.", "en", False),
+    ("Editing by Bob Weir made the book shorter.", "en", False),
+    ("Share this:", "en", True),
+    ("Read more:", "en", True),
+    ("Read more: the mills of the upper river", "en", False),
 ]
 
 
@@ -84,6 +149,51 @@ def test_unwanted_lines_are_cut(line: str, language: str, cut: bool) -> None:
         }
     ]
     assert restore_lines(verdict) == doc
+
+
+def test_a_speaker_is_no_editor_but_at_the_end() -> None:
+    at_the_end = document("\n".join([*[KEEP["zh"]] * 5, "编辑：张三"]), "zh")
+    before = document("\n".join(["编辑：张三", *[KEEP["zh"]] * 5]), "zh")
+    cut = CutUnwantedLines()(at_the_end)
+    assert isinstance(cut, Document)
+    assert cut.text == "\n".join([KEEP["zh"]] * 5)
+    assert CutUnwantedLines()(before) is before
+
+
+def test_notices_are_no_reason_to_drop_a_page() -> None:
+    doc = document(f"{KEEP['zh']}\n责任编辑：张三\n转载请注明出处", "zh")
+    assert UnwantedLines().measure(doc) == 0.0
+
+
+def test_every_kind_of_notice_has_cases() -> None:
+    text = "\n".join(line for line, _, cut in CASES if cut)
+    assert all(any(notice.pattern.fullmatch(line) for line in text.split("\n")) for notice in _notices())
+
+
+PIECES = [
+    "责任编辑：张三、",
+    "作者 张三 编辑 李四 ",
+    "来源：网、",
+    "未经转载请注明",
+    "Editing by A ",
+    "sent from my lg ",
+    "来自a b 客户端",
+]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_patterns_are_looked_up_quickly(piece: str) -> None:
+    """No pattern tries the same characters over and over: twice the line costs no more than a few times as much."""
+
+    def seconds(length: int) -> float:
+        text = "\n".join([(piece * length)[: length - 1] + "。"] * 100)
+        began = time.process_time()
+        assert notices(text, None) == []
+        return time.process_time() - began
+
+    seconds(_LONGEST_NOTICE)
+    half, whole = (min(seconds(length) for _ in range(3)) for length in (_LONGEST_NOTICE // 2, _LONGEST_NOTICE))
+    assert whole < 16 * half + 0.05
 
 
 @pytest.mark.parametrize("tag", ["code", "pre", "tr", "h1", "h2", "h3", "h4", "h5", "h6"])
