@@ -1,8 +1,9 @@
-"""Notices that `cut_unwanted_lines` cuts (`pipeline/rule_based/phrases/notices.yaml`): `python benchmarks/notices.py [--data DIR]`.
+"""Notices that `cut_unwanted_lines` cuts (`pipeline/rule_based/phrases/notices.yaml`):
+`python benchmarks/notices.py [--data DIR]`.
 
-Of the lines of pages with a gold main text, those that are notices, by kind, language, whether extraction kept them and whether the
-gold text has them (without white space; as a part of it, so that a short line counts as gold too often). A line that is kept and in
-the gold is a false cut.
+Of the lines of pages with a gold main text, those that are notices, by kind, language, whether extraction kept them and whether
+the gold text has them (without white space; as a part of it, so that a short line counts as gold too often). A line that is kept
+and in the gold is a false cut.
 """
 
 from __future__ import annotations

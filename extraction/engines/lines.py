@@ -31,6 +31,7 @@ from extraction.lines.markdown import MarkdownLine, markdown_of
 from extraction.lines.part import texts_of_part
 from extraction.lines.structure import Structure, structure_of, text_in
 from extraction.lines.text import is_clean
+from extraction.lines.textareas import with_code_of_textareas
 from extraction.prepare import Prepared, TooLarge
 from extraction.result import Extraction, Line, assemble, joined, tidy, without_empty
 from extraction.signals import signals_of_scan
@@ -158,6 +159,7 @@ class Engine(engines.Engine):
     def _scan(self, html: bytes) -> tuple[bytes, Scan]:
         if self.options.footnote_marks == "cut":
             html = without_footnote_marks(html)
+        html = with_code_of_textareas(html)
         return scan_with_formulas(html) if self.options.formulas == "dollars" else (html, scan(html))
 
     def _markdown(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> Extraction:

@@ -184,7 +184,7 @@ def _other(html: bytes, page: Scan, around: npt.NDArray[np.int32], key: int, fir
     lines = page.lines[first:last]
     words = int(lines[:, L.WORDS].sum())
     opener = _tag(html, int(page.elements[key, E.START]))
-    sure = _PRE_STYLE.search(opener) is not None or (opener[:5].lower() == b"<code" and _named(opener) != "")
+    sure = _PRE_STYLE.search(opener) is not None or (opener[:5].lower() == b"<code" and named_language(opener) != "")
     if not sure and words > 8 and lines[:, L.STOP_WORDS].sum() > PROSE * words:
         return None
     start, end = int(page.elements[key, E.START]), _end(page, last - 1)
@@ -207,7 +207,7 @@ def _other(html: bytes, page: Scan, around: npt.NDArray[np.int32], key: int, fir
 
 
 def _looks_like_code(html: bytes, page: Scan, opener: bytes, raw: bytes, pre: bool, first: int, last: int) -> bool:
-    language = _named(opener)
+    language = named_language(opener)
     named = language != "" and language not in _PLAIN
     is_code = opener[:5].lower() == b"<code"
     source_lines = raw.count(b"\n", len(raw) - len(raw.lstrip()), len(raw.rstrip())) + 1
@@ -218,17 +218,17 @@ def _looks_like_code(html: bytes, page: Scan, opener: bytes, raw: bytes, pre: bo
             return False
         texts = re.sub(rb"<[^<>]*>", b"", raw).decode("utf-8", "replace").split("\n")
         indents = {len(text) - len(text.lstrip()) for text in texts[1:] if text.strip()}
-        return len(indents) > 1 and _share_of_signs(texts) >= 0.6
+        return len(indents) > 1 and share_of_signs(texts) >= 0.6
     kinds = set(page.lines[first:last, L.KIND].tolist())
     if len(kinds) > 1 or K.ROW in kinds:
         return False
     if pre or _INDENTED.search(raw):
         return True
     texts = [text for _, text in texts_of_part(html, page, first, last)]
-    return _share_of_signs(texts) >= (0.3 if named or is_code else 0.6)
+    return share_of_signs(texts) >= (0.3 if named or is_code else 0.6)
 
 
-def _share_of_signs(texts: list[str]) -> float:
+def share_of_signs(texts: list[str]) -> float:
     """Share of the lines that end, begin or are built as lines of code."""
     filled = [text.rstrip() for text in texts if text and not text.isspace()]
     return sum(1 for text in filled if _SIGNS.search(text[:500])) / max(1, len(filled))
@@ -245,7 +245,7 @@ def _is_numbered_table(html: bytes, page: Scan, around: npt.NDArray[np.int32], f
     in_classes = b"".join(_tag(html, int(page.elements[cell, E.START])) for cell in list(cells)[:20] if cell)
     if b"blob-code" in in_classes or b"blob-num" in in_classes:
         return bool(code)
-    return _share_of_signs(code) >= (0.3 if numbered else 0.6)
+    return share_of_signs(code) >= (0.3 if numbered else 0.6)
 
 
 # --- Languages -------------------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def _tag(html: bytes, start: int) -> bytes:
     return html[start : end if end > 0 else start + MAX_TAG]
 
 
-def _named(opener: bytes) -> str:
+def named_language(opener: bytes) -> str:
     """The language that a start tag names, or ""."""
     words = ""
     for name, double, single, bare in _ATTRIBUTE.findall(opener):
@@ -317,7 +317,7 @@ def _language(html: bytes, page: Scan, line: int, top: int) -> str:
     while e > 0 and above < MAX_AROUND and steps < MAX_STEPS and page.elements[e, E.TAG] not in _OUTER:
         steps += 1
         if page.elements[e, E.TAG] != _SPAN:  # in a <span> stands a piece of code, perhaps in a language within it
-            language = _named(_tag(html, int(page.elements[e, E.START])))
+            language = named_language(_tag(html, int(page.elements[e, E.START])))
             if language:
                 return language
         beyond = beyond or e == top
