@@ -126,6 +126,7 @@ def _preformatted(html: bytes, page: Scan, line: int, blocks: list[CodeBlock]) -
     bound = blocks[-1].last if blocks else 0
     while row >= 0 and first > bound and page.lines[first - 1, L.ROW] == row and _is_number(page, first - 1):
         first -= 1
+    first -= _numbers_before(html, page, first, bound, end)
     markup = page.elements[top, E.TAG] not in _VERBATIM
     return CodeBlock(first, line + 1, start, end, True, _language(html, page, line, top), markup)
 
@@ -135,6 +136,17 @@ _VERBATIM = frozenset((t.TAG["xmp"], t.TAG["plaintext"]))
 
 def _is_number(page: Scan, line: int) -> bool:
     return bool(page.lines[line, L.DIGITS] == page.lines[line, L.CHARACTERS])
+
+
+def _numbers_before(html: bytes, page: Scan, line: int, bound: int, end: int) -> int:
+    """Items of a list from 1 on that stand right before the block at `line`, as many as it has lines; or 0."""
+    n = 0
+    while line - n > bound and page.lines[line - n - 1, L.KIND] == K.LI and _is_number(page, line - n - 1):
+        n += 1
+    if n < 2 or abs(html.count(b"\n", _start(page, line), end) + 1 - n) > 1:
+        return 0
+    texts = [text for _, text in texts_of_part(html, page, line - n, line)]
+    return n if texts == [str(number) for number in range(1, n + 1)] else 0
 
 
 def _is_gutter_of(html: bytes, page: Scan, block: CodeBlock, line: int) -> bool:
@@ -335,7 +347,7 @@ _OUTER = frozenset(t.TAG[name] for name in "html body main article section".spli
 # --- Text ------------------------------------------------------------------------------------------------------------
 
 _GUTTER_START, _GUTTER_END, _AFTER_NUMBER, _BLOCK_AFTER_NUMBER = 1, 2, 3, 4
-_GUTTER = re.compile(rb"\x01[\s\d.:|\x03\x04]*\x02")
+_GUTTER = re.compile(rb"\x01[\s\d.:|\x03\x04]*(?:\x02|\Z)")
 _NUMBERED = re.compile(rb"\s*(\d+)[\x03\x04]")
 
 
@@ -388,7 +400,7 @@ def _words(names: str) -> npt.NDArray[np.int64]:
 
 _GUTTER_WORDS = _words(
     "ln lnt lnum lnos linenos lineno linenumber linenumbers linenodiv number num gl hljs-ln-n hljs-ln-numbers blob-num "
-    "blob-num-addition blob-num-deletion blob-num-context crayon-num line-num"
+    "blob-num-addition blob-num-deletion blob-num-context crayon-num line-num pre-numbering"
 )
 _IN_GUTTER, _IN_LINENO, _IN_LINE_N, _USER_SELECT, _DISPLAY = (
     np.frombuffer(word, np.uint8) for word in (b"gutter", b"lineno", b"line-n", b"user-select", b"display")

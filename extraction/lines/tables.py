@@ -1,7 +1,7 @@
 """Tables of data in a scan, and their cells.
 
-A table is data if half of its rows have two cells or more of a few lines each. One that holds another table, headings or
-paragraphs arranges the page.
+A table is data if half of its rows have two cells or more of a few lines each. One that holds another table, paragraphs, or
+headings elsewhere than in header cells arranges the page.
 """
 
 from __future__ import annotations
@@ -90,17 +90,24 @@ def _is_data(html: bytes, page: Scan, around: npt.NDArray[np.int32], element: in
     n_text = int((of_text | alone).sum())
     if 2 * n_text < len(rows) or (n_text < 2 and (not alone.any() or characters.max() > MAX_ONLY_ROW)):
         return False
-    headings = int((lines[:, L.KIND] >= K.H1).sum())
+    in_header = page.elements[of_cell, E.TAG] == _TH
+    headings = int(((lines[:, L.KIND] >= K.H1) & ~in_header).sum())
     if 4 * headings > len(lines):
         return False
     if characters.max() > MAX_ROW:
         tags = page.elements[element : int(lines[-1, L.ELEMENT]) + 1, E.TAG]
         if not (tags == _TH).any():
             return False
-    if len(rows) > 2 and alone.all():
+    if alone.all() and (len(rows) > 2 or (len(rows) == 2 and _ends_in_numbers(lines))):
         return True  # whatever its role says
     start = int(page.elements[element, E.START])
     return _PRESENTATION.search(html, start, max(start, html.find(b">", start, start + MAX_TAG))) is None
+
+
+def _ends_in_numbers(lines: npt.NDArray[np.int32]) -> bool:
+    """Whether the last row is mostly digits, and the first is not: a header and its numbers."""
+    digits = 2 * lines[:, L.DIGITS] >= lines[:, L.CHARACTERS]
+    return bool(digits[-1] and not digits[0])
 
 
 @dataclass(frozen=True, slots=True)

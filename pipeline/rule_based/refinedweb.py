@@ -134,16 +134,21 @@ def _unwanted(text: str, tags: tuple[str, ...] | None) -> tuple[tuple[int, ...],
     of_more_words: list[int] = []
     one_word: list[int] = []
     characters = total = 0
+    cells = 0  # signs between cells in the line above
     for i, raw in enumerate(lines(text)):
         line = raw.strip()
         if not line:
             continue
         total += len(line)
+        above, cells = cells, line.count("|")
         if tags is not None and tags[i] in _KEPT_TAGS:
             continue
         if len(line) > _SHORT and not line.isupper():  # most lines
             continue
         if _is_unwanted(line):
+            if above and cells == above:  # a row of numbers below its header
+                continue
+            cells = 0
             of_more_words.append(i)
         elif len(line) <= _SHORT and line.isascii() and line.isalpha():
             one_word.append(i)

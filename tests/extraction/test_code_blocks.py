@@ -94,6 +94,12 @@ LAYOUTS = {
     "lines in items": "<pre><ol>" + numbered("<li>@</li>") + "</ol></pre>",
     "numbers in their own elements": "<pre>" + numbered("<i>#</i> @\n").replace(" \n", "\n") + "</pre>",
     "gutter beside": f'<div class="gutter"><pre>{NUMBERS}</pre></div><div><pre>{SOURCE}</pre></div>',
+    "list of numbers before": "<ul>" + numbered("<li>#</li>") + f"</ul><pre>{SOURCE}</pre>",
+    "list of numbers within": f'<pre><code>{SOURCE}</code><ul class="pre-numbering">'
+    + numbered("<li>#</li>")
+    + "</ul></pre>",
+    "line numbers as attributes": "<pre>" + numbered('<span data-line-number="#">@</span>\n') + "</pre>",
+    "items of a list": "<ol class=code-lines>" + numbered("<li><code>@</code></li>") + "</ol>",
     "copy button": f"<pre><button>Copy</button><code>{SOURCE}</code></pre>",
     "no-break spaces": '<code class="block">'
     + SOURCE.replace("    ", "&nbsp;&nbsp;&nbsp;&nbsp;").replace("\n", "<br>\n")
@@ -189,6 +195,35 @@ def test_what_is_no_block_of_code(html: str) -> None:
 )
 def test_what_stays_in_code(html: str, lines: list[str]) -> None:
     assert blocks(html) == [("", lines)]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "<ul><li>1<li>2<li>3</ul>",
+        "<ul><li>2<li>3<li>4<li>5<li>6</ul>",
+        "<ol><li>1<li>2<li>3<li>4<li>five</ol>",
+        "<p>1<p>2<p>3<p>4<p>5",
+    ],
+)
+def test_a_list_that_numbers_no_lines_stays(before: str) -> None:
+    texts = [text for _, text in shown(f"{before}<pre>{SOURCE}</pre>")]
+    assert len(texts) == before.count("<li>") + before.count("<p>") + len(CODE)
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "white-space:pre-wrap",
+        "white-space: pre-line",
+        "white-space:break-spaces",
+        "font-family:serif;white-space:pre-wrap",
+    ],
+)
+def test_prose_that_keeps_its_white_space_is_no_code(style: str) -> None:
+    for prose in ("The mill stands by the river.\nNobody knows who built it.", "磨坊在河边。\n没有人知道是谁建的。"):
+        for tag in ("div", "p", "span"):
+            assert blocks(f"<{tag} style='{style}'>{prose}</{tag}>") == []
 
 
 def test_units_are_decided_as_one() -> None:

@@ -48,6 +48,15 @@ def of_rows(*rows: str) -> list[tuple[str, str]]:
             of_rows("a\tb", "c\t1 2 3 4 5", "d\te"),
         ),
         ("<table><tr><td>a<br>b<td>c<tr><td>d<td>e</table>", of_rows("a b\tc", "d\te")),
+        # a header and one row of numbers
+        ("<table><tr><th>开盘<th>最高<tr><td>10.2<td>11.3</table>", of_rows("开盘\t最高", "10.2\t11.3")),
+        ("<table><tr><td>Open<td>High<tr><td>10.2<td>11.3</table>", of_rows("Open\tHigh", "10.2\t11.3")),
+        ("<table role=presentation><tr><td>Open<td>High<tr><td>10<td>11</table>", of_rows("Open\tHigh", "10\t11")),
+        ("<table role=none><tr><td>开盘<td>最高<tr><td>10<td>11</table>", of_rows("开盘\t最高", "10\t11")),
+        ("<table><tr><th><h3>Open</h3><th><h3>High</h3><tr><td>10<td>11</table>", of_rows("Open\tHigh", "10\t11")),
+        ("<table><tr><th><p>Open<th><p>High<tr><td><p>10<td><p>11</table>", of_rows("Open\tHigh", "10\t11")),
+        ("<table><tr><th colspan=2>Prices<tr><td>10<td>11</table>", of_rows("Prices", "10\t11")),
+        ("<table><tr><td>10<td>11</table>", of_rows("10\t11")),
     ],
 )
 def test_rows(html: str, expected: list[tuple[str, str]]) -> None:
@@ -61,6 +70,11 @@ def test_rows(html: str, expected: list[tuple[str, str]]) -> None:
         "<table><tr><td><p>a<p>b<p>c<p>d</td><td><h2>e</h2><p>f</table>",
         "<table><tr><td>author<br>joined<td><p>a post<p>of two lines</table>",
         "<table role=presentation><tr><td>1<td>2<tr><td>3<td>4</table>",
+        "<table role=presentation><tr><td>Home<td>News<tr><td>About<td>Contact</table>",
+        "<table role=presentation><tr><td>首页<td>新闻<tr><td>关于<td>联系</table>",
+        "<table role=presentation><tr><td>10<td>11<tr><td>Open<td>High</table>",
+        "<table><tr><td><h3>Open</h3><td><h3>High</h3><tr><td>10<td>11</table>",
+        "<table><tr><th>Total<tr><td>10</table>",
         "<table><tr><td><pre>x</pre><td>2<tr><td>3<td>4</table>",
         f"<table><tr><td>Menu<td>{'long text ' * 300}<tr><td>a<td>b</table>",
         f"<table><tr><td>{'two columns ' * 20}<td>{'of text alone ' * 20}</table>",
@@ -84,6 +98,19 @@ def test_tables_are_kept_whole() -> None:
     assert [text.split("\t")[0] for text in texts[7:]] == TOWNS
     assert len(set((result.line_scores or [])[5:])) == 1
     assert result.line_tags[5:] == ["p"] + ["tr"] * (1 + len(TOWNS))
+
+
+@pytest.mark.parametrize("format", ["text", "markdown"])
+def test_a_header_and_one_row_of_numbers_are_one_decision(format: str) -> None:
+    for header, cell in (
+        ("<th>Open<th>High<th>Low", "td"),
+        ("<th><h4>开盘</h4><th><h4>最高</h4><th><h4>最低</h4>", "td"),
+    ):
+        table = f"<table><tr>{header}<tr>" + "".join(f"<{cell}>{n}" for n in (1024, 1131, 987)) + "</table>"
+        result = extract(f"<article><h1>Prices</h1>{PROSE}{table}{PROSE}</article>", format=format)
+        cut = " ".join(line["text"] for line in result.cut_lines or ())
+        assert ("1131" in result.text) != ("1131" in cut)
+        assert ("1131" in result.text) == ("High" in result.text or "最高" in result.text)
 
 
 TOWNS = [f"{name}{end}" for name in ("Up", "Mil", "Nor", "Wes") for end in ("ton", "ham", "field")]

@@ -9,7 +9,7 @@ import pytest
 from extraction.line_model.model import load
 from extraction.text import lines
 from pipeline.lines import restore_lines
-from pipeline.model_based.clutter import Clutter
+from pipeline.model_based.clutter import Clutter, rows_as_one
 from pipeline.schema import Document, Drop
 
 PROSE = [
@@ -114,3 +114,23 @@ def test_documents_of_which_too_little_is_left(
 ) -> None:
     outcome = step(doc(text, scores))
     assert outcome == verdict if verdict else isinstance(outcome, Document)
+
+
+def test_a_row_of_numbers_stays_or_goes_with_its_header() -> None:
+    texts = ["A text.", "Open\tHigh", "10\t11", "Behind.", "1\t2", "Alone"]
+    tags = ["p", "tr", "tr", "p", "tr", "li"]
+    scores = [60000, 50000, 10, 40000, 20, 30000]
+    assert rows_as_one(scores, texts, tags) == [60000, 49994, 49994, 40000, 20, 30000]
+    assert rows_as_one(scores, texts, None) == scores
+    assert rows_as_one([], [], []) == []
+
+
+@pytest.mark.parametrize("prose", [PROSE, CHINESE])
+def test_tables_of_plain_lines_are_whole_or_gone(prose: list[str]) -> None:
+    header = "Height of the water\tWidth of the river" if prose is PROSE else "水的高度\t河的宽度"
+    text = "\n".join([*prose, header, "10\t11", *prose])
+    tags = ["p"] * len(prose) + ["tr"] * 2 + ["p"] * len(prose)
+    for threshold in (0.02, 0.1, 0.3, 0.6, 0.9):
+        after = Clutter(min_score=threshold, min_share=0.0)(doc(text).evolve(line_tags=tags))
+        left = lines(after.text or "") if isinstance(after, Document) else []
+        assert (header in left) == ("10\t11" in left)

@@ -151,6 +151,25 @@ def test_unwanted_lines_are_cut(line: str, language: str, cut: bool) -> None:
     assert restore_lines(verdict) == doc
 
 
+@pytest.mark.parametrize(
+    ("table", "cut"),
+    [
+        ("Open | High | Low\n10 | 11 | 9", []),
+        ("开盘 | 最高\n10 | 11\n12 | 13", []),
+        ("| Open | High |\n| --- | --- |\n| 10 | 11 |", []),
+        ("Open | High\n1 | 2 | 3", [2]),
+        ("1 | 2 | 3\n1 | 2 | 3", [1, 2]),
+        ("Pages\n1 | 2 | 3", [2]),
+        ("OPEN | HIGH | LOW AND CLOSE\n10 | 11 | 9", [1, 2]),  # whole or gone
+    ],
+)
+def test_numbers_stay_below_their_header(table: str, cut: list[int]) -> None:
+    doc = document(f"{KEEP['en']}\n{table}", "en")
+    verdict = CutUnwantedLines()(doc)
+    assert isinstance(verdict, Document)
+    assert [line["line"] for line in verdict.removed_lines or ()] == cut
+
+
 def test_a_speaker_is_no_editor_but_at_the_end() -> None:
     at_the_end = document("\n".join([*[KEEP["zh"]] * 5, "编辑：张三"]), "zh")
     before = document("\n".join(["编辑：张三", *[KEEP["zh"]] * 5]), "zh")
