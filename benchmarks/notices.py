@@ -27,7 +27,6 @@ def measure(data: Path) -> dict[str, Any]:
     """Count the notices of every page of `SETS`."""
     counts: dict[str, Counter[str]] = {}
     pages = Counter[str]()
-    examples: dict[str, list[str]] = {}
     for name in SETS:
         for page in load_gold(data, name):
             try:
@@ -44,13 +43,7 @@ def measure(data: Path) -> dict[str, Any]:
                     in_gold = "".join(lines[number].text.split()) in gold
                     which = f"{'kept' if kept else 'cut'} by extraction, {'in' if in_gold else 'not in'} the gold"
                     counts.setdefault(f"{kind}, {language}", Counter())[which] += 1
-                    if kept and in_gold:
-                        examples.setdefault(f"{kind}, {language}", []).append(lines[number].text)
-    return {
-        "pages": dict(pages),
-        "lines": {kind: dict(of_kind) for kind, of_kind in sorted(counts.items())},
-        "false_cuts": examples,
-    }
+    return {"pages": dict(pages), "lines": {kind: dict(of_kind) for kind, of_kind in sorted(counts.items())}}
 
 
 def main() -> None:
