@@ -85,8 +85,14 @@ class RunConfig(Strict):
     max_error_fraction: float = Field(
         0.01, ge=0, le=1, description="share of failed rows (step_error, unreadable) above which the stage fails"
     )
-    unit_records: int = Field(5_000, gt=0, description="records of one unit of work after the first pass over a file")
-    wave_units: int = Field(2_000, gt=0, description="units handed to Spark in one job; bounds the driver's memory")
+    unit_records: int = Field(
+        2_000, gt=0, description="rows of one unit of work; the first round over a crawl file takes all of it"
+    )
+    rows_in_process: int = Field(
+        20_000,
+        ge=0,
+        description="rows of a first generation up to which documents are compared on the driver, without Spark's jobs",
+    )
     batch_documents: int = Field(256, gt=0, description="documents a step sees at once")
     batch_bytes: int = Field(64_000_000, gt=0, description="bytes of HTML and text a step sees at once")
     lease_seconds: float = Field(60, gt=0, description="a lock whose heartbeat is older is taken for dead")
@@ -172,10 +178,17 @@ class StageConfig(Strict):
             "steps": {label: step.fingerprint() for label, step in zip(self.labels(), self.steps, strict=True)},
         }
 
+    def idle(self) -> list[str]:
+        """Labels of the steps that have nothing to do."""
+        return [label for label, step in zip(self.labels(), self.steps, strict=True) if step.idle]
+
     def rounds(self) -> list[Round]:
-        """The steps cut into passes: each ends at the cross-document steps that follow its document steps."""
+        """The steps cut into passes: each ends at the cross-document steps that follow its document steps. Steps that have
+        nothing to do are in none."""
         rounds: list[Round] = [Round()]
         for label, step in zip(self.labels(), self.steps, strict=True):
+            if step.idle:
+                continue
             if isinstance(step, CrossDocumentStep):
                 if any(earlier.changes_text for _, earlier in rounds[-1].cross):
                     rounds.append(Round())

@@ -1,13 +1,14 @@
 """Work of one task: a unit from its source to a chunk and a receipt. No Spark here.
 
-A *unit* is a file, or in later passes a range of a file's rows. `run_unit` reads its rows, passes them through the document
-steps of one round, writes all of them (kept and dropped) to one chunk and then commits a *receipt* that names the chunk.
-The first receipt of a unit wins, so a retried or zombie task can do no harm, and a unit with a receipt is finished for good:
-counts come from receipts, which retries cannot inflate.
+`run_unit` reads the rows of a unit (`pipeline.units`), passes them through the document steps of one round, writes all of them
+(kept and dropped) to one chunk and then commits a *receipt* that names the chunk. The first receipt of a unit wins, so a retried
+or zombie task can do no harm, and a unit with a receipt is finished for good: counts come from receipts, which retries cannot
+inflate.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -16,32 +17,29 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
 from pipeline import storage
 from pipeline.config import StageConfig, parse
 from pipeline.lines import cut_lines
-from pipeline.outputs import InputFile, PublishedFile, StepCount, Verdict
+from pipeline.outputs import StepCount, Verdict
 from pipeline.readers.inputs import read_records
 from pipeline.removal import RemovalList
-from pipeline.schema import CHUNK, DOCUMENT, SCHEMA_VERSION, VERDICT_COLUMNS, Cut, Document, Drop, from_table, to_table
+from pipeline.schema import CHUNK, SCHEMA_VERSION, VERDICT_COLUMNS, Cut, Document, Drop, from_table, to_table
 from pipeline.steps import CrossDocumentStep, DocumentStep, Rule, apply_step
+from pipeline.units import MAX_EXAMPLES, Receipt, Unit, receipt_path
 
 READ = "read"
 REMOVAL = "removal"
-MAX_EXAMPLES = 3
 ERRORS = ("step_error", "unreadable")
 """Drop reasons that mean a failure rather than a judgement: counted against `max_error_fraction`."""
 VERDICTS: tuple[Verdict, Verdict] = ("kept", "dropped")
-ROW_GROUP_ROWS = 2048
-ROW_GROUP_BYTES = 64_000_000
-PUBLISH = "publish"
+ROWS_AT_ONCE = 1024
 
 MARK_ROWS = pa.schema(
     [
@@ -64,55 +62,6 @@ def bucket_of(file_no: int) -> int:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Rows [start, stop) of one input file; `stop` is None in the first round, when the length is not yet known.
-
-    `offset` is the byte offset of row `start` in the source, where known; `chunk` the chunk of the round before.
-    """
-
-    unit_id: str
-    file: InputFile
-    start: int = 0
-    stop: int | None = None
-    offset: int | None = None
-    chunk: str | None = None
-
-
-@dataclass
-class Receipt:
-    """The proof that a unit is done: where its chunk is and what happened in it."""
-
-    unit_id: str
-    file_no: int
-    chunk: str
-    rows: int
-    live: int
-    characters: int
-    steps: dict[str, StepCount]
-    skipped: dict[str, int]
-    errors: list[dict[str, str]]
-    offsets: list[tuple[int, int | None]]
-    """Row number and byte offset of every `unit_records`-th row: where later units of this file begin."""
-    files: list[PublishedFile] = field(default_factory=list)
-
-    def to_bytes(self) -> bytes:
-        data = {
-            **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
-            "steps": {k: v.to_json() for k, v in self.steps.items()},
-            "files": [dataclasses.asdict(f) for f in self.files],
-        }
-        return json.dumps(data, ensure_ascii=False).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Receipt:
-        raw = json.loads(data)
-        raw["steps"] = {k: StepCount.from_json(v) for k, v in raw["steps"].items()}
-        raw["offsets"] = [(a, b) for a, b in raw["offsets"]]
-        raw["files"] = [PublishedFile(**f) for f in raw["files"]]
-        return cls(**raw)
-
-
-@dataclass(frozen=True)
 class Task:
     """Settings that the units of a round share; small, JSON-able, sent with each task."""
 
@@ -125,20 +74,9 @@ class Task:
     def folder(self, name: str) -> str:
         return storage.join(self.work, f"round-{self.round_no}", name)
 
-    def receipt_path(self, unit_id: str) -> str:
-        return storage.join(self.folder("receipts"), f"{unit_id}.json")
-
-
-def committed_receipts(task: Task) -> dict[str, Receipt]:
-    """Receipts of a round by unit id. About 1 kB a unit on the driver: 90,000 files are 90 MB."""
-    folder = task.folder("receipts")
-    names = storage.names(folder)
-    with ThreadPoolExecutor(32) as pool:  # on an object store this is waiting, not work
-        contents = pool.map(lambda name: storage.read_bytes(storage.join(folder, name)), names)
-        return {
-            name.removesuffix(".json"): Receipt.from_bytes(content)
-            for name, content in zip(names, contents, strict=True)
-        }
+    @property
+    def receipts(self) -> str:
+        return self.folder("receipts")
 
 
 @functools.lru_cache(maxsize=4)
@@ -202,44 +140,114 @@ def _mark(row: dict[str, Any]) -> Drop | Cut:
     return Drop(row["reason"], row["value"], row["duplicate_of"])
 
 
-def _unit_marks(task: Task, config: StageConfig, unit: Unit) -> list[UnitMarks]:
+def unit_marks(task: Task, config: StageConfig, unit: Unit) -> list[UnitMarks]:
     """The marks that the round before `task` made, for one unit."""
     if task.round_no == 0:
         return []
-    unit_marks = []
+    found = []
     for label, step in config.rounds()[task.round_no - 1].cross:
         folder = task.mark_folders[label]
         record = storage.read_json(storage.join(folder, "done.json"))["record"]
-        unit_marks.append(UnitMarks(label, step, read_marks(folder, unit.file.file_no, unit.start, unit.stop), record))
-    return unit_marks
+        found.append(UnitMarks(label, step, read_marks(folder, unit.file_no, unit.start, unit.stop), record))
+    return found
+
+
+class UnitRows:
+    """Rows of a unit as they are stored: in its chunk, or in a published file of the stage before. A context manager.
+
+    `unit` is the unit with its true range: of a published file, whole row groups.
+    """
+
+    def __init__(self, work: str, unit: Unit) -> None:
+        self._source = unit.chunk is None
+        self._file = storage.open_read(unit.path if unit.chunk is None else storage.join(work, unit.chunk))
+        self._parquet = pq.ParquetFile(self._file)
+        metadata = self._parquet.metadata
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        base = 0 if self._source else _first_row(metadata)
+        firsts = [base, *(base + n for n in itertools.accumulate(sizes))]
+        stop = firsts[-1] if unit.stop is None else unit.stop
+        if self._source:
+            self._groups = [i for i in range(len(sizes)) if unit.start <= firsts[i] < stop]
+            start = firsts[self._groups[0]] if self._groups else unit.start
+            stop = firsts[self._groups[-1] + 1] if self._groups else start
+        else:
+            start = unit.start
+            self._groups = [i for i in range(len(sizes)) if firsts[i] < stop and firsts[i + 1] > start]
+        self._at = firsts[self._groups[0]] if self._groups else start
+        self.unit = dataclasses.replace(unit, start=start, stop=stop)
+
+    def __enter__(self) -> UnitRows:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def tables(self, columns: list[str] | None = None, rows: int = ROWS_AT_ONCE) -> Iterator[pa.Table]:
+        """The rows in order, `rows` of them at a time, with the row keys of this stage."""
+        start, stop, at = self.unit.start, self.unit.stop, self._at
+        assert stop is not None
+        names = columns or self._parquet.schema_arrow.names
+        stored = [n for n in names if not (self._source and n in ("file_no", "row_no", "generation"))]
+        for batch in self._parquet.iter_batches(batch_size=rows, row_groups=self._groups, columns=stored):
+            first, at = at, at + batch.num_rows
+            table = pa.Table.from_batches([batch])
+            if self._source:
+                table = self._with_keys(table, first).select(names)
+            if first < start or at > stop:
+                table = table.slice(max(0, start - first), min(at, stop) - max(first, start))
+            if table.num_rows:
+                yield table
+
+    def _with_keys(self, table: pa.Table, first: int) -> pa.Table:
+        n = table.num_rows
+        table = table.append_column("file_no", pa.array(np.full(n, self.unit.file_no)))
+        table = table.append_column("row_no", pa.array(np.arange(first, first + n)))
+        return table.append_column("generation", pa.array(np.full(n, self.unit.generation, np.int32)))
+
+
+def _first_row(metadata: pq.FileMetaData) -> int:
+    """Row number of a chunk's first row, from its statistics: rows are in order and none is missing."""
+    if not metadata.num_rows:
+        return 0
+    group = metadata.row_group(0)
+    columns = (group.column(i) for i in range(group.num_columns))
+    return int(next(c.statistics.min for c in columns if c.path_in_schema == "row_no"))
 
 
 def live_rows(work: str, unit: Unit, columns: list[str], marks: dict[str, str]) -> Iterator[pa.Table]:
-    """Columns of a chunk's rows that no step has dropped so far, a row group at a time."""
-    assert unit.chunk is not None
-    marked: set[int] = set()
-    for folder in marks.values():
-        marks_here = read_marks(folder, unit.file.file_no, unit.start, unit.stop)
-        marked |= {row for row, mark in marks_here.items() if isinstance(mark, Drop)}
-    with storage.open_read(storage.join(work, unit.chunk)) as f:
-        for batch in pq.ParquetFile(f).iter_batches(batch_size=4096, columns=[*columns, "drop_step"]):
-            table = pa.Table.from_batches([batch])
-            table = table.filter(pa.compute.is_null(table["drop_step"])).drop_columns(["drop_step"])
+    """Columns of a unit's rows that no step has dropped so far, some at a time."""
+    with UnitRows(work, unit) as rows:
+        unit = rows.unit
+        marked: list[int] = []
+        for folder in marks.values():
+            marks_here = read_marks(folder, unit.file_no, unit.start, unit.stop)
+            marked += [row for row, mark in marks_here.items() if isinstance(mark, Drop)]
+        for table in rows.tables([*columns, "drop_step"], 4096):
+            live = table["drop_step"].is_null()
             if marked:
-                table = table.filter(pa.array([r not in marked for r in table["row_no"].to_pylist()], pa.bool_()))
+                live = pa.compute.and_(live, pa.array(~np.isin(table["row_no"].to_numpy(), marked)))
+            table = table.drop_columns(["drop_step"]).filter(live)
             if table.num_rows:
                 yield table
 
 
-class _Rows:
+class StepCounts:
     """Passes batches of documents through steps and counts what happens."""
 
     def __init__(self) -> None:
         self.steps: dict[str, StepCount] = {}
         self.errors: list[dict[str, str]] = []
+        self.own_seconds = 0.0  # CPU seconds of this process that are in a step's count
 
     def count(self, label: str) -> StepCount:
         return self.steps.setdefault(label, StepCount())
+
+    def spent(self, label: str, since: float) -> None:
+        """Count the CPU seconds of this process since `since` for a step."""
+        seconds = time.process_time() - since
+        self.count(label).cpu_seconds += seconds
+        self.own_seconds += seconds
 
     def record(self, label: str, docs: list[Document], verdicts: Iterable[Document | Drop]) -> list[Document]:
         """Documents after a step's verdicts: replaced by its copy, or marked."""
@@ -274,7 +282,8 @@ class _Rows:
         cpu, child = time.process_time(), step.child_cpu_seconds()
         chosen = [docs[i] for i in live]
         changed = self.record(label, chosen, apply_step(step, chosen))
-        self.count(label).cpu_seconds += time.process_time() - cpu + step.child_cpu_seconds() - child
+        self.spent(label, cpu)
+        self.count(label).cpu_seconds += step.child_cpu_seconds() - child
         return _replace(docs, live, changed)
 
     def audit(self, label: str, step: DocumentStep, docs: list[Document]) -> list[Document]:
@@ -285,7 +294,7 @@ class _Rows:
         cpu = time.process_time()
         dropped = [i for i, d in enumerate(docs) if d.is_dropped]
         after = apply_step(step, [docs[i].evolve(**NO_VERDICT) for i in dropped])
-        self.count(label).cpu_seconds += time.process_time() - cpu
+        self.spent(label, cpu)
         docs = self.apply(label, step, docs)
         for i, verdict in zip(dropped, after, strict=True):
             left = verdict.document if isinstance(verdict, Drop) else verdict
@@ -342,61 +351,48 @@ def _replace(docs: list[Document], at: list[int], new: list[Document]) -> list[D
     return out
 
 
-def _source_rows(unit: Unit, config: StageConfig, rows: _Rows, skipped: Counter[str]) -> Iterator[Document]:
-    """Rows of a first-round unit: crawl records, or the kept rows of an earlier stage."""
-    if not config.kind.reads_crawl:
-        yield from _stage_rows(unit)
-        return
+def _source_rows(unit: Unit, config: StageConfig, rows: StepCounts, skipped: Counter[str]) -> Iterator[Document]:
+    """Records of a crawl file, in the first round."""
     cpu = time.process_time()
-    for record in read_records(unit.file.path, config.input, skipped=skipped):
-        doc = record.doc.evolve(file_no=unit.file.file_no, row_no=record.doc.record_no, generation=unit.file.generation)
+    for record in read_records(unit.path, config.input, skipped=skipped):
+        doc = record.doc.evolve(file_no=unit.file_no, row_no=record.doc.record_no, generation=unit.generation)
         (doc,) = rows.record(READ, [doc], [record.drop or doc])
-        rows.count(READ).cpu_seconds += time.process_time() - cpu
+        rows.spent(READ, cpu)
         yield doc
         cpu = time.process_time()
-    rows.count(READ).cpu_seconds += time.process_time() - cpu
+    rows.spent(READ, cpu)
 
 
-def _stage_rows(unit: Unit) -> Iterator[Document]:
-    row_no = 0
-    with storage.open_read(unit.file.path) as f:
-        for batch in pq.ParquetFile(f).iter_batches(batch_size=1024):
-            for doc in from_table(pa.Table.from_batches([batch])):
-                yield doc.evolve(file_no=unit.file.file_no, row_no=row_no, generation=unit.file.generation)
-                row_no += 1
-
-
-def _chunk_rows(unit: Unit, task: Task, config: StageConfig, rows: _Rows, needs_html: bool) -> Iterator[Document]:
-    """Rows of a later-round unit: from the chunk of the round before, with its marks applied and, where a step asks for
-    it, the HTML of live rows read from the source again. Reading a record costs 0.4 ms, extracting it 40: storing the HTML
-    would only move bytes."""
-    assert unit.chunk is not None
-    assert unit.stop is not None
-    marks = _unit_marks(task, config, unit)
+def _stored_rows(
+    stored: UnitRows, task: Task, config: StageConfig, rows: StepCounts, needs_html: bool
+) -> Iterator[Document]:
+    """Rows of a chunk or of the stage before, with the marks of the last round applied and, where a step asks for it, the
+    HTML of live rows read from the crawl file again. Reading a record costs 0.4 ms, extracting it 40: storing the HTML would
+    only move bytes."""
+    unit = stored.unit
+    marks = unit_marks(task, config, unit)
     bodies: Iterator[Any] | None = None
     if needs_html:
         bodies = read_records(
-            unit.file.path,
+            unit.path,
             config.input,
             start_record=unit.start,
             start_offset=unit.offset,
             stop_record=unit.stop,
             skipped=Counter(),
         )
-    with storage.open_read(storage.join(task.work, unit.chunk)) as f:
-        table = pq.read_table(f, filters=[("row_no", ">=", unit.start), ("row_no", "<", unit.stop)])
-    for piece in table.to_batches(max_chunksize=1024):
-        docs = from_table(pa.Table.from_batches([piece]))
+    for table in stored.tables():
+        docs = from_table(table)
         for step_marks in marks:
             docs = rows.apply_marks(step_marks, docs)
         for doc in docs:
             if bodies is not None:
                 cpu = time.process_time()
                 record = next(bodies, None)
-                rows.count(READ).cpu_seconds += time.process_time() - cpu
+                rows.spent(READ, cpu)
                 if record is None or record.doc.doc_id != doc.doc_id:
                     raise OSError(
-                        f"{unit.file.path}: record {doc.record_no} is not what it was when the stage began: found "
+                        f"{unit.path}: record {doc.record_no} is not what it was when the stage began: found "
                         f"{record.doc.doc_id if record else 'the end of the file'}, expected {doc.doc_id}"
                     )
                 if not doc.is_dropped:
@@ -436,24 +432,31 @@ def _round_steps(task: Task, config: StageConfig) -> list[tuple[str, DocumentSte
     return [(label, loaded(step)) for label, step in steps]
 
 
-def run_unit(task: Task, unit: Unit) -> None:
-    """Do one unit of a round and commit its receipt. Does nothing if it has one."""
-    if storage.exists(task.receipt_path(unit.unit_id)):
-        return
+def run_unit(task: Task, unit: Unit) -> int:
+    """Do one unit of a round and commit its receipt. Does nothing if it has one. :returns: rows done now."""
+    if storage.exists(receipt_path(task.receipts, unit.unit_id)):
+        return 0
+    began = time.process_time()
     config = stage_config(task)
     steps = _round_steps(task, config)
     cross = [step for _, step in config.rounds()[task.round_no].cross]
-    rows, skipped = _Rows(), Counter[str]()
-    if unit.chunk is None:
-        source = _source_rows(unit, config, rows, skipped)
-    else:
-        source = _chunk_rows(unit, task, config, rows, any(s.needs_html for _, s in steps))
+    rows, skipped = StepCounts(), Counter[str]()
     chunk = storage.join(f"round-{task.round_no}", "chunks", f"{unit.unit_id}-{uuid.uuid4().hex[:12]}.parquet")
     n = live = characters = 0
+    start = unit.start
     offsets: list[tuple[int, int | None]] = []
-    with storage.open_atomic(storage.join(task.work, chunk)) as f, documents_writer(f, CHUNK) as writer:
+    with contextlib.ExitStack() as stack:
+        if unit.chunk is None and config.kind.reads_crawl:
+            source = _source_rows(unit, config, rows, skipped)
+        else:
+            stored = stack.enter_context(UnitRows(task.work, unit))
+            start = stored.unit.start
+            source = _stored_rows(stored, task, config, rows, any(s.needs_html for _, s in steps))
+        f = stack.enter_context(storage.open_atomic(storage.join(task.work, chunk)))
+        writer = stack.enter_context(documents_writer(f, CHUNK))
         for batch in _batches(source, config.run.batch_documents, config.run.batch_bytes):
-            offsets += [(d.row_no, d.offset) for d in batch if d.row_no % config.run.unit_records == 0]
+            if unit.stop is None:
+                offsets += [(d.row_no, d.offset) for d in batch if d.row_no % config.run.unit_records == 0]
             for label, step in steps:
                 batch = rows.audit(label, step, batch) if config.output.audit else rows.apply(label, step, batch)
             batch = _prepare(cross, batch)
@@ -463,8 +466,8 @@ def run_unit(task: Task, unit: Unit) -> None:
             writer.write_table(to_table(batch))
     receipt = Receipt(
         unit_id=unit.unit_id,
-        file_no=unit.file.file_no,
         chunk=chunk,
+        start=start,
         rows=n,
         live=live,
         characters=characters,
@@ -472,8 +475,10 @@ def run_unit(task: Task, unit: Unit) -> None:
         skipped=dict(sorted(skipped.items())),
         errors=rows.errors,
         offsets=offsets,
+        cpu_seconds=time.process_time() - began - rows.own_seconds,
     )
-    storage.create(task.receipt_path(unit.unit_id), receipt.to_bytes())
+    storage.create(receipt_path(task.receipts, unit.unit_id), receipt.to_bytes())
+    return n
 
 
 def _prepare(cross: list[CrossDocumentStep], docs: list[Document]) -> list[Document]:
@@ -501,82 +506,3 @@ def documents_writer(f: Any, schema: pa.Schema) -> pq.ParquetWriter:
         ],
         write_statistics=["file_no", "row_no", "doc_id"],
     )
-
-
-@dataclass(frozen=True)
-class Group:
-    """Chunks of one generation that are published together, in row-key order."""
-
-    unit_id: str
-    generation: int
-    chunks: list[Unit]
-
-
-def publish_group(task: Task, group: Group, output: str) -> None:
-    """Write the final files of a group of chunks, apply the last marks and commit a receipt."""
-    if storage.exists(task.receipt_path(group.unit_id)):
-        return
-    config = stage_config(task)
-    rows = _Rows()
-    paths: dict[Verdict, str] = {v: f"documents/verdict={v}/part-{group.unit_id}.parquet" for v in VERDICTS}
-    written: Counter[Verdict] = Counter()
-    total = characters = 0
-    with (
-        storage.open_atomic(storage.join(output, paths["kept"])) as kept_file,
-        storage.open_atomic(storage.join(output, paths["dropped"])) as dropped_file,
-    ):
-        with documents_writer(kept_file, DOCUMENT) as kept, documents_writer(dropped_file, DOCUMENT) as dropped:
-            source = itertools.chain.from_iterable(_published_rows(unit, task, config, rows) for unit in group.chunks)
-            # Fixed sizes, not the config's: row groups, and so the bytes, are the same however the rows were worked on.
-            for batch in _batches(source, ROW_GROUP_ROWS, ROW_GROUP_BYTES):
-                for verdict, writer in zip(VERDICTS, (kept, dropped), strict=True):
-                    docs = [d for d in batch if d.is_dropped == (verdict == "dropped")]
-                    docs = [_as_published(d, config) for d in docs]
-                    if docs:
-                        writer.write_table(to_table(docs).select(DOCUMENT.names))
-                    written[verdict] += len(docs)
-                total += len(batch)
-                characters += sum(len(d.text or "") for d in batch if not d.is_dropped)
-        files = [
-            PublishedFile(paths[v], v, written[v], f.size, f.sha256, group.generation)
-            for v, f in zip(VERDICTS, (kept_file, dropped_file), strict=True)
-        ]
-    receipt = Receipt(
-        unit_id=group.unit_id,
-        file_no=group.chunks[0].file.file_no,
-        chunk="",
-        rows=total,
-        live=written["kept"],
-        characters=characters,
-        steps=rows.steps,
-        skipped={},
-        errors=[],
-        offsets=[],
-        files=files,
-    )
-    storage.create(task.receipt_path(group.unit_id), receipt.to_bytes())
-
-
-def _published_rows(unit: Unit, task: Task, config: StageConfig, rows: _Rows) -> Iterator[Document]:
-    assert unit.chunk is not None
-    marks = _unit_marks(task, config, unit)
-    with storage.open_read(storage.join(task.work, unit.chunk)) as f:
-        for piece in pq.ParquetFile(f).iter_batches(batch_size=1024, columns=DOCUMENT.names):
-            docs = from_table(pa.Table.from_batches([piece]))
-            for step_marks in marks:
-                docs = rows.apply_marks(step_marks, docs)
-            yield from docs
-
-
-def _as_published(doc: Document, config: StageConfig) -> Document:
-    """A row as it is stored: text of dropped rows as the config says, by hash where it is a sample; no text in the last
-    stage's table, whose shards hold it as tokens."""
-    if doc.text is None:
-        return doc
-    if doc.is_dropped:
-        policy = config.output.dropped_text
-        share = {"full": 1.0, "sample": config.output.dropped_text_share, "none": 0.0}[policy]
-        with_text = xxhash.xxh3_64_intdigest(doc.doc_id.encode()) < share * 2**64
-    else:
-        with_text = not config.kind.writes_shards
-    return doc if with_text else doc.evolve(text=None, line_tags=None, line_link_share=None, line_scores=None)

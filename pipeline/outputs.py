@@ -114,6 +114,10 @@ class PassRecord:
     versions: dict[str, str]
     notes: dict[str, Any] = field(default_factory=dict)
     """Records of cross-document steps and the shards' writer, by label."""
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """Of the whole pass: document `steps`; `rows` read, made and written between them; `comparisons`; `publish`; `shards`. And
+    `last_run`: all processes on the driver's machine in the last run of the pass, with the start of Spark and its workers; on one
+    machine, if the pass was never killed, what it has beyond the others is in none of them."""
 
     def to_json(self) -> dict[str, Any]:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "notes" or self.notes}

@@ -18,7 +18,7 @@ import os
 import platform
 import subprocess
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -27,8 +27,8 @@ from typing import Any, Protocol
 
 import pipeline
 from pipeline import storage
-from pipeline.config import StageConfig, dump
-from pipeline.executor import ERRORS, READ, REMOVAL, Group, Receipt, Task, Unit
+from pipeline.config import Round, StageConfig, dump
+from pipeline.executor import ERRORS, READ, REMOVAL, Task
 from pipeline.outputs import (
     MANIFEST,
     RUN,
@@ -54,6 +54,7 @@ from pipeline.readers.inputs import list_inputs
 from pipeline.removal import RemovalList
 from pipeline.steps import CrossDocumentStep, file_sha256
 from pipeline.strict import UserError
+from pipeline.units import Done, Groups, Units, after_round, crawl_units, groups_of, stage_units
 
 
 class StageFailed(Exception):
@@ -226,14 +227,15 @@ class Comparison:
     label: str
     step: CrossDocumentStep
     work: str
-    units: list[Unit]
-    """Each with its chunk."""
+    units: Units
+    """Each with its chunk, or with the file of the stage before."""
     earlier_mark_folders: dict[str, str]
     """Folders of the marks of steps of the same round that come before this one, by label."""
     state: list[str]
     """State files of this step of earlier generations, full paths."""
     rows_in: int
-    """Rows of the pass: how finely the work is cut depends on it."""
+    characters: int
+    """Rows of the pass and about how much text they have: how finely the work is cut depends on it."""
     folder: str
     """Folder for the marks."""
 
@@ -256,17 +258,24 @@ class Marked:
 class Engine(Protocol):
     """Does the work of a pass: many units side by side. Spark's is `pipeline.spark.stages.SparkEngine`."""
 
-    def run_units(self, task: Task, units: list[Unit]) -> dict[str, Receipt]:
-        """Run the units of a round that have no receipt yet. :returns: the receipts of all, by unit id, in order."""
+    def run_units(self, task: Task, units: Units) -> Done:
+        """Run the units of a round that have no receipt yet. :returns: what the receipts of all say."""
 
-    def publish(self, task: Task, groups: list[Group], output: str) -> dict[str, Receipt]:
-        """Publish the groups that have no receipt yet. :returns: the receipts of all, by unit id, in order."""
+    def publish(self, task: Task, groups: Groups, output: str) -> Done:
+        """Publish the groups that have no receipt yet. :returns: what the receipts of all say."""
 
     def compare(self, comparison: Comparison) -> Marked:
         """Decide which rows a cross-document step drops or cuts, and write the marks."""
 
-    def write_shards(self, work: str, units: list[Unit], record: dict[str, Any]) -> dict[str, Any]:
+    def write_shards(self, work: str, units: Units, record: dict[str, Any]) -> dict[str, Any]:
         """Write the token shards of the kept rows. :returns: their totals."""
+
+    def cpu_seconds(self) -> float:
+        """CPU seconds that the engine and its workers on this machine have used so far."""
+
+
+CHARACTERS_A_ROW = 7_000
+"""Of a page that stage 1 keeps, about; taken where nothing has been counted yet."""
 
 
 class Pass:
@@ -281,50 +290,78 @@ class Pass:
         self.skipped: Counter[str] = Counter()
         self.state: dict[str, list[str]] = {}
         self.notes: dict[str, Any] = {}
+        self.cpu: defaultdict[str, float] = defaultdict(float)
         self.rows_in = 0
 
     def run(self) -> RunRecord:
         """Run the rounds, publish, check and commit. :returns: the run record, as stored."""
         rounds = self.config.rounds()
         phases = sum(1 + len(r.cross) for r in rounds) + 1 + self.config.kind.writes_shards
-        clock = time.monotonic()
+        clock, cpu = time.monotonic(), self.engine.cpu_seconds()
         with self.progress.whole(phases):
-            units = [Unit(f"{f.file_no:06d}", f) for f in self.plan.files]
+            reads_crawl = self.config.kind.reads_crawl
+            unit_records = self.config.run.unit_records
+            units = crawl_units(self.plan.files) if reads_crawl else stage_units(self.plan.files, unit_records)
             marks: dict[str, str] = {}
             for n, round_ in enumerate(rounds):
-                steps = [label for label, _ in round_.steps] or ([READ] if n == 0 else [])
-                with self.progress.phase(_short(steps)):
-                    receipts = self.engine.run_units(self._task(n, marks), units)
-                self._count(receipts)
-                if n == 0:
-                    self.rows_in = sum(r.rows for r in receipts.values())
-                self._check_errors(receipts)
-                done = [dataclasses.replace(u, chunk=receipts[u.unit_id].chunk) for u in units]
-                marks = self._marks(n, round_.cross, done)
-                units = _split(done, receipts) if n == 0 and len(rounds) > 1 else done
-            characters = [receipts[u.unit_id].characters for u in units]
-            groups = _groups(units, characters, self.config.output.file_characters, self.plan.pass_id)
+                if n == 0 and self._only_compares(rounds):
+                    self.rows_in = sum(int(f.fingerprint["rows"]) for f in self.plan.files)
+                    characters = self.rows_in * CHARACTERS_A_ROW
+                else:
+                    steps = [label for label, _ in round_.steps] or ([READ] if n == 0 else [])
+                    with self.progress.phase(_short(steps)):
+                        done = self.engine.run_units(self._task(n, marks), units)
+                    self._count(done, "rows")
+                    if n == 0:
+                        self.rows_in = done.sums.rows
+                    self._check_errors(done)
+                    characters = sum(done.table["characters"].to_pylist())
+                    units = after_round(units, done, split=reads_crawl and n == 0 and len(rounds) > 1)
+                    if n and not self.config.run.keep_work:  # all that they held is in this round's chunks
+                        storage.remove(storage.join(self.work, f"round-{n - 1}", "chunks"))
+                marks = self._marks(n, round_.cross, units, characters)
+            groups = self._groups(units, done)
             self.lease.check()
             storage.remove(
                 storage.join(self.output, SUCCESS)
             )  # from here on the folder holds more than the manifest says
             with self.progress.phase("publish"):
-                receipts = self.engine.publish(self._task(len(rounds), marks), groups, self.output)
-            self._count(receipts)
-            files = [f for r in receipts.values() for f in r.files]
+                published = self.engine.publish(self._task(len(rounds), marks), groups, self.output)
+            self._count(published, "publish")
+            files = published.sums.files
             self._check_rows(files)
             if self.config.kind.writes_shards:
-                begun = time.monotonic()
+                begun, shards_cpu = time.monotonic(), self.engine.cpu_seconds()
                 with self.progress.phase("shards"):
                     notes = self.notes["shards"]
                     notes["totals"] = self.engine.write_shards(self.work, units, notes)
+                self.cpu["shards"] = self.engine.cpu_seconds() - shards_cpu
                 self.progress.say(f"shards: written, {time.monotonic() - begun:.1f} s")
+            self.cpu["last_run"] = self.engine.cpu_seconds() - cpu
             return self._commit(files, time.monotonic() - clock)
+
+    def _only_compares(self, rounds: Sequence[Round]) -> bool:
+        """Whether the first round does nothing to the documents: the comparisons then read the files of the stage before."""
+        first = rounds[0]
+        return (
+            not self.config.kind.reads_crawl
+            and len(rounds) > 1
+            and not first.steps
+            and not self.config.removal_lists
+            and all(type(step).prepare is CrossDocumentStep.prepare for _, step in first.cross)
+        )
+
+    def _groups(self, units: Units, done: Done) -> Groups:
+        """The published files to be, by the characters that the last round counted."""
+        characters = done.table["characters"].to_pylist()
+        return groups_of(units, characters, self.config.output.file_characters, self.plan.pass_id)
 
     def _task(self, round_no: int, marks: dict[str, str]) -> Task:
         return Task(dump(self.config), self.work, round_no, marks)
 
-    def _marks(self, n: int, cross: Sequence[tuple[str, CrossDocumentStep]], units: list[Unit]) -> dict[str, str]:
+    def _marks(
+        self, n: int, cross: Sequence[tuple[str, CrossDocumentStep]], units: Units, characters: int
+    ) -> dict[str, str]:
         """Marks of a round's cross-document steps, each finished once and for all. :returns: label -> folder."""
         marks: dict[str, str] = {}
         for label, step in cross:
@@ -338,7 +375,7 @@ class Pass:
                     clock = time.monotonic()
                     state = [storage.join(self.output, p) for p in self.manifest.state.get(label, [])]
                     marked = self.engine.compare(
-                        Comparison(label, step, self.work, units, dict(marks), state, self.rows_in, folder)
+                        Comparison(label, step, self.work, units, dict(marks), state, self.rows_in, characters, folder)
                     )
                     result = {
                         "rows": marked.rows or 0,
@@ -347,30 +384,33 @@ class Pass:
                         "record": marked.record,
                     }
                     storage.write_json(done, result)
+                    for name in ("ranks", "vectors", "tables"):  # what the comparison wrote down for itself
+                        storage.remove(storage.join(self.work, name, label))
                     outcome = "decided" if marked.rows is None else f"{marked.rows} rows marked"
                     self.progress.say(f"{label}: {outcome}, {time.monotonic() - clock:.1f} s")
                     for alarm in marked.record.get("alarms", ()):
                         self.progress.say(f"{label}: ALARM: {alarm}")
             result = storage.read_json(done)
             self.counts.setdefault(label, StepCount()).cpu_seconds += result["cpu_seconds"]
+            self.cpu["comparisons"] += result["cpu_seconds"]
             self.state[label] = result["state"]
             if result["record"]:
                 self.notes[label] = result["record"]
             marks[label] = folder
         return marks
 
-    def _count(self, receipts: dict[str, Receipt]) -> None:
-        for receipt in receipts.values():
-            for label, count in receipt.steps.items():
-                self.counts.setdefault(label, StepCount()).add(count)
-            self.skipped.update(receipt.skipped)
+    def _count(self, done: Done, name: str) -> None:
+        for label, count in done.sums.steps.items():
+            self.counts.setdefault(label, StepCount()).add(count)
+            self.cpu["steps"] += count.cpu_seconds
+        self.cpu[name] += done.sums.cpu_seconds
+        self.skipped.update(done.sums.skipped)
 
-    def _check_errors(self, receipts: dict[str, Receipt]) -> None:
+    def _check_errors(self, done: Done) -> None:
         errors = sum(c.dropped.get(reason, 0) for c in self.counts.values() for reason in ERRORS)
         allowed = self.config.run.max_error_fraction
         if self.rows_in and errors / self.rows_in > allowed:
-            examples = [e for r in receipts.values() for e in r.errors][:3]
-            causes = "; ".join(f"{e['step']} on {e['url']}: {e['error']}" for e in examples)
+            causes = "; ".join(f"{e['step']} on {e['url']}: {e['error']}" for e in done.sums.errors)
             raise StageFailed(
                 f"{errors} of {self.rows_in} rows failed in a step ({errors / self.rows_in:.2%}, allowed "
                 f"run.max_error_fraction={allowed:.2%}); for example {causes}"
@@ -381,12 +421,14 @@ class Pass:
         published = sum(f.rows for f in files)
         if published != self.rows_in:
             raise StageFailed(f"{self.rows_in} rows came in, but {published} were published; nothing is committed")
-        live = self.rows_in
+        live, characters = self.rows_in, 0
         for label in self._labels():
+            if label in self.config.idle():  # it took part in no round: every row passes
+                self.counts[label] = StepCount(live, characters_in=characters, characters_out=characters)
             count = self.counts.get(label, StepCount())
             if count.rows_in != live:
                 raise StageFailed(f"step {label}: {count.rows_in} rows came in, expected {live}; nothing is committed")
-            live = count.kept
+            live, characters = count.kept, count.characters_out
         kept = sum(f.rows for f in files if f.verdict == "kept")
         if kept != live:
             raise StageFailed(f"{live} rows passed the last step, but {kept} were published; nothing is committed")
@@ -435,6 +477,7 @@ class Pass:
             machine=machine(),
             versions=versions(),
             notes=self.notes,
+            cpu_seconds={name: round(seconds, 3) for name, seconds in self.cpu.items()},
         )
         # A record of these generations is this pass's own, of a run that was killed before the manifest.
         passes = [*(p for p in earlier if p.generations != generations), one]
@@ -463,36 +506,6 @@ def succeed(output: str, manifest: Manifest) -> None:
 def _short(names: Sequence[str]) -> str:
     """Names of steps that run together, few enough for a line."""
     return " + ".join(names if len(names) <= 4 else [*names[:2], f"{len(names) - 3} more", names[-1]])
-
-
-def _split(units: list[Unit], receipts: dict[str, Receipt]) -> list[Unit]:
-    """Files cut into ranges of rows, at the offsets that the first round noted: units of the rounds to come."""
-    pieces: list[Unit] = []
-    for unit in units:
-        receipt = receipts[unit.unit_id]
-        starts = receipt.offsets or [(0, None)]
-        if any(offset is None for _, offset in starts):  # not seekable: each piece would read the file from its start
-            starts = starts[:1]
-        stops = [start for start, _ in starts[1:]] + [receipt.rows]
-        for i, ((start, offset), stop) in enumerate(zip(starts, stops, strict=True)):
-            pieces.append(Unit(f"{unit.unit_id}-{i:05d}", unit.file, start, stop, offset, unit.chunk))
-    return pieces
-
-
-def _groups(units: list[Unit], characters: list[int], file_characters: int, pass_id: str) -> list[Group]:
-    """Consecutive units of a generation, as many as fill a file: decided by what is in them, not by who did them."""
-    groups: list[Group] = []
-    filled = 0
-    for unit, size in zip(units, characters, strict=True):
-        generation = unit.file.generation
-        if groups and groups[-1].generation == generation and filled + size <= file_characters:
-            groups[-1].chunks.append(unit)
-            filled += size
-        else:
-            number = sum(g.generation == generation for g in groups)
-            groups.append(Group(f"g{generation:04d}-{number:05d}-{pass_id}", generation, [unit]))
-            filled = size
-    return groups
 
 
 def _now() -> str:

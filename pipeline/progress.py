@@ -1,25 +1,20 @@
 """Progress of a stage: one bar over all its phases in a terminal, plain lines elsewhere.
 
-A phase is a round of document steps, a comparison of documents, or publishing. What is counted are receipts: what is counted is
-finished for good, and a resumed run begins where the last one stopped.
+A phase is a round of document steps, a comparison of documents, or publishing. A resumed run begins where the last one stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
-
-from pipeline import storage
 
 
 class Progress:
@@ -69,22 +64,16 @@ class Progress:
         yield
 
     @contextlib.contextmanager
-    def units(self, receipts: str, total: int, done: int) -> Iterator[None]:
-        """Report on units that leave receipts in a folder while the block runs; `done` of them have theirs already."""
+    def units(self, total: int, done: int, counts: Callable[[], tuple[int, int]]) -> Iterator[None]:
+        """Report on units while the block runs; `done` of them were finished before. `counts` gives the units and the pages
+        done since: a few too many where a task was done twice, so for people alone."""
         stop = threading.Event()
         started = time.monotonic()
-        seen: set[str] = set(storage.names(receipts)) if done else set()
 
         def watch() -> None:
-            pause, pages, n = self.every, 0, done
-            while not stop.wait(pause):
-                began = time.monotonic()
-                new = [name for name in storage.names(receipts) if name not in seen]
-                pages += _pages(receipts, new)
-                seen.update(new)
-                n += len(new)
-                # Listing 90,000 receipts on an object store takes seconds: a twentieth of the time is enough for it.
-                pause = max(self.every, 20 * (time.monotonic() - began))
+            while not stop.wait(self.every):
+                new, pages = counts()
+                n = min(done + new, total)
                 self._show(_message(n, total, done, pages, time.monotonic() - started), n / total if total else 1.0)
 
         thread = threading.Thread(target=watch, daemon=True, name="progress")
@@ -107,13 +96,6 @@ class Progress:
             self._bar.update(self._bar.task_ids[0], completed=self.number - 1 + share, description=text)
         elif self._console is None and message:
             print(f"[{self.stage}] {text}", file=self.stream, flush=True)
-
-
-def _pages(folder: str, names: list[str]) -> int:
-    """Rows of units, from their receipts."""
-    with ThreadPoolExecutor(16) as pool:
-        contents = pool.map(lambda name: storage.read_bytes(storage.join(folder, name)), names)
-        return sum(int(json.loads(content)["rows"]) for content in contents)
 
 
 def _message(n: int, total: int, before: int, pages: int, elapsed: float) -> str:

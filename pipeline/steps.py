@@ -116,6 +116,11 @@ class Step(Strict):
             "resources": {r: file_sha256(r) for r in self.resources()},
         }
 
+    @property
+    def idle(self) -> bool:
+        """True if the step, with these parameters, does nothing to any document: it then costs nothing."""
+        return False
+
     def check(self) -> None:
         """Look at the files that the parameters name, on the driver, before any work. :raises ValueError: naming the mistake."""
 

@@ -111,6 +111,10 @@ class UnsafeSites(CrossDocumentStep):
         spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
         return max(0.0, (centre - spread) / (1 + z * z / n))
 
+    def value(self, pages: int, flagged: int) -> str:
+        """What stands beside a dropped site's reason."""
+        return f"{self.lower_bound(pages, flagged):.3f}: {flagged} of {pages} pages"
+
     def verdict(self, domain: str, pages: int, flagged: int) -> str | None:
         """Why a site is dropped (`listed_site`, `unsafe_site`), or None."""
         if domain in sites_of(tuple(self.block)):

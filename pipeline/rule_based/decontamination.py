@@ -65,6 +65,10 @@ class Decontaminate(DocumentStep):
     )
     max_items: int = Field(10, gt=0, description="n-grams in more items are left out")
 
+    @property
+    def idle(self) -> bool:
+        return not self.test_sets
+
     def resources(self) -> list[str]:
         return [s.path for s in self.test_sets]
 

@@ -8,21 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline.comparison.domains import ROWS, rows_of, state_schema
 from pipeline.spark.run import CrossContext
-
-ROWS = pa.schema(
-    [
-        pa.field("domain", pa.string(), nullable=False),
-        pa.field("generation", pa.int32(), nullable=False),
-        pa.field("file_no", pa.int64(), nullable=False),
-        pa.field("row_no", pa.int64(), nullable=False),
-        pa.field("hit", pa.int64(), nullable=False),
-    ]
-)
 
 
 def domain_counts(
@@ -34,21 +24,8 @@ def domain_counts(
         state to write; counts up to and with each generation, older state included.
     """
     documents, hit = names
-    state = pa.schema(
-        [
-            ROWS.field("domain"),
-            ROWS.field("generation"),
-            pa.field(documents, pa.int64(), nullable=False),
-            pa.field(hit, pa.int64(), nullable=False),
-        ]
-    )
-
-    def project(rows: pa.Table) -> pa.Table:
-        table = rows.select(["domain", "generation", "file_no", "row_no"])
-        table = table.append_column("hit", pc.cast(hits(rows), pa.int64()))
-        return table.filter(pc.is_valid(table["domain"]))
-
-    rows = context.rows([*columns, "generation"], project, ROWS)
+    state = state_schema(names)
+    rows = context.rows([*columns, "generation"], lambda table: rows_of(table, hits), ROWS)
     new = rows.groupBy("domain", "generation").agg(F.count("*").alias(documents), F.sum("hit").alias(hit))
     counts = new.unionByName(context.read_state(state)) if context.state else new
     so_far = Window.partitionBy("domain").orderBy("generation").rowsBetween(Window.unboundedPreceding, 0)

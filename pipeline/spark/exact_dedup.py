@@ -7,49 +7,21 @@ adaptive execution broadcasts or splits.
 
 from __future__ import annotations
 
-import pyarrow as pa
+import functools
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline import storage
+from pipeline.comparison.equal import KEYS, ORDER, STATE, columns_of, keys_of
 from pipeline.spark.run import CrossContext, compute_marks
 from pipeline.steps import DuplicateStep
-
-KEYS = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("generation", pa.int32(), nullable=False),
-        pa.field("time", pa.int64(), nullable=False),
-        pa.field("doc_id", pa.string(), nullable=False),
-        pa.field("file_no", pa.int64(), nullable=False),
-        pa.field("row_no", pa.int64(), nullable=False),
-    ]
-)
-ORDER = ["generation", "time", "doc_id", "file_no", "row_no"]
-LAST = 2**62  # a row without crawl time sorts after all that have one
-
-STATE = pa.schema([KEYS.field("key"), KEYS.field("generation"), KEYS.field("doc_id")])
 
 
 @compute_marks.register
 def duplicates(step: DuplicateStep, context: CrossContext) -> tuple[DataFrame | None, list[str]]:
     """Marks for all but the first row of each key; state: key and `doc_id` of the first."""
-    newest_first = step.newest_first
-
-    def project(rows: pa.Table) -> pa.Table:
-        time = rows["crawl_time"].cast(pa.int64())
-        if newest_first:
-            time = pa.compute.negate(time)
-        columns = {
-            **{n: rows[n] for n in ("generation", "doc_id", "file_no", "row_no")},
-            "key": step.keys(rows),
-            "time": pa.compute.fill_null(time, LAST),
-        }
-        table = pa.table({n: columns[n] for n in KEYS.names})
-        return table.filter(pa.compute.is_valid(table["key"]))
-
-    columns = [*step.columns, "crawl_time", "generation", "doc_id"]
-    rows = context.rows(columns, project, KEYS)
+    rows = context.rows(columns_of(step), functools.partial(keys_of, step), KEYS)
     seen = rows
     if context.state:
         old = context.read_state(STATE).select(

@@ -11,33 +11,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline import storage
+from pipeline.comparison.similar import DOCUMENT_ID, ID_RECORD, META, META_COLUMNS, ORDER, TOLD, alarms_of, meta_of
 from pipeline.executor import read_rows
+from pipeline.packed import PACKED, Parts, batches, unpack
 from pipeline.rule_based import components
 from pipeline.spark.components import star
-from pipeline.spark.exact_dedup import LAST
-from pipeline.spark.packed import PACKED, Parts, batches, unpack
 from pipeline.spark.run import CrossContext, write_rows
 from pipeline.steps import NearDuplicateStep
 
-META = pa.schema(
-    [
-        pa.field("generation", pa.int32(), nullable=False),
-        pa.field("shortness", pa.int64(), nullable=False),  # minus the characters: the longest comes first
-        pa.field("time", pa.int64(), nullable=False),
-        pa.field("doc_id", pa.string(), nullable=False),
-        pa.field("file_no", pa.int64(), nullable=False),
-        pa.field("row_no", pa.int64(), nullable=False),
-        pa.field("domain", pa.string()),
-    ]
-)
-ORDER = ["generation", "shortness", "time", "doc_id", "file_no", "row_no"]
 RANKS = pa.schema([META.field("file_no"), META.field("row_no"), pa.field("rank", pa.int64(), nullable=False)])
 RANKED = pa.schema([*RANKS, META.field("doc_id"), META.field("domain")])
 VERIFIED = pa.schema(
@@ -49,12 +36,6 @@ VERIFIED = pa.schema(
 )
 KNOWN = pa.schema([RANKS.field("rank"), META.field("doc_id"), pa.field("survivor", pa.string(), nullable=False)])
 
-DOCUMENT_ID = 4
-"""The kind of blobs of a step's state that name documents and their survivors."""
-
-ID_RECORD = np.dtype([("rank", "<i8"), ("doc_id", "S32"), ("survivor", "S32")])
-TOLD = 20
-
 
 def rank_documents(context: CrossContext, base: int) -> tuple[DataFrame, int]:
     """Documents with their place in the order, from `base` on: 64 bits that stand for the document from here on.
@@ -62,15 +43,7 @@ def rank_documents(context: CrossContext, base: int) -> tuple[DataFrame, int]:
     :returns: columns of `RANKED`; how many there are.
     """
 
-    def project(rows: pa.Table) -> pa.Table:
-        columns = {
-            **{n: rows[n] for n in ("generation", "doc_id", "file_no", "row_no", "domain")},
-            "shortness": pc.negate(pc.fill_null(pc.utf8_length(rows["text"]), 0).cast(pa.int64())),
-            "time": pc.fill_null(rows["crawl_time"].cast(pa.int64()), LAST),
-        }
-        return pa.table({n: columns[n] for n in META.names})
-
-    meta = context.rows(["text", "crawl_time", "generation", "doc_id", "domain"], project, META)
+    meta = context.rows(META_COLUMNS, meta_of, META)
     # Where ranges end is sampled; what place a document has in the whole does not depend on it.
     tasks = int(context.spark.conf.get("spark.sql.shuffle.partitions"))  # type: ignore[arg-type]
     ordered = meta.repartitionByRange(tasks, *ORDER).sortWithinPartitions(*ORDER).persist(StorageLevel.DISK_ONLY)
@@ -223,13 +196,9 @@ def report(step: NearDuplicateStep, decisions: DataFrame, ranked: DataFrame, n: 
     share = F.col("dropped") / F.col("documents")
     vanishing = enough.where(share > step.alarm_domain_share).withColumn("share", share)
     domains = vanishing.orderBy(F.desc("dropped"), "domain").limit(TOLD).collect()
-    alarms = []
-    if giant:
-        alarms.append(
-            f"{giant} clusters have more than {step.alarm_cluster:,} documents, the largest {largest[0].documents:,} "
-            f"(near duplicates of {largest[0].duplicate_of})"
-        )
-    alarms += [f"domain {r.domain} loses {r.dropped:,} of {r.documents:,} documents ({r.share:.0%})" for r in domains]
+    alarms = alarms_of(
+        step, [r.asDict() for r in largest], giant, [(r.domain, r.dropped, r.documents) for r in domains]
+    )
     return {
         "documents": n,
         "dropped": decisions.count(),

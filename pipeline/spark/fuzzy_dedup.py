@@ -23,35 +23,29 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline import storage
+from pipeline.comparison.similar import DOCUMENT_ID
+from pipeline.packed import PACKED, Blobs, batches, pack, pack_payloads, unpack, unpack_payloads
+from pipeline.rule_based import fuzzy_pairs
 from pipeline.rule_based.fuzzy_dedup import FuzzyDedup
-from pipeline.rule_based.minhash import jaccard, sketch_similarity
-from pipeline.spark import forest
-from pipeline.spark.packed import (
-    PACKED,
-    Array,
-    Blobs,
-    Parts,
-    batches,
-    exchange,
-    exchange_rows,
-    pack,
-    pack_payloads,
-    unpack,
-    unpack_payloads,
+from pipeline.rule_based.fuzzy_pairs import (
+    DOCUMENTS_A_PART,
+    DOCUMENTS_AT_ONCE,
+    ENTRY,
+    ENTRY_RECORD,
+    PAIR,
+    PAIR_RECORD,
+    PAYLOAD,
+    REPLY,
+    REQUEST,
+    REQUEST_RECORD,
+    bucket_pairs,
+    hashed,
+    payload_dtype,
 )
+from pipeline.spark import forest
+from pipeline.spark.exchange import exchange, exchange_rows
 from pipeline.spark.run import CrossContext, compute_marks
 from pipeline.strict import UserError
-
-PAYLOAD, PAIR, REQUEST, REPLY, _, ENTRY = range(
-    6
-)  # kinds of blobs; 4 is forest.DOCUMENT_ID; ENTRY + g for band group g
-ENTRY_RECORD = np.dtype([("key", "<u8"), ("rank", "<i8")])
-PAIR_RECORD = np.dtype([("rank", "<i8"), ("candidate", "<i8")])
-REQUEST_RECORD = np.dtype([("rank", "<i8"), ("part", "<i8")])
-
-DOCUMENTS_A_PART = 40_000
-"""At 128 bands 5 million entries: 80 MB, and a few times that while they are sorted."""
-DOCUMENTS_AT_ONCE = 512  # signatures of 8 kB
 
 
 @compute_marks.register
@@ -70,8 +64,8 @@ def near_duplicates(step: FuzzyDedup, context: CrossContext) -> tuple[DataFrame 
     packed = _packed(step, context, folder, parts)
     everything = packed
     if context.state:
-        old = context.read_state(PACKED, [("kind", "!=", forest.DOCUMENT_ID)])
-        everything = packed.unionByName(_split_again(old, parts, _dtype(step)))
+        old = context.read_state(PACKED, [("kind", "!=", DOCUMENT_ID)])
+        everything = packed.unionByName(_split_again(old, parts, payload_dtype(step)))
     pairs = _pairs(step, context, everything, parts, base)
     edges = _verified(step, context, pairs, everything, parts)
     decisions = forest.named(forest.decided(step, context, edges), ranked, known)
@@ -95,41 +89,10 @@ def _packed(step: FuzzyDedup, context: CrossContext, ranks: str, parts: int) -> 
         made: list[pa.RecordBatch] = []
         for start in range(0, rows.num_rows, DOCUMENTS_AT_ONCE):
             texts = [t or "" for t in rows["text"].slice(start, DOCUMENTS_AT_ONCE).to_pylist()]
-            made += batches(_hashed(step, texts, of_rows[start : start + DOCUMENTS_AT_ONCE], parts))
+            made += batches(hashed(step, texts, of_rows[start : start + DOCUMENTS_AT_ONCE], parts))
         return pa.Table.from_batches(made, PACKED)
 
     return context.rows(["text"], project, PACKED)
-
-
-def _hashed(step: FuzzyDedup, texts: list[str], ranks: Parts, parts: int) -> Iterator[tuple[int, int, bytes]]:
-    hasher = step.hasher()
-    flat: Array
-    flat, offsets, n_tokens = hasher.shingles(texts)
-    used = np.flatnonzero((n_tokens >= step.min_tokens) & (np.diff(offsets) > 0))
-    if len(used) < len(texts):
-        flat = np.concatenate([flat[:0], *(flat[offsets[i] : offsets[i + 1]] for i in used.tolist())])
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(offsets)[used])])
-        ranks = ranks[used]
-    if not len(used):
-        return
-    signatures = hasher.signatures(flat, offsets)
-    keys = hasher.band_keys(signatures)
-    entries = np.empty(keys.shape, ENTRY_RECORD)
-    entries["key"], entries["rank"] = keys, ranks[:, None]
-    destination = (keys % np.uint64(parts)).astype(np.int64)
-    for group in range(step.band_groups):
-        bands = slice(group, None, step.band_groups)
-        yield from pack(ENTRY + group, destination[:, bands].ravel(), entries[:, bands].ravel())
-    if step.verify == "sketch":
-        sketches = hasher.sketches(signatures)
-        offsets = np.arange(len(sketches) + 1, dtype=np.int64) * sketches.shape[1]
-        flat = sketches.ravel()
-    if step.verify != "none":
-        yield from pack_payloads(PAYLOAD, ranks % parts, ranks, flat, offsets[:-1], offsets[1:])
-
-
-def _dtype(step: FuzzyDedup) -> Any:
-    return np.uint8 if step.verify == "sketch" else np.uint32
 
 
 def _split_again(old: DataFrame, parts: int, dtype: Any) -> DataFrame:
@@ -184,35 +147,12 @@ def _pairs(step: FuzzyDedup, context: CrossContext, packed: DataFrame, parts: in
     return pairs
 
 
-def bucket_pairs(entries: Array, candidates: int, base: int) -> Array:
-    """(document, candidate) of all documents from rank `base` on and the first members of their buckets before them.
-
-    :param entries: `ENTRY_RECORD`s, the buckets in any order.
-    :returns: distinct `PAIR_RECORD`s.
-    """
-    entries = entries[np.lexsort((entries["rank"], entries["key"]))]
-    key, rank = entries["key"], entries["rank"]
-    starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else np.zeros(0, np.int64)
-    sizes = np.diff(np.append(starts, len(key)))
-    first = np.repeat(starts, sizes)
-    place = np.arange(len(key)) - first
-    pieces = []
-    for n in range(candidates):
-        later = np.flatnonzero((place > n) & (rank >= base))
-        if not len(later):
-            break
-        one = np.empty(len(later), PAIR_RECORD)
-        one["rank"], one["candidate"] = rank[later], rank[first[later] + n]
-        pieces.append(one)
-    return np.unique(np.concatenate(pieces)) if pieces else np.empty(0, PAIR_RECORD)
-
-
 def _verified(step: FuzzyDedup, context: CrossContext, pairs: DataFrame, packed: DataFrame, parts: int) -> DataFrame:
     """Pairs that count: of each document the first similar candidate, or every similar one for `keep: component`.
 
     :returns: columns of `forest.VERIFIED`.
     """
-    dtype = _dtype(step)
+    dtype = payload_dtype(step)
 
     def reply(part: int, blobs: Blobs) -> Iterator[tuple[int, int, bytes]]:
         if REQUEST not in blobs:
@@ -225,13 +165,13 @@ def _verified(step: FuzzyDedup, context: CrossContext, pairs: DataFrame, packed:
 
     def compare(part: int, blobs: Blobs) -> Iterator[pa.RecordBatch]:
         pairs = unpack(blobs[PAIR], PAIR_RECORD)
-        similarity: Array | None = None
+        similarity: Any = None
         if step.verify != "none":
             ranks, flat, offsets = unpack_payloads(blobs[REPLY], dtype)
             order = np.argsort(ranks)
             left = order[np.searchsorted(ranks, pairs["rank"], sorter=order)]
             right = order[np.searchsorted(ranks, pairs["candidate"], sorter=order)]
-            similarity = _similarity(step, flat, offsets, left, right)
+            similarity = fuzzy_pairs.similarity(step, flat, offsets, left, right)
             alike = similarity >= step.threshold
             pairs, similarity = pairs[alike], similarity[alike]
         if step.keep != "component":  # pairs are sorted: the first of a document is its first candidate
@@ -251,18 +191,6 @@ def _verified(step: FuzzyDedup, context: CrossContext, pairs: DataFrame, packed:
     edges = exchange_rows(incoming, compare, forest.VERIFIED).persist(StorageLevel.DISK_ONLY)
     context.persisted.append(edges)
     return edges
-
-
-def _similarity(step: FuzzyDedup, flat: Array, offsets: Parts, left: Parts, right: Parts) -> Array:
-    """Jaccard similarity of pairs of payloads, estimated or exact."""
-    if step.verify == "exact":
-        return jaccard(flat, offsets, left, right)
-    sketches = flat.reshape(len(offsets) - 1, -1)
-    similarities = np.empty(len(left), np.float64)
-    for start in range(0, len(left), 50_000):  # 50 MB of sketches on either side
-        some = slice(start, start + 50_000)
-        similarities[some] = sketch_similarity(sketches[left[some]], sketches[right[some]])
-    return similarities
 
 
 __all__ = ["near_duplicates"]

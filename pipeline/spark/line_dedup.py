@@ -7,29 +7,17 @@ the first few of every partition and which is sent to where the rows are.
 
 from __future__ import annotations
 
-import pyarrow as pa
+import functools
+
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline import storage
+from pipeline.comparison.lines import OCCURRENCES, ORDER, STATE, columns_of, occurrences_of
 from pipeline.rule_based.line_dedup import LineDedup
-from pipeline.spark.exact_dedup import LAST
 from pipeline.spark.run import CrossContext, compute_marks
 
-OCCURRENCES = pa.schema(
-    [
-        pa.field("key", pa.binary(), nullable=False),
-        pa.field("generation", pa.int32(), nullable=False),
-        pa.field("time", pa.int64(), nullable=False),
-        pa.field("doc_id", pa.string(), nullable=False),
-        pa.field("file_no", pa.int64(), nullable=False),
-        pa.field("row_no", pa.int64(), nullable=False),
-        pa.field("line", pa.int32(), nullable=False),
-    ]
-)
-ORDER = ["generation", "time", "doc_id", "file_no", "row_no", "line"]
-STATE = pa.schema([pa.field("key", pa.binary(), nullable=False), pa.field("n", pa.int64(), nullable=False)])
 HOT = 1_000_000
 """Occurrences (rows of about 100 bytes) of one line that one task may still sort. Lines above it are few, at most 1e-6 of
 all occurrences, so their keys can be sent to every task."""
@@ -38,19 +26,7 @@ all occurrences, so their keys can be sent to every task."""
 @compute_marks.register
 def line_marks(step: LineDedup, context: CrossContext) -> tuple[DataFrame | None, list[str]]:
     """Marks that cut the surplus occurrences; state: how often each line occurred in this pass."""
-
-    def project(rows: pa.Table) -> pa.Table:
-        at, numbers, keys = step.occurrences(rows)
-        taken = rows.select(["generation", "crawl_time", "doc_id", "file_no", "row_no"]).take(pa.array(at, pa.int64()))
-        columns = {
-            **{n: taken[n] for n in ("generation", "doc_id", "file_no", "row_no")},
-            "time": pa.compute.fill_null(taken["crawl_time"].cast(pa.int64()), LAST),
-            "key": pa.array(keys, pa.binary()),
-            "line": pa.array(numbers, pa.int32()),
-        }
-        return pa.table({n: columns[n] for n in OCCURRENCES.names})
-
-    rows = context.rows([*step.columns, "crawl_time", "generation", "doc_id"], project, OCCURRENCES)
+    rows = context.rows(columns_of(step), functools.partial(occurrences_of, step), OCCURRENCES)
     earlier = context.read_state(STATE) if context.state else None
     counts = rows.groupBy("key").agg(F.count("*").alias("n"))
     cut = surplus(rows, counts, earlier, step.max_occurrences, HOT, context.persisted)

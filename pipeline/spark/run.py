@@ -1,6 +1,7 @@
 """Send units of work to Spark, and read rows back for the cross-document steps.
 
-Each unit is one Spark task: a number in, nothing of the corpus through the JVM. Only keys of cross-document steps shuffle.
+A task gets numbers of units and reads what they are from a table of the round: nothing of the corpus goes through the JVM, and no
+task is sent more than its own. Only keys of cross-document steps shuffle.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,28 +26,37 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from classifiers.base import DEVICE
 from pipeline import storage
-from pipeline.executor import (
-    MARK_ROWS,
-    Group,
-    Receipt,
-    Task,
-    Unit,
-    bucket_of,
-    committed_receipts,
-    live_rows,
-    publish_group,
-    run_unit,
-)
+from pipeline.executor import MARK_ROWS, Task, bucket_of, live_rows, run_unit
 from pipeline.progress import Progress
+from pipeline.publish import publish_group
 from pipeline.steps import CrossDocumentStep
+from pipeline.units import (
+    STORED_GROUP,
+    STORED_UNIT,
+    Done,
+    Group,
+    Groups,
+    Indices,
+    Sums,
+    Unit,
+    Units,
+    read_receipts,
+    read_units,
+    read_work,
+    write_work,
+)
 
-Work = TypeVar("Work", Unit, Group)
+TASKS = 20_000
+"""Tasks of a round, unless there are more cores: Spark's driver spends a millisecond and some kB on each."""
+RECEIPTS_AT_ONCE = 1_000
+"""Receipts that one task, or the driver, reads and adds up."""
 
 
 def map_each(
     spark: SparkSession, items: Sequence[Any], call: Callable[[Any], Any], partitions: int | None
 ) -> list[Any]:
-    """Call a function on each item in Spark tasks: one task an item, or `partitions` tasks in all.
+    """Call a function on each item in Spark tasks: one task an item, or `partitions` tasks in all. For few items: each task gets
+    them all.
 
     :returns: the results in order, through JSON; for results of a few bytes, such as None or a file's name and size.
     """
@@ -76,43 +86,119 @@ def assign_gpu() -> None:
         os.environ.setdefault(DEVICE, f"cuda:{gpu.addresses[0]}")
 
 
-def run_units(
-    spark: SparkSession, task: Task, units: list[Unit], progress: Progress, config: Any
-) -> dict[str, Receipt]:
-    """Do the units that have no receipt yet, in waves. :returns: the receipts of all, by unit id, in order."""
-    return _run(spark, task, units, functools.partial(run_unit, task), progress, config)
+def run_units(spark: SparkSession, task: Task, units: Units, progress: Progress, partitions: int | None) -> Done:
+    """Do the units that have no receipt yet. :returns: what the receipts of all say."""
+    work = _Work(
+        task,
+        [unit.unit_id for unit in units],
+        lambda numbers: (units if len(numbers) == len(units) else units.take(numbers)).stored(),
+        STORED_UNIT,
+        lambda row: Unit(**row).unit_id,
+        lambda row: run_unit(task, Unit(**row)),
+    )
+    return _run(spark, work, progress, partitions)
 
 
 def publish_groups(
-    spark: SparkSession, task: Task, groups: list[Group], output: str, progress: Progress, config: Any
-) -> dict[str, Receipt]:
-    """Publish the groups that have no receipt yet."""
-    return _run(spark, task, groups, _Publish(task, output), progress, config)
+    spark: SparkSession, task: Task, groups: Groups, output: str, progress: Progress, partitions: int | None
+) -> Done:
+    """Publish the groups that have no receipt yet. :returns: what the receipts of all say."""
+    path = storage.join(task.folder("work"), "units.parquet")
+    write_work(path, groups.units.stored(), STORED_UNIT)
+
+    def publish(row: dict[str, Any]) -> int:
+        units = read_units(path, row["first"], row["stop"])
+        return publish_group(task, Group(row["unit_id"], row["generation"], units), output)
+
+    work = _Work(
+        task,
+        groups.table["unit_id"].to_pylist(),
+        lambda numbers: iter([groups.table.take(pa.array(numbers))]),
+        STORED_GROUP,
+        lambda row: str(row["unit_id"]),
+        publish,
+    )
+    return _run(spark, work, progress, partitions)
 
 
 @dataclass(frozen=True)
-class _Publish:
+class _Work:
+    """Units of a round or groups to publish: their ids, and their rows for tasks."""
+
     task: Task
-    output: str
+    ids: list[str]
+    rows: Callable[[Indices], Iterator[pa.Table]]
+    """Rows of the items of these numbers."""
+    schema: pa.Schema
+    unit_id: Callable[[dict[str, Any]], str]
+    """Id of the item of a row."""
+    do: Callable[[dict[str, Any]], int]
+    """Do the item of a row. :returns: documents that it has."""
 
-    def __call__(self, group: Group) -> None:
-        publish_group(self.task, group, self.output)
+    def write(self, numbers: Indices) -> str:
+        """Write rows where tasks read them."""
+        path = storage.join(self.task.folder("work"), f"{uuid.uuid4().hex[:12]}.parquet")
+        write_work(path, self.rows(numbers), self.schema)
+        return path
 
 
-def _run(
-    spark: SparkSession, task: Task, work: list[Work], call: Callable[[Work], None], progress: Progress, config: Any
-) -> dict[str, Receipt]:
-    wanted = {w.unit_id for w in work}
-    done = {k: r for k, r in committed_receipts(task).items() if k in wanted}
-    todo = [w for w in work if w.unit_id not in done]
-    with progress.units(task.folder("receipts"), total=len(work), done=len(done)):
-        for i in range(0, len(todo), config.run.wave_units):
-            map_each(spark, todo[i : i + config.run.wave_units], call, config.spark.partitions)
-    receipts = committed_receipts(task) if todo else done
-    missing = [w.unit_id for w in work if w.unit_id not in receipts]
-    if missing:
-        raise OSError(f"{len(missing)} units ended without a receipt, the first {missing[0]}: the store lost a file")
-    return {w.unit_id: receipts[w.unit_id] for w in work}
+def _run(spark: SparkSession, work: _Work, progress: Progress, partitions: int | None) -> Done:
+    receipts, do, name = work.task.receipts, work.do, work.unit_id
+    finished = {f.removesuffix(".json") for f in storage.names(receipts)}
+    todo = np.array([i for i, unit_id in enumerate(work.ids) if unit_id not in finished], np.int64)
+    del finished
+    n, total = len(todo), len(work.ids)
+    units_done, rows_done = spark.sparkContext.accumulator(0), spark.sparkContext.accumulator(0)  # for people alone
+    with progress.units(total, total - n, lambda: (units_done.value, rows_done.value)):
+        if n:
+            path = work.write(todo)
+
+            def call(row: dict[str, Any]) -> None:
+                rows_done.add(do(row))
+                units_done.add(1)
+
+            tasks = max(1, min(n, partitions or max(TASKS, 4 * spark.sparkContext.defaultParallelism)))
+            spark.range(0, n, 1, tasks).mapInArrow(_each(path, call), "id long").collect()
+    if total <= RECEIPTS_AT_ONCE:
+        return Done.together([read_receipts(receipts, work.ids)])
+    path = work.write(np.arange(total))
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            numbers = batch.column(0).to_numpy()
+            rows = read_work(path, int(numbers[0]), int(numbers[-1]) + 1)
+            table, sums = read_receipts(receipts, [name(row) for row in rows])
+            columns = {"id": [int(numbers[0])], "rows": [_serialised(table)], "sums": [sums.to_json()]}
+            yield pa.RecordBatch.from_pydict(columns)
+
+    parts = spark.range(0, total, 1, -(-total // RECEIPTS_AT_ONCE)).mapInArrow(
+        read, "id long, rows binary, sums string"
+    )
+    ordered = sorted(parts.collect(), key=lambda part: int(part.id))
+    return Done.together([(pa.ipc.open_stream(p.rows).read_all(), Sums.from_json(p.sums)) for p in ordered])
+
+
+def _each(
+    path: str, call: Callable[[dict[str, Any]], None]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A task's function: `call` on its rows of a table of units or groups."""
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        assign_gpu()
+        for batch in batches:
+            numbers = batch.column(0).to_numpy()
+            for row in read_work(path, int(numbers[0]), int(numbers[-1]) + 1):
+                call(row)
+            yield batch.slice(0, 0)
+
+    return work
+
+
+def _serialised(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 @dataclass
@@ -122,8 +208,8 @@ class CrossContext:
     spark: SparkSession
     label: str
     work: str
-    units: list[Unit]
-    """Units of the round just done, each with its chunk."""
+    units: Units
+    """Units of the round just done, each with its chunk, or with the file of the stage before."""
     earlier_mark_folders: dict[str, str]
     """Marks of cross-document steps of the same round that come before this one."""
     state: list[str]
@@ -132,26 +218,36 @@ class CrossContext:
     record: dict[str, Any] = field(default_factory=dict)
     """Entries of the step for `_run.json`."""
     persisted: list[DataFrame] = field(default_factory=list)
+    _units_file: str = ""
 
     def rows(self, columns: Sequence[str], project: Callable[[pa.Table], pa.Table], schema: pa.Schema) -> DataFrame:
         """Live rows of the round as a DataFrame of `schema`, made by `project` from chunk columns inside the tasks."""
-        units, work, marks = self.units, self.work, self.earlier_mark_folders
+        path, work, marks = self.units_file(), self.work, self.earlier_mark_folders
         names = list(dict.fromkeys([*columns, "file_no", "row_no"]))
 
         def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                for i in batch.column(0).to_pylist():
-                    for table in live_rows(work, units[i], names, marks):
-                        yield from project(table).select(schema.names).cast(schema).to_batches()
+            for unit in units_of(path, batches):
+                for table in live_rows(work, unit, names, marks):
+                    yield from project(table).select(schema.names).cast(schema).to_batches()
 
         # Read once, used for marks and for state: what is kept on the executors' disks are keys, never text.
-        frame = self._numbers(len(units)).mapInArrow(read, from_arrow_schema(schema))
+        frame = self.numbers().mapInArrow(read, from_arrow_schema(schema))
         frame.persist(StorageLevel.DISK_ONLY)
         self.persisted.append(frame)
         return frame
 
+    def units_file(self) -> str:
+        """The table of units, where tasks read theirs (`units_of`)."""
+        if not self._units_file:
+            self._units_file = storage.join(self.work, "tables", self.label, "units.parquet")
+            write_work(self._units_file, self.units.stored(), STORED_UNIT)
+        return self._units_file
+
+    def numbers(self) -> DataFrame:
+        """Numbers of the units in as many tasks as keep the cluster busy: 16 units a task where there are many."""
+        return self._numbers(len(self.units))
+
     def _numbers(self, n: int) -> DataFrame:
-        """0..n-1 in as many tasks as keep the cluster busy: 16 small files a task where there are many."""
         enough = max(2 * self.spark.sparkContext.defaultParallelism, n // 16)
         return self.spark.range(0, n, 1, max(1, min(self.partitions or enough, n)))
 
@@ -193,6 +289,14 @@ class CrossContext:
                 yield pa.RecordBatch.from_pydict({"path": [path]}, schema=schema)
 
         return sorted(r.path for r in frame.mapInArrow(save, from_arrow_schema(schema)).collect())
+
+
+def units_of(path: str, batches: Iterator[pa.RecordBatch]) -> Iterator[Unit]:
+    """The units whose numbers a task got, from `CrossContext.units_file`."""
+    for batch in batches:
+        numbers = batch.column(0).to_numpy()
+        if len(numbers):
+            yield from read_units(path, int(numbers[0]), int(numbers[-1]) + 1)
 
 
 @functools.singledispatch

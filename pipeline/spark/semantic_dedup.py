@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +21,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline import storage
-from pipeline.model_based.clusters import fit_split, nearest, parents
+from pipeline.model_based.clusters import nearest, parents
 from pipeline.model_based.embedding import (
     FEATURES,
     CorpusEmbedder,
@@ -32,14 +31,25 @@ from pipeline.model_based.embedding import (
     weights_of,
 )
 from pipeline.model_based.semantic_dedup import SemanticDedup
+from pipeline.model_based.semantic_records import (
+    CENTRES,
+    MEMBER,
+    SAMPLE,
+    WEIGHTS,
+    centres_of,
+    id_hashes,
+    largest_cluster_alarm,
+    member_dtype,
+    sample_limit,
+    sampled,
+    takes_part,
+)
+from pipeline.packed import PACKED, Blobs, Parts, batches, pack, unpack
 from pipeline.spark import forest
-from pipeline.spark.packed import PACKED, Array, Blobs, Parts, batches, exchange_rows, pack, unpack
+from pipeline.spark.exchange import exchange_rows
 from pipeline.spark.run import CrossContext, compute_marks
 
-MEMBER, WEIGHTS, CENTRES, SAMPLE = range(4)  # kinds of blobs; 4 is forest.DOCUMENT_ID
 FREQUENCIES = pa.schema([pa.field("word", pa.int32(), nullable=False), pa.field("n", pa.int64(), nullable=False)])
-MODULUS = 1 << 32
-SALT = "semantic_dedup"
 
 
 @compute_marks.register
@@ -74,18 +84,10 @@ def semantic_duplicates(step: SemanticDedup, context: CrossContext) -> tuple[Dat
         {"clusters_of_vectors": len(centres), "largest_cluster_of_vectors": max(sizes, default=0)}
         | forest.report(step, decisions, ranked, n)
     )
-    if sizes and sizes[0] > 4 * step.max_cluster:
-        context.record["alarms"].append(
-            f"a cluster of vectors has {sizes[0]:,} members; comparing takes the square of that: raise sample, or split the run"
-        )
+    context.record["alarms"] += largest_cluster_alarm(step, max(sizes, default=0))
     state = learned_files + context.write(packed, state_folder)
     state += context.write(forest.state_ids(ranked, decisions), state_folder)
     return forest.marks_of(decisions, "semantic_duplicate"), state
-
-
-def member_dtype(dimensions: int) -> np.dtype[Any]:
-    """A document in a cluster."""
-    return np.dtype([("rank", "<i8"), ("vector", "i1", (dimensions,))])
 
 
 def _remembered(step: SemanticDedup, context: CrossContext) -> tuple[Embedder, Vectors]:
@@ -104,10 +106,10 @@ def _learned(
 
     :returns: the state files that hold it, embedder, centres.
     """
-    generation = min((unit.file.generation for unit in context.units), default=0)
+    generation = min(context.units.generations, default=0)
     counted = context.rows(["generation"], _counted, _COUNT).where(F.col("generation") == generation)
     n = int(counted.agg(F.sum("n").alias("n")).collect()[0].n or 0)
-    limit = MODULUS if n <= step.sample else step.sample * MODULUS // n
+    limit = sample_limit(step, n)
     embedder: Embedder | None = step.model()
     rows = []
     if embedder is None:
@@ -115,24 +117,20 @@ def _learned(
         rows.append((WEIGHTS, 0, embedder.weights.tobytes()))
     chosen_embedder, folder = embedder, _vectors_folder(context)
 
-    def sampled(table: pa.Table) -> pa.Table:
-        taken = np.flatnonzero(_chosen(step, table, generation, limit))
+    def sample_of(table: pa.Table) -> pa.Table:
+        taken = np.flatnonzero(sampled(step, table, generation, limit))
         vectors = _vectors(step, folder, chosen_embedder, table)[taken]
-        keys = _hashes(table)[taken]
+        keys = id_hashes(table)[taken]
         some = vectors.any(1)
         records = np.empty(int(some.sum()), member_dtype(chosen_embedder.dimensions))
         records["rank"], records["vector"] = keys[some], vectors[some]
         blobs = [(SAMPLE, 0, records.tobytes())] if len(records) else []
         return pa.Table.from_batches(list(batches(iter(blobs))), PACKED)
 
-    blobs = context.rows(_COLUMNS, sampled, PACKED).toArrow()["data"].to_pylist()
+    blobs = context.rows(_COLUMNS, sample_of, PACKED).toArrow()["data"].to_pylist()
     sample = unpack(blobs, member_dtype(chosen_embedder.dimensions))
     sample = sample[np.lexsort((*sample["vector"].T[::-1], sample["rank"]))]
-    members = max(n, len(sample))
-    most = max(50, step.max_cluster * len(sample) // max(1, members * step.nearest))
-    centres = np.ones((1, chosen_embedder.dimensions), np.int8)  # nothing to learn from: all in one cluster
-    if len(sample):
-        centres = fit_split(np.ascontiguousarray(sample["vector"]), step.clusters(members), most)
+    centres = centres_of(step, sample["vector"], n, chosen_embedder.dimensions)
     rows.append((CENTRES, 0, centres.tobytes()))
     table = pa.Table.from_batches(list(batches(iter(rows))), PACKED)
     files = context.write(context.spark.createDataFrame(table), state_folder)
@@ -147,27 +145,11 @@ def _counted(rows: pa.Table) -> pa.Table:
     return rows.group_by("generation").aggregate([([], "count_all")]).rename_columns(["generation", "n"])
 
 
-def _hashes(rows: pa.Table) -> Array:
-    """A number below MODULUS for each row, from its id."""
-    return np.array([int(i[-8:], 16) for i in rows["doc_id"].to_pylist()], np.int64)
-
-
-def _chosen(step: SemanticDedup, rows: pa.Table, generation: int, limit: int) -> Array:
-    """Which rows are of the sample."""
-    first = rows["generation"].to_numpy() == generation
-    return np.asarray(first & (_hashes(rows) < limit) & _takes_part(step, rows))
-
-
-def _takes_part(step: SemanticDedup, rows: pa.Table) -> Array:
-    lengths = pa.compute.fill_null(pa.compute.utf8_length(rows["text"]), 0).to_numpy()
-    return np.asarray(lengths >= step.min_characters)
-
-
 def _corpus_embedder(step: SemanticDedup, context: CrossContext, generation: int, limit: int) -> CorpusEmbedder:
     """Weights from the sample's documents that have each hashed word."""
 
     def frequencies(rows: pa.Table) -> pa.Table:
-        texts = rows.filter(pa.array(_chosen(step, rows, generation, limit)))["text"].to_pylist()
+        texts = rows.filter(pa.array(sampled(step, rows, generation, limit)))["text"].to_pylist()
         words, n = document_frequencies(texts)
         documents = pa.table({"word": pa.array([-1], pa.int32()), "n": pa.array([len(texts)], pa.int64())})
         return pa.concat_tables([documents, pa.table({"word": pa.array(words), "n": pa.array(n)})])
@@ -190,7 +172,7 @@ def _vectors(step: SemanticDedup, folder: str, embedder: Embedder, rows: pa.Tabl
     if storage.exists(path):
         return np.asarray(np.load(io.BytesIO(storage.read_bytes(path))), np.int8)
     texts = rows["text"].to_pylist()
-    taken = np.flatnonzero(_takes_part(step, rows))
+    taken = np.flatnonzero(takes_part(step, rows))
     vectors = np.zeros((len(texts), embedder.dimensions), np.int8)
     vectors[taken] = embedder.embed([texts[i] for i in taken])
     buffer = io.BytesIO()

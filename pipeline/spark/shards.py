@@ -20,16 +20,18 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline import storage
+from pipeline.comparison.mixture import put_plans
 from pipeline.config import StageConfig
-from pipeline.executor import Unit, live_rows
+from pipeline.executor import live_rows
 from pipeline.schema import DOCUMENT
-from pipeline.spark.run import CrossContext, compute_marks
+from pipeline.spark.run import CrossContext, compute_marks, units_of
 from pipeline.tokenization.document_steps import Shards, Tokenize
 from pipeline.tokenization.plan import Cell, Count, cells_of, copy_hash
 from pipeline.tokenization.shard_files import SPLITS, ShardHeader, ShardInfo, Split, write_shard
 from pipeline.tokenization.shard_rows import SHARD, is_validation, shard_number, shard_rows, shuffle_key
 from pipeline.tokenization.shards import MANIFEST, Manifest, read_manifest, write_manifest
 from pipeline.tokenization.solver import solve
+from pipeline.units import Units
 
 ROWS = SHARD.append(pa.field("shard_index", pa.int32(), nullable=False)).append(
     pa.field("shuffle", pa.int64(), nullable=False)
@@ -80,9 +82,7 @@ def plan_mixture(step: Shards, context: CrossContext) -> tuple[DataFrame | None,
     last = _last_hashes(context.spark, rows, axes, sought)
     for g, plan in plans.items():
         plans[g] = plan.with_hashes({cell: last[g, cell] for cell in plan.sought()})
-    context.record["plans"] = {str(g): plan.as_dict() for g, plan in plans.items()}
-    context.record["tables"] = {str(g): plan.table() for g, plan in plans.items()}
-    context.record["validation_tokens"] = validation
+    put_plans(context.record, plans, validation)
     return None, []
 
 
@@ -128,7 +128,7 @@ def _signed(hashes: Any) -> Any:
 
 
 def write_shards(
-    spark: SparkSession, config: StageConfig, work: str, units: list[Unit], record: dict[str, Any]
+    spark: SparkSession, config: StageConfig, work: str, units: Units, record: dict[str, Any]
 ) -> dict[str, Any]:
     """Write the shards of a pass and its manifest. Finished shards are not written again after a kill.
 
@@ -191,7 +191,7 @@ def _rows(
     step: Shards,
     cut_scores: Any,
     work: str,
-    units: list[Unit],
+    units: Units,
     record: dict[str, Any],
     headers: list[ShardHeader],
     done: set[int],
@@ -203,10 +203,9 @@ def _rows(
     names = list(dict.fromkeys([*DOCUMENT_COLUMNS, *step.columns, "input_ids", "row_no"]))
 
     def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for unit_no in batch.column(0).to_pylist():
-                for documents in live_rows(work, units[unit_no], names, {}):
-                    yield from table_rows(documents).to_batches()
+        for unit in units_of(path, batches):
+            for documents in live_rows(work, unit, names, {}):
+                yield from table_rows(documents).to_batches()
 
     def table_rows(documents: pa.Table) -> pa.Table:
         copies, validation, _ = step.copies(documents, record)
@@ -231,9 +230,9 @@ def _rows(
             )
         return out
 
-    n = len(units)
-    numbers = spark.range(0, n, 1, max(1, min(config.spark.partitions or n, n)))
-    return numbers.mapInArrow(make, from_arrow_schema(ROWS))
+    context = CrossContext(spark, step.step, work, units, {}, [], config.spark.partitions)
+    path = context.units_file()
+    return context.numbers().mapInArrow(make, from_arrow_schema(ROWS))
 
 
 def _write(

@@ -10,8 +10,9 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from pipeline.comparison import compare_in_process
 from pipeline.config import StageConfig
-from pipeline.executor import Group, Receipt, Task, Unit
+from pipeline.executor import Task
 from pipeline.inspection.estimate import estimate_lines
 from pipeline.inspection.validate import step_problems
 from pipeline.outputs import Lease, RunRecord, read_record
@@ -36,6 +37,7 @@ from pipeline.spark.run import (
 from pipeline.spark.session import get_session
 from pipeline.spark.shards import write_shards
 from pipeline.strict import UserError
+from pipeline.units import Done, Groups, Units
 
 
 def run_stage(
@@ -66,6 +68,9 @@ def run_stage(
         return Pass(config, plan, engine, progress, lease).run()
 
 
+SHUFFLE_BYTES_A_TASK = 128_000_000
+
+
 class SparkEngine:
     """The engine of a pass on Spark: `pipeline.passes.Engine`."""
 
@@ -74,13 +79,20 @@ class SparkEngine:
         if spark.sparkContext.uiWebUrl:
             progress.say(f"Spark UI while it runs: {spark.sparkContext.uiWebUrl}")
 
-    def run_units(self, task: Task, units: list[Unit]) -> dict[str, Receipt]:
-        return run_units(self.spark, task, units, self.progress, self.config)
+    def run_units(self, task: Task, units: Units) -> Done:
+        return run_units(self.spark, task, units, self.progress, self.config.spark.partitions)
 
-    def publish(self, task: Task, groups: list[Group], output: str) -> dict[str, Receipt]:
-        return publish_groups(self.spark, task, groups, output, self.progress, self.config)
+    def publish(self, task: Task, groups: Groups, output: str) -> Done:
+        return publish_groups(self.spark, task, groups, output, self.progress, self.config.spark.partitions)
+
+    def cpu_seconds(self) -> float:
+        return local_cpu_seconds(self.spark)
 
     def compare(self, comparison: Comparison) -> Marked:
+        if comparison.rows_in <= self.config.run.rows_in_process and not comparison.state:
+            marked = compare_in_process(comparison)
+            if marked is not None:
+                return marked
         cpu = local_cpu_seconds(self.spark)
         partitions = self.config.spark.partitions
         context = CrossContext(
@@ -92,13 +104,14 @@ class SparkEngine:
             state=comparison.state,
             partitions=partitions,
         )
-        # About two million keys (100-200 MB) a task, and at least one task a core.
-        enough = max(self.spark.sparkContext.defaultParallelism, -(-comparison.rows_in // 2_000_000))
+        # What the step shuffles by its measured constants, in tasks of a size that sorts in memory; at least one task a core.
+        shuffled = comparison.step.cost(comparison.rows_in, comparison.characters).shuffle_bytes
+        enough = max(self.spark.sparkContext.defaultParallelism, -(-shuffled // SHUFFLE_BYTES_A_TASK))
         self.spark.conf.set("spark.sql.shuffle.partitions", partitions or enough)
         frame, state = compute_marks(comparison.step, context)
         rows = write_marks(frame, comparison.folder, partitions) if frame is not None else None
         context.close()
         return Marked(rows, state, local_cpu_seconds(self.spark) - cpu, context.record)
 
-    def write_shards(self, work: str, units: list[Unit], record: dict[str, Any]) -> dict[str, Any]:
+    def write_shards(self, work: str, units: Units, record: dict[str, Any]) -> dict[str, Any]:
         return write_shards(self.spark, self.config, work, units, record)

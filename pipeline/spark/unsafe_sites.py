@@ -24,7 +24,7 @@ def unsafe_site_marks(step: UnsafeSites, context: CrossContext) -> tuple[DataFra
             domains, pages, flagged = (batch.column(name).to_pylist() for name in ("domain", "pages", "flagged"))
             counts = list(zip(pages, flagged, strict=True))
             reasons = [step.verdict(domain, *counted) for domain, counted in zip(domains, counts, strict=True)]
-            values = [f"{step.lower_bound(n, hit):.3f}: {hit} of {n} pages" for n, hit in counts]
+            values = [step.value(*counted) for counted in counts]
             out = batch.select(["domain", "generation"]).append_column("reason", pa.array(reasons, pa.string()))
             yield out.append_column("value", pa.array(values, pa.string())).filter(pc.is_valid(out.column("reason")))
 

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,14 @@ import pytest
 
 from pipeline import storage
 from pipeline.config import StageConfig, parse
-from pipeline.executor import (
-    MARK_ROWS,
-    Group,
-    Receipt,
-    Task,
-    Unit,
-    bucket_of,
-    committed_receipts,
-    live_rows,
-    publish_group,
-    run_unit,
-)
+from pipeline.executor import MARK_ROWS, Task, bucket_of, live_rows, run_unit
 from pipeline.outputs import Lease, RunRecord, read_all, read_manifest, read_record
 from pipeline.passes import Comparison, Marked, Pass, StageFailed, find_inputs, plan_pass, require_finished
 from pipeline.progress import Progress
+from pipeline.publish import publish_group
 from pipeline.steps import DuplicateStep
 from pipeline.strict import UserError
+from pipeline.units import Done, Groups, Units, read_receipts
 
 TEXTS = {
     "a": ["The river floods the meadow.", "河水每年春天漫过草地。", "The river floods the meadow."],
@@ -49,17 +41,18 @@ class Killed(BaseException):
 class InProcess:
     """An engine that does everything in this process, one unit after the other."""
 
-    def run_units(self, task: Task, units: list[Unit]) -> dict[str, Receipt]:
+    def run_units(self, task: Task, units: Units) -> Done:
         for unit in units:
             run_unit(task, unit)
-        receipts = committed_receipts(task)
-        return {unit.unit_id: receipts[unit.unit_id] for unit in units}
+        return Done.together([read_receipts(task.receipts, [unit.unit_id for unit in units])])
 
-    def publish(self, task: Task, groups: list[Group], output: str) -> dict[str, Receipt]:
+    def publish(self, task: Task, groups: Groups, output: str) -> Done:
         for group in groups:
             publish_group(task, group, output)
-        receipts = committed_receipts(task)
-        return {group.unit_id: receipts[group.unit_id] for group in groups}
+        return Done.together([read_receipts(task.receipts, [group.unit_id for group in groups])])
+
+    def cpu_seconds(self) -> float:
+        return time.process_time()
 
     def compare(self, comparison: Comparison) -> Marked:
         step = comparison.step
@@ -87,7 +80,7 @@ class InProcess:
         storage.write_bytes(state, json.dumps(new).encode())
         return Marked(len(marks), [state], 0.0, {})
 
-    def write_shards(self, work: str, units: list[Unit], record: dict[str, Any]) -> dict[str, Any]:
+    def write_shards(self, work: str, units: Units, record: dict[str, Any]) -> dict[str, Any]:
         raise AssertionError("this stage writes no shards")
 
 
@@ -268,12 +261,10 @@ def test_rows_that_do_not_add_up_are_not_committed(crawl: tuple[Path, Writes], m
     folder, _ = crawl
 
     class Loses(InProcess):
-        def publish(self, task: Task, groups: list[Group], output: str) -> dict[str, Receipt]:
-            receipts = super().publish(task, groups, output)
-            return {
-                k: dataclasses.replace(r, files=[dataclasses.replace(f, rows=0) for f in r.files])
-                for k, r in receipts.items()
-            }
+        def publish(self, task: Task, groups: Groups, output: str) -> Done:
+            done = super().publish(task, groups, output)
+            files = [dataclasses.replace(f, rows=0) for f in done.sums.files]
+            return Done(done.table, dataclasses.replace(done.sums, files=files))
 
     monkeypatch.setitem(globals(), "InProcess", Loses)
     with pytest.raises(StageFailed, match="6 rows came in, but 0 were published; nothing is committed"):

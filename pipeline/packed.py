@@ -1,4 +1,4 @@
-"""Move many small records through Spark's shuffle as few large rows.
+"""Many small records as few large rows: what a shuffle moves, and what comparisons keep for later generations.
 
 A band key is 16 bytes; a row of Spark's is 40 more and microseconds of work, 128 times a document. So tasks sort their
 records by destination with numpy and hand Spark one blob a destination: the shuffle moves bytes, and numpy reads them.
@@ -6,14 +6,12 @@ records by destination with numpy and hand Spark one blob a destination: the shu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
 
 PACKED = pa.schema(
     [
@@ -100,31 +98,3 @@ def unpack_payloads(blobs: list[bytes], dtype: Any) -> tuple[Parts, Array, Parts
     flat = np.frombuffer(b"".join(bodies), dtype)
     sizes = np.concatenate([np.zeros(1, np.int64), *lengths]) // flat.dtype.itemsize
     return np.concatenate([np.zeros(0, np.int64), *ranks]), flat, np.cumsum(sizes)
-
-
-def exchange(frame: DataFrame, handle: Callable[[int, Blobs], Iterator[tuple[int, int, bytes]]]) -> DataFrame:
-    """Bring the blobs of each part together and let `handle` make new ones of them. A task holds one part at a time."""
-    return exchange_rows(frame, lambda part, blobs: batches(handle(part, blobs)), PACKED)
-
-
-def exchange_rows(
-    frame: DataFrame, handle: Callable[[int, Blobs], Iterator[pa.RecordBatch]], schema: pa.Schema
-) -> DataFrame:
-    """As `exchange`, with rows of `schema` as the result."""
-
-    def work(incoming: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        current: int | None = None
-        blobs: Blobs = {}
-        for batch in incoming:
-            kinds, parts, data = (batch.column(n).to_pylist() for n in PACKED.names)
-            for kind, part, blob in zip(kinds, parts, data, strict=True):
-                if part != current:
-                    if current is not None:
-                        yield from handle(current, blobs)
-                    current, blobs = part, {}
-                blobs.setdefault(kind, []).append(blob)
-        if current is not None:
-            yield from handle(current, blobs)
-
-    shuffled = frame.repartition("part").sortWithinPartitions("part", "kind")
-    return shuffled.mapInArrow(work, from_arrow_schema(schema))
