@@ -28,7 +28,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, Va
 from pipeline.readers.inputs import InputOptions
 from pipeline.stage import STAGES, Stage
 from pipeline.steps import CrossDocumentStep, Step, discover, known_steps
-from pipeline.strict import Strict, UserError, near
+from pipeline.strict import Strict, UserError, near, read_yaml
 
 StageName = Literal["preparation", "rule_based", "model_based", "tokenization"]
 
@@ -255,7 +255,7 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], tup
     if path.resolve() in [p.resolve() for p in above]:
         raise UserError(f"{origin} is a base of itself: {' -> '.join(map(str, (*above, path)))}")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path.read_bytes())
     except OSError as e:
         wanted_by = f", the base of {str(above[-1])!r}" if above else ""
         raise UserError(f"cannot read {origin}{wanted_by}: {e.strerror or e}") from e
@@ -346,7 +346,7 @@ def apply_override(data: dict[str, Any], override: str) -> None:
     if not eq or not key:
         raise UserError(f"--set expects key=value (values are YAML), found {override!r}")
     try:
-        parsed = yaml.safe_load(value)
+        parsed = read_yaml(value)
     except yaml.YAMLError as e:
         raise UserError(f"--set {override!r}: the value is not YAML: {' '.join(str(e).split())}") from e
     node: Any = data

@@ -1,11 +1,13 @@
-"""Base of every configuration model, and the one error that the user can fix."""
+"""Base of every configuration model, the YAML of configs, and the one error that the user can fix."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 _LISTED = 20  # known names that a message lists
@@ -46,3 +48,44 @@ class Strict(BaseModel):
                     hint = near(str(key), cls.model_fields)
                     raise ValueError(f"unknown key {key!r}{hint}; known keys: {', '.join(cls.model_fields)}")
         return data
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is a name", key.start_mark)
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+class _ConfigLoader(UniqueKeys):
+    """The scalars of YAML 1.2 where 1.1 reads what nobody means: `no` is Norwegian and `off` the word, `0100` and `007` are not
+    octal, `1:30` is not a number of base 60, and `2024-01-01` is text. Options that are true or false take `no` and `off` too."""
+
+
+_SCALARS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+}
+_ConfigLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in ("null", "merge")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _name, (_pattern, _first) in _SCALARS.items():
+    _ConfigLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_pattern})$"), list(_first))
+
+
+def read_yaml(text: str | bytes) -> Any:
+    """Plain data of a config, of UTF-8 or UTF-16 bytes. :raises yaml.YAMLError: if it is no YAML or a key stands twice."""
+    return yaml.load(text, _ConfigLoader)

@@ -34,7 +34,7 @@ from pipeline.removal import suffixes
 from pipeline.rule_based.stories import EN, ZH
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Example, Examples
-from pipeline.strict import Strict
+from pipeline.strict import Strict, UniqueKeys
 
 HEAD_LINES = 30
 FIRST_LINES = 5
@@ -136,7 +136,7 @@ def parse_rules(text: str, origin: str) -> dict[str, SiteRules]:
     :raises ValueError: with file, site and key, if something is not as it must be.
     """
     try:
-        data = yaml.load(text, _Unique) or {}
+        data = yaml.load(text, UniqueKeys) or {}
     except yaml.YAMLError as e:
         raise ValueError(f"{origin} is not YAML: {' '.join(str(e).split())}") from e
     if not isinstance(data, dict):
@@ -155,20 +155,6 @@ def parse_rules(text: str, origin: str) -> dict[str, SiteRules]:
             message = str(first["msg"]).removeprefix("Value error, ")
             raise ValueError(f"{origin}: {site}{'.' + where if where else ''}: {message}") from e
     return by_host
-
-
-class _Unique(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key is a name", key.start_mark)
-            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return dict(super().construct_mapping(node, deep))
 
 
 def shipped_rules() -> dict[str, SiteRules]:

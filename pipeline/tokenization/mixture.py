@@ -27,7 +27,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from classifiers.category.labels import BALANCE_OF, GROUP_OF, GROUPS, LABELS
 from pipeline import storage
-from pipeline.strict import Strict
+from pipeline.strict import Strict, read_yaml
 from pipeline.tokenization.axes import (
     AXES,
     REPORTED,
@@ -206,7 +206,7 @@ def _read(path: str, folders: Sequence[str]) -> dict[str, Any]:
     if not files:
         raise ValueError(f"file: there is no {' nor '.join(repr(p) for p in places)}")
     try:
-        data = yaml.safe_load(storage.read_bytes(files[0]))
+        data = read_yaml(storage.read_bytes(files[0]))
     except yaml.YAMLError as e:
         raise ValueError(f"file: {files[0]!r} is not YAML: {' '.join(str(e).split())}") from e
     if not isinstance(data, dict) or "file" in data:

@@ -195,3 +195,69 @@ def test_a_mistake_in_a_base_names_the_file_that_makes_it(tmp_path: Path, mine: 
     with pytest.raises(UserError, match=message) as error:
         load(path)
     assert "\n" not in str(error.value)
+
+
+STAGE = "stage: preparation\ninput: {paths: [x]}\noutput: {path: out/x}\nsteps:\n"
+
+
+def of_text(tmp_path: Path, text: str | bytes, *overrides: str) -> Any:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return load(path, overrides)
+
+
+@pytest.mark.parametrize(
+    ("step", "key", "value"),
+    [
+        ("language, languages: [no, en]", "languages", ["no", "en"]),  # Norwegian
+        ("language, merge: {nb: no, nn: no}", "merge", {"nb": "no", "nn": "no"}),
+        ("extract_text, formulas: off", "formulas", "off"),
+        ("record_filter, max_bytes: 0100000", "max_bytes", 100_000),  # not octal
+        ("record_filter, max_bytes: 1_000", "max_bytes", 1000),
+        ("record_filter, without_status: no", "without_status", False),  # what is true or false takes both words
+        ("record_filter, without_status: on", "without_status", True),
+        ("record_filter, without_status: false", "without_status", False),
+        ("language, min_score: .5", "min_score", 0.5),
+        ("language, min_score: 1e-1", "min_score", 0.1),
+    ],
+)
+def test_plain_words_and_numbers_are_what_they_look_like(tmp_path: Path, step: str, key: str, value: object) -> None:
+    name, _, setting = step.partition(", ")
+    parameter, _, written = setting.partition(": ")
+    configs = [
+        of_text(tmp_path, f"{STAGE}- {{step: {step}}}\n"),
+        of_text(tmp_path, f"{STAGE}- {{step: {name}}}\n", f"steps.{name}.{parameter}={written}"),
+    ]
+    for config in configs:
+        assert config.steps[0].model_dump()[key] == value
+        assert of_text(tmp_path, resolved(config)) == config
+
+
+def test_text_that_looks_like_something_else_stays_text(tmp_path: Path) -> None:
+    for text in ("2024-01-01", "007", "1:30", "no", "1e3", "0b1"):
+        config = of_text(tmp_path, f"{STAGE}- {{step: language}}\n", f"input.source={text}")
+        assert config.input.source == text
+        assert of_text(tmp_path, resolved(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{STAGE}- {{step: language, min_score: 0.5, min_score: 0.9}}\n", "key 'min_score' stands twice"),
+        (f"{STAGE}- {{step: language}}\nsteps: []\n", "key 'steps' stands twice"),
+        (f"{STAGE}\t- {{step: language}}\n", "found character '.t' that cannot start any token"),
+        (f"{STAGE}- {{step: language}}\n# café\n".encode("latin-1"), "is not YAML: unacceptable character"),
+        (f"{STAGE}- {{step: record_filter, max_bytes: 1:30:00}}\n", "valid integer.* found '1:30:00'"),
+        (f"{STAGE}- {{step: language, min_score: on}}\n", "valid number.* found 'on'"),
+    ],
+)
+def test_a_mistake_in_yaml_is_told_in_one_line(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        of_text(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_config_may_have_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    config = of_text(tmp_path, f"{STAGE}- {{step: language}}  # 语言\n".encode(encoding))
+    assert [s.step for s in config.steps] == ["language"]
