@@ -32,7 +32,7 @@ _LINE_ENDS = re.compile(rb"[\r\n]*")
 _LINE_END = re.compile(rb"\r?\n")
 
 
-_ENCODINGS = frozenset(("gzip", "x-gzip", "deflate", "br", "zstd"))
+_ENCODINGS = frozenset(("gzip", "deflate", "br", "zstd"))
 _TEXTUAL = re.compile(r"^text/|html|xml|json")
 _MAX_WRAPPERS = 3
 
@@ -95,10 +95,15 @@ def _header_at(block: bytes, at: int) -> Response:
             new_kind, new_charset = media_type(value)
             kind, charset = new_kind or kind, new_charset or charset
         else:
-            encodings[name.lower()] += [token.strip().lower() for token in value.split(",") if token.strip()]
+            encodings[name.lower()] += filter(None, map(_encoding_name, value.split(",")))
     return Response(
         int(status[1]), kind, charset, encodings[b"transfer-encoding"], encodings[b"content-encoding"], body_at
     )
+
+
+def _encoding_name(token: str) -> str:
+    """The name of an encoding without parameters, quotes and the old prefix: `br;q=1.0`, `"gzip"`, `x-deflate`."""
+    return token.partition(";")[0].strip(" \t\"'").lower().removeprefix("x-")
 
 
 def decode_body(response: Response, body: bytes, limit: int) -> bytes:
@@ -176,7 +181,7 @@ def _decode(name: str, body: bytes, limit: int) -> bytes:
         name = _encoding_of(body) or name
     try:
         match name:
-            case "gzip" | "x-gzip":
+            case "gzip":
                 return _gunzip(body, limit) if body.startswith(b"\x1f\x8b") else body
             case "deflate":
                 return _inflate(body, limit)

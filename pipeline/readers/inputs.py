@@ -45,11 +45,11 @@ _COMPRESSED = r"(?:\.gz|\.zst|\.lz4)?"
 _NAMES: list[tuple[re.Pattern[str], Format]] = [
     (re.compile(rf"\.(?:warc|wet|wat|warc\.wet|warc\.wat){_COMPRESSED}", re.IGNORECASE), "warc"),
     (re.compile(rf"\.arc{_COMPRESSED}", re.IGNORECASE), "arc"),
-    (re.compile(rf"\.(?:jsonl|ndjson|jsonlines){_COMPRESSED}", re.IGNORECASE), "jsonl"),
+    (re.compile(rf"\.(?:(?:jsonl|ndjson|jsonlines){_COMPRESSED}|json\.(?:gz|zst|lz4))", re.IGNORECASE), "jsonl"),
     (re.compile(r"\.(?:parquet|pq)", re.IGNORECASE), "parquet"),
 ]
 _LIST = re.compile(r"\.(?:paths|txt|list)(?:\.gz)?$", re.IGNORECASE)
-_KNOWN = ".warc .wet .wat .arc .jsonl .ndjson (each also .gz, .zst, .lz4) and .parquet"
+_KNOWN = ".warc .wet .wat .arc .jsonl .ndjson (each also .gz, .zst, .lz4), .json.gz and .parquet"
 _ENDS = 1 << 16
 _MAX_LIST_LINE = 1 << 14
 
@@ -67,8 +67,8 @@ def _format_by_name(path: str) -> Format | None:
 def list_inputs(paths: Sequence[str], list_prefix: str = "") -> list[str]:
     """Input files of a config's paths: sorted, each once.
 
-    A path is a file, a folder (searched recursively for files with known suffixes; names that begin with `.` or `_`
-    are left out), a glob (`*`, `**`, `?`, `[...]`), a list file (`.paths`, `.txt`, `.list`, also `.gz`: one path a
+    A path is a file, a folder (searched recursively, through links too, for files with known suffixes; names that begin
+    with `.` or `_` are left out), a glob (`*`, `**`, `?`, `[...]`), a list file (`.paths`, `.txt`, `.list`, also `.gz`: one path a
     line, blank lines and `#` comments aside) or a URL of any of these. Relative lines of a list stand below
     `list_prefix`, or below the list's own folder if it is empty. Remote files named by a list are not looked up (a
     crawl has 90,000); one that is not there becomes an `unreadable` row.
@@ -100,12 +100,7 @@ def _expand(path: str, list_prefix: str) -> list[str]:
 
 def _expand_local(path: str, list_prefix: str) -> list[str]:
     if os.path.isdir(path):
-        inside = [
-            os.path.normpath(os.path.join(folder, name))
-            for folder, _, names in os.walk(path)
-            if _visible(os.path.relpath(folder, path))
-            for name in names
-        ]
+        inside = [os.path.normpath(os.path.join(folder, name)) for folder, names in _folders(path) for name in names]
         return _known(path, inside)
     if os.path.isfile(path):
         return _listed(path, list_prefix) if _LIST.search(path) else [path]
@@ -113,6 +108,24 @@ def _expand_local(path: str, list_prefix: str) -> list[str]:
         matches = [m for m in glob.glob(path, recursive=True) if os.path.isfile(m)]
         return _matched(path, matches, list_prefix)
     raise InputError(f"input {path!r} does not exist; check input.paths (relative paths start at {os.getcwd()!r})")
+
+
+def _folders(path: str) -> Iterator[tuple[str, list[str]]]:
+    """A folder and all visible ones below it, with the names of their files; those behind links last, and each once."""
+    seen: set[str] = set()
+    waiting = [path]
+    while waiting:
+        links: list[str] = []
+        for top in waiting:
+            for folder, below, names in os.walk(top):
+                real = os.path.realpath(folder)
+                if real in seen or not _visible(os.path.relpath(folder, path)):
+                    below.clear()
+                    continue
+                seen.add(real)
+                yield folder, names
+                links += (link for name in below if os.path.islink(link := os.path.join(folder, name)))
+        waiting = sorted(links)
 
 
 def _expand_remote(url: str, list_prefix: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import decimal
 import json
 import re
 from collections import Counter
@@ -98,11 +99,12 @@ def read_parquet(f: IO[bytes], path: str, options: InputOptions, start_record: i
     try:
         file = pq.ParquetFile(f, pre_buffer=False, buffer_size=1 << 20)
         columns = options.columns
-        names = [n for n in dict.fromkeys(columns.model_dump().values()) if n in file.schema_arrow.names]
+        there = file.schema_arrow.names
+        names = [n for n in dict.fromkeys(columns.model_dump().values()) if n and (n in there or _is_inside(n, there))]
         if columns.html not in names and columns.text not in names:
             wanted = " or ".join(repr(n) for n in (columns.html, columns.text) if n)
-            there = ", ".join(file.schema_arrow.names)
-            yield unreadable(path, number, options, f"no column {wanted} (input.columns); found {there}")
+            message = f"no column {wanted} (input.columns); found {', '.join(there)}"
+            yield unreadable(path, number, options, message)
             return
         first = 0
         groups: list[int] = []
@@ -124,6 +126,11 @@ def read_parquet(f: IO[bytes], path: str, options: InputOptions, start_record: i
         yield unreadable(path, max(number, start_record), options, f"parquet: {' '.join(str(e).split())}")
 
 
+def _is_inside(name: str, columns: list[str]) -> bool:
+    """Whether a name leads into a column, as `metadata.url` does."""
+    return name not in columns and name.partition(".")[0] in columns
+
+
 def _python_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     """Rows as dictionaries, times as milliseconds."""
     columns = []
@@ -143,7 +150,8 @@ def make_row(row: dict[str, Any], path: str, number: int, offset: int | None, op
     """The record of one row given as a dictionary. HTML goes before text; `str` HTML is encoded as UTF-8."""
     names = options.columns
     values: dict[str, Any] = {
-        field: row.get(name) if name is not None else None for field, name in names.model_dump().items()
+        field: _plain(field, _value(row, name)) if name is not None else None
+        for field, name in names.model_dump().items()
     }
     html, text = values["html"], values["text"]
     body: bytes | None = None
@@ -200,6 +208,32 @@ def make_row(row: dict[str, Any], path: str, number: int, offset: int | None, op
         text=text if live and kind == "text/plain" else None,
     )
     return Record(doc, drop)
+
+
+def _value(row: dict[str, Any], name: str) -> Any:
+    """The field of that name, or where there is none and the name has dots, what they lead to: `metadata.url`."""
+    if name in row or "." not in name:
+        return row.get(name)
+    value: Any = row
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _plain(field: str, value: Any) -> Any:
+    """A value as JSON would have it: NaN, which pandas writes for a gap, is none; Parquet files of Hive, Impala and old Spark hold
+    strings as bytes, and others ids as decimals or as 16 bytes. HTML stays bytes, and so does what is not UTF-8."""
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    if not isinstance(value, bytes) or field == "html":
+        return value
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return value.hex() if field == "id" else value
+    return text if field != "id" or text.isprintable() else value.hex()
 
 
 def _time(value: Any) -> int | None:

@@ -29,6 +29,7 @@ _CHUNK = 1 << 16
 _MAX_OUT = 1 << 18
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # a skippable frame that carries the dictionary of a .warc.zst
 _MAX_DICTIONARY = 1 << 24
+_MAX_WINDOW = 1 << 31  # what `zstd --long=31` writes; only a file that asks for it costs the memory
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
@@ -105,7 +106,7 @@ class _Zstd:
 
     def __init__(self, dictionary: bytes | None) -> None:
         data = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-        self._d = zstandard.ZstdDecompressor(dict_data=data).decompressobj()
+        self._d = zstandard.ZstdDecompressor(dict_data=data, max_window_size=_MAX_WINDOW).decompressobj()
         self.eof = False
 
     def decode(self, data: bytes) -> tuple[bytes, bytes]:

@@ -65,6 +65,33 @@ def test_local_paths(tree: Path, paths: list[str], expected: list[str]) -> None:
     assert list_inputs([f"file://{p}" for p in absolute]) == sorted(str(tree / e) for e in expected)
 
 
+def test_linked_files_and_folders(tree: Path) -> None:
+    elsewhere = tree.parent / f"{tree.name}-elsewhere"
+    (elsewhere / "more").mkdir(parents=True)
+    for name in ("x.jsonl", "more/y.warc"):
+        (elsewhere / name).write_bytes(b"x")
+    (tree / "sub/link.jsonl").symlink_to(elsewhere / "x.jsonl")
+    (tree / "sub/folder").symlink_to(elsewhere)
+    (tree / "sub/again").symlink_to(elsewhere / "more")  # lies in a folder that is walked anyway
+    (tree / "sub/loop").symlink_to(tree)
+    (elsewhere / "back").symlink_to(tree / "sub")
+    found = list_inputs(["."])
+    assert sorted(set(found) - set(ALL)) == ["sub/again/y.warc", "sub/folder/x.jsonl", "sub/link.jsonl"]
+    assert set(ALL) <= set(found)
+
+
+def test_names_as_they_come(tree: Path) -> None:
+    names = ["a b%20c.jsonl", "lang=zh/数据.jsonl", "q?[1]*.jsonl", "c4.00000-of-01024.json.gz", "d.json.zst"]
+    others = ["dataset_info.json", "e.json.txt.bak"]
+    for name in names + others:
+        (tree / "n" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / "n" / name).write_bytes(b"{}")
+    assert list_inputs(["n"]) == sorted(f"n/{name}" for name in names)
+    for name in names:
+        assert list_inputs([str(tree / "n" / name)]) == [str(tree / "n" / name)]
+        assert list_inputs([f"file://{tree / 'n' / name}"]) == [str(tree / "n" / name)]
+
+
 def test_list_files(tree: Path) -> None:
     lines = "# a comment\nsub/c.jsonl\n\n  a.warc \r\nsub/c.jsonl\n"
     (tree / "warc.paths").write_text(lines)

@@ -45,6 +45,7 @@ def test_media_type(value: str | None, kind: str | None, charset: str | None) ->
 
 
 HEADERS = [
+    (b'HTTP/1.1 200\r\nContent-Type: text/html;;charset="utf-8;"\r\n\r\n', (200, "text/html", "utf-8")),
     (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\nx", (200, "text/html", None)),
     (b"HTTP/1.0 404\n\nx", (404, None, None)),
     (b"HTTP/2 200\r\ncontent-type:text/html;charset=gbk\r\n\r\n", (200, "text/html", "gbk")),
@@ -279,3 +280,24 @@ def test_a_file_that_is_compressed_stays() -> None:
 )
 def test_long_sizes_and_line_ends_before_the_first_chunk(body: bytes, joined: bytes) -> None:
     assert dechunk(body) == joined
+
+
+@pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        ("gzip, identity", gzip.compress(HTML)),
+        ("GZIP;q=1.0", gzip.compress(HTML)),
+        ('"gzip"', gzip.compress(HTML)),
+        ("x-gzip", gzip.compress(HTML)),
+        ("br;q=1.0", brotli.compress(HTML)),
+        ("'br'", brotli.compress(HTML)),
+        ("x-deflate", zlib.compress(HTML)),
+        ("deflate, br", brotli.compress(zlib.compress(HTML))),
+        ("utf-8", HTML),
+        ("", HTML),
+    ],
+)
+def test_names_of_encodings_as_servers_write_them(value: str, body: bytes) -> None:
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: " + value.encode() + b"\r\n\r\n" + body
+    response = parse_header(block)
+    assert decode_body(response, block[response.body_at :], LIMIT) == HTML

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import gzip
 import hashlib
 import io
@@ -267,3 +268,102 @@ def test_any_row(row: dict[str, Any]) -> None:
     (stored,) = from_table(to_table([record.doc]))
     assert stored == record.doc.evolve(html=None)
     assert (record.drop is None) == (record.doc.html is not None or record.doc.text is not None)
+
+
+def test_gaps_that_pandas_writes_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(
+        '{"text": "a", "url": NaN, "html": NaN, "id": NaN, "language": NaN, "crawl_time": NaN}\n'
+        '{"text": NaN}\n{"text": "b", "url": 3.5}\n'
+    )
+    rows = read(path)
+    assert reasons(rows) == [None, "bad_row", "bad_row"]
+    assert (rows[0].doc.text, rows[0].doc.url, rows[0].doc.language) == ("a", None, None)
+
+
+def test_a_name_with_dots_leads_into_a_field(tmp_path: Path) -> None:
+    data = [
+        {"text": "a", "metadata": {"url": "http://a.com/", "page": {"lang": "en"}}},
+        {"text": "b", "metadata": None},
+        {"text": "c", "metadata": {"url": None, "page": None}},
+    ]
+    options = InputOptions(columns=ColumnNames(url="metadata.url", language="metadata.page.lang"))
+    (tmp_path / "x.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in [*data, {"text": "d", "metadata": "x"}])
+    )
+    pq.write_table(pa.Table.from_pylist(data), tmp_path / "x.parquet")
+    expected = [("a", "http://a.com/", "en"), ("b", None, None), ("c", None, None)]
+    for name, more in (("x.jsonl", [("d", None, None)]), ("x.parquet", [])):
+        rows = read(tmp_path / name, options)
+        assert [(r.doc.text, r.doc.url, r.doc.language) for r in rows] == expected + more
+    flat = tmp_path / "flat.parquet"  # a column whose own name has a dot
+    pq.write_table(pa.table({"text": ["a"], "metadata.url": ["http://a.com/"]}), flat)
+    assert [r.doc.url for r in read(flat, options)] == ["http://a.com/"]
+
+
+def test_parquet_strings_without_an_annotation(tmp_path: Path) -> None:
+    """Hive, Impala and old Spark write strings as bytes."""
+    path = tmp_path / "x.parquet"
+    table = {
+        "text": pa.array(["文本".encode(), b"\xff\xfe", None], pa.binary()),
+        "url": pa.array([b"http://a.com/", b"http://b.com/", b"http://c.com/"], pa.binary()),
+        "language": pa.array([b"zh", None, None], pa.binary()),
+        "html": pa.array([None, None, "<p>页</p>".encode("gbk")], pa.binary()),
+    }
+    pq.write_table(pa.table(table), path)
+    rows = read(path)
+    assert reasons(rows) == [None, "bad_row", None]
+    assert [(r.doc.text, r.doc.url, r.doc.language) for r in rows[:1]] == [("文本", "http://a.com/", "zh")]
+    assert rows[2].doc.html == "<p>页</p>".encode("gbk")  # bytes of a page stay
+
+
+def test_ids_of_other_types(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    ids = {
+        "decimal": pa.array([decimal.Decimal(12), decimal.Decimal(13)], pa.decimal128(10, 0)),
+        "uuid": pa.array([bytes(16), bytes(15) + b"\x01"], pa.binary(16)),
+        "bytes": pa.array([b"a", b"b"], pa.binary()),
+    }
+    for values in ids.values():
+        pq.write_table(pa.table({"text": ["x", "x"], "id": values}), path)
+        rows = read(path)
+        assert reasons(rows) == [None, None]
+        assert rows[0].doc.doc_id != rows[1].doc.doc_id
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_parquet_times_are_utc(tmp_path: Path, old: bool) -> None:
+    noon = datetime.datetime(2024, 1, 1, 12)
+    for kind in (pa.timestamp("ns"), pa.timestamp("us", "Asia/Shanghai")):
+        pq.write_table(
+            pa.table({"text": ["a"], "crawl_time": pa.array([noon], kind)}),
+            tmp_path / "x.parquet",
+            use_deprecated_int96_timestamps=old,
+        )
+        (row,) = read(tmp_path / "x.parquet")
+        assert row.doc.crawl_time == 1_704_110_400_000
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())])
+def test_parquet_strings_of_every_layout(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": pa.array(["一", "一", None]).cast(kind)}), path)
+    rows = read(path)
+    assert [r.doc.text for r in rows] == ["一", "一", None]
+    assert reasons(rows) == [None, None, "bad_row"]
+
+
+def test_zstd_with_a_long_window(tmp_path: Path) -> None:
+    """`zstd --long=31`, of which the usual decoder says that the frame requires too much memory."""
+    for log in (27, 28, 31):
+        parameters = zstandard.ZstdCompressionParameters(window_log=log, enable_ldm=False)
+        frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        path = tmp_path / "x.jsonl.zst"
+        path.write_bytes(frame.compress(b'{"text": "a"}\n') + frame.flush())
+        assert [r.doc.text for r in read(path)] == ["a"]
+
+
+def test_line_separators_within_a_value_part_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes('{"text": "a\u2028b\x85c"}\n{"text": "d"}'.encode())
+    assert [r.doc.text for r in read(path)] == ["a\u2028b\x85c", "d"]
