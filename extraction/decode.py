@@ -31,7 +31,13 @@ LEAST_GAIN = 0.1
 MAX_SAMPLE, MAX_LOOKED_AT = 6_000, 500_000
 """Bytes by which encodings are told apart, and bytes of a page among which they are looked for."""
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,500}?(?:charset|encoding)\s*=\s*["']?\s*([\w:.-]{2,40})""", re.IGNORECASE)
 _META_BYTES = 4096  # the HTML standard says 1,024; real pages put long scripts and comments first
 _BRACKETS, _HIGH = re.compile(rb"[<>]"), re.compile(rb"[\x80-\xff]")
@@ -81,10 +87,10 @@ def decode(html: bytes, declared: str | None = None) -> Decoded:
 
     :param declared: label of the HTTP header's charset parameter, if any.
     """
-    for bom, codec in _BOMS:
+    for bom, codec in BOMS:
         if html.startswith(bom):
             return _decoded(html[len(bom) :], codec)
-    wide = _utf16(html)
+    wide = utf16(html)
     if wide is not None:
         return _decoded(html, wide)
     try:
@@ -104,7 +110,7 @@ def decode(html: bytes, declared: str | None = None) -> Decoded:
     return _decoded(html, _likeliest(html, sample, declared))
 
 
-def _utf16(html: bytes) -> str | None:
+def utf16(html: bytes) -> str | None:
     """UTF-16 without a mark: every second byte of the markup is 0."""
     head = html[:_UTF16_BYTES]
     if head.count(0) < _UTF16_SHARE * len(head) or len(head) < 8:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from extraction.decode import BOMS, utf16
 from pipeline.schema import Document, Drop
 from pipeline.steps import DocumentStep, Example, Examples
 
@@ -52,7 +54,15 @@ _HTML_START = re.compile(
     re.IGNORECASE,
 )
 _CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\x0b\x0c\r\x1b") + b"\x7f"  # ESC: ISO-2022-JP
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_WIDE_BOMS = tuple(bom for bom, codec in BOMS if codec != "utf-8")
+_XML_TYPES = ("text/xml", "application/xml")
+_XHTML = re.compile(rb"<html\b[^>]{0,2000}\bxmlns\s*=", re.IGNORECASE)
+_FEED = re.compile(
+    rb"(?:\s+|<\?[^>]{0,500}\?>|<!--.{0,2000}?-->|<!DOCTYPE\s+(?!html)[^>\[]{0,500}>)*"
+    rb"<(rss|feed|rdf:rdf|urlset|sitemapindex|opml)[\s>]",
+    re.IGNORECASE | re.DOTALL,
+)
+_MHTML = re.compile(rb"(?:[A-Za-z-]+:[^\n]*\n|[ \t]+[^\n]*\n)*?Content-Type:[ \t]*multipart/", re.IGNORECASE)
 _SNIFF_BYTES = 4096
 MAX_CONTROL_SHARE = 0.02
 """Share of control bytes in the first 4,096 from which a body is binary. Pages have next to none; in compressed data each
@@ -77,7 +87,7 @@ def magic_type(body: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
         return "media"
-    if head.startswith(_UTF16_BOMS):
+    if _is_wide(head):
         return None
     controls = len(head) - len(head.translate(None, _CONTROLS))
     return "control_bytes" if controls > MAX_CONTROL_SHARE * len(head) else None
@@ -85,10 +95,37 @@ def magic_type(body: bytes) -> str | None:
 
 def looks_like_html(body: bytes) -> bool:
     """Whether an HTML tag stands in the first 4,096 bytes."""
+    return _HTML_START.search(_narrow(body)) is not None
+
+
+def other_type(body: bytes) -> str | None:
+    """Kind of a text that is no page, whatever its media type: a feed or a list of pages by its root (as browsers tell them, MIME
+    Sniffing 8), JSON, a saved mail or MHTML; None for all others."""
+    head = _narrow(body).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"<"):
+        feed = _FEED.match(head)
+        return feed[1].decode().lower() if feed else None
+    if head.startswith((b"{", b"[")):
+        try:
+            return "json" if isinstance(json.loads(body), dict | list) else None
+        except (ValueError, RecursionError):
+            return None
+    return "mhtml" if _MHTML.match(head) else None
+
+
+def _is_wide(body: bytes) -> bool:
+    """Whether a body is UTF-16 or UTF-32, with a mark or without."""
+    return body.startswith(_WIDE_BOMS) or utf16(body) is not None
+
+
+def _narrow(body: bytes) -> bytes:
+    """The first bytes, of UTF-16 and UTF-32 those of ASCII."""
     head = body[:_SNIFF_BYTES]
-    if head.startswith(_UTF16_BOMS):
-        head = head.replace(b"\0", b"")
-    return _HTML_START.search(head) is not None
+    if not _is_wide(head):
+        return head
+    for bom in _WIDE_BOMS:
+        head = head.removeprefix(bom)
+    return head.replace(b"\0", b"")
 
 
 _PAGE = "<!DOCTYPE html><html><body><p>hello 你好</p></body></html>".encode()
@@ -98,12 +135,13 @@ class RecordFilter(DocumentStep):
     """Keep HTML pages that were really delivered, and rows that carry text already.
 
     Drops: `status` (value: the code), `empty_body`, `too_large` (bytes), `binary` (what the first bytes say) and
-    `not_html` (the media type). The bytes decide where the media type is missing or says nothing
-    (`application/octet-stream`, `text/plain`), and against it where they are plainly binary: servers do send PDF as
-    `text/html`.
+    `not_html` (the media type, or what it is: `rss`, `json`, `mhtml` ...). The bytes decide where the media type is missing or
+    says nothing (`application/octet-stream`, `text/plain`) or is that of XML, of which XHTML is kept; and against it where they
+    are plainly binary, a feed, JSON or a saved mail: servers do send PDF and feeds as `text/html`.
     """
 
     needs_html: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     step: Literal["record_filter"] = "record_filter"
     statuses: tuple[int, ...] = Field((200,), min_length=1, description="HTTP status codes kept")
@@ -118,6 +156,12 @@ class RecordFilter(DocumentStep):
         Example(html=b" \r\n\t", http_status=200, content_type="text/html", reason="empty_body"),
         Example(html=b"%PDF-1.7 ...", http_status=200, content_type="text/html", reason="binary"),
         Example(html=b"{}", http_status=200, content_type="application/json", reason="not_html"),
+        Example(
+            html=b'<?xml version="1.0"?><rss version="2.0"><channel><title>News</title></channel></rss>',
+            http_status=200,
+            content_type="text/html",
+            reason="not_html",
+        ),
     )
     keeps: ClassVar[Examples] = (
         Example(html=_PAGE, http_status=200, content_type="text/html"),
@@ -142,11 +186,17 @@ class RecordFilter(DocumentStep):
         binary = magic_type(body)
         if binary is not None:
             return Drop("binary", value=binary)
-        if doc.content_type in self.media_types:
+        kind = doc.content_type
+        if kind in self.media_types:
+            is_page = True
+        elif kind in _XML_TYPES:
+            is_page = _XHTML.search(_narrow(body)) is not None
+        else:
+            is_page = (not kind or kind in _GENERIC) and looks_like_html(body)
+        other = other_type(body) if is_page else None
+        if is_page and other is None:
             return doc
-        if doc.content_type and doc.content_type not in _GENERIC:
-            return Drop("not_html", value=doc.content_type)
-        return doc if looks_like_html(body) else Drop("not_html", value=doc.content_type or "unknown")
+        return Drop("not_html", value=other or kind or "unknown")
 
     def _text_row(self, doc: Document) -> Document | Drop:
         """WET records and rows of text: there is no body to look at."""

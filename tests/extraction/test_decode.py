@@ -22,6 +22,11 @@ def page(text: str, meta: str = "") -> str:
         (CHINESE, "utf-8", "gbk", "", "utf-8"),  # what decodes strictly is UTF-8, whatever is declared
         (CHINESE, "utf-8-sig", None, "", "utf-8"),
         (CHINESE, "utf-16", None, "", "utf-16-le"),
+        (FRENCH, "utf-16-be", None, "", "utf-16-be"),  # without a mark
+        (CHINESE, "utf-32", None, "", "utf-32-le"),  # whose mark begins with that of UTF-16
+        (CHINESE, "utf-8-sig", "windows-1251", "", "utf-8"),  # the mark goes before the header
+        (FRENCH, "utf-8", None, '<meta charset="unicode">', "utf-8"),
+        (CHINESE, "utf-8", None, '<?xml version="1.0" encoding="gb2312"?>', "utf-8"),
         (CHINESE, "gb18030", "gb2312", "", "gb18030"),
         (CHINESE, "gb18030", None, '<meta charset="gb2312">', "gb18030"),
         (CHINESE, "gbk", None, "<META http-equiv=Content-Type content='text/html; charset=GBK'>", "gb18030"),

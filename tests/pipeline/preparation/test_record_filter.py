@@ -18,6 +18,13 @@ def doc(**fields: Any) -> Document:
     )
 
 
+XHTML = b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p>x</p></body></html>'
+RSS = b'<?xml version="1.0"?><!-- made --><rss version="2.0"><channel><title>News</title></channel></rss>'
+MAIL = (
+    b"From: <Saved>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related;\r\n boundary=b\r\n\r\n--b\r\n\r\n<p>x</p>"
+)
+
+
 CASES: list[tuple[dict[str, Any], tuple[str, object] | None]] = [
     ({}, None),
     ({"content_type": "application/xhtml+xml"}, None),
@@ -42,7 +49,41 @@ CASES: list[tuple[dict[str, Any], tuple[str, object] | None]] = [
     ({"html": b"a" * 97 + b"\x00" * 3}, ("binary", "control_bytes")),
     ({"html": HTML.decode().encode("utf-16")}, None),
     ({"content_type": None, "html": HTML.decode().encode("utf-16")}, None),
+    ({"html": HTML.decode().encode("utf-16-le")}, None),  # without a mark
+    ({"html": HTML.decode().encode("utf-16-be")}, None),
+    ({"content_type": None, "html": HTML.decode().encode("utf-16-be")}, None),
+    ({"html": HTML.decode().encode("utf-32")}, None),
+    ({"html": b"\x00\x00\xfe\xff" + HTML.decode().encode("utf-32-be")}, None),
+    ({"html": b"a\x00b\x00" * 200}, ("binary", "control_bytes")),  # every second byte is 0, but nothing is markup
     ({"html": "<p>日本</p>".encode("iso-2022-jp")}, None),
+    ({"content_type": "application/xml", "html": XHTML}, None),
+    ({"content_type": "text/xml", "html": XHTML}, None),
+    ({"content_type": "text/xml", "html": XHTML.decode().encode("utf-16")}, None),
+    (
+        {"content_type": "text/xml", "html": b"<?xml version='1.0'?><html><p>no namespace</p></html>"},
+        ("not_html", "text/xml"),
+    ),
+    ({"content_type": "text/xml", "html": b"<book><p>x</p></book>"}, ("not_html", "text/xml")),
+    ({"content_type": "image/svg+xml", "html": XHTML}, ("not_html", "image/svg+xml")),
+    ({"html": RSS}, ("not_html", "rss")),
+    ({"html": b"\xef\xbb\xbf" + RSS}, ("not_html", "rss")),
+    ({"html": RSS.decode().encode("utf-16")}, ("not_html", "rss")),
+    ({"html": b"<feed xmlns='http://www.w3.org/2005/Atom'></feed>"}, ("not_html", "feed")),
+    ({"html": b"<?xml version='1.0'?>\n<rdf:RDF xmlns='x'><item/></rdf:RDF>"}, ("not_html", "rdf:rdf")),
+    ({"html": b"<urlset><url><loc>http://a.example/</loc></url></urlset>"}, ("not_html", "urlset")),
+    ({"content_type": "application/rss+xml", "html": RSS}, ("not_html", "application/rss+xml")),
+    ({"html": b"<p>The tag <rss> is told of.</p>"}, None),
+    ({"html": b"<!DOCTYPE html><feed><p>x</p></feed>"}, None),  # an element of the page's own
+    ({"html": b"<feedback><p>x</p></feedback>"}, None),
+    ({"html": b' {"status": "ok", "text": "<p>hello</p>"}'}, ("not_html", "json")),
+    ({"html": b"[1, 2]"}, ("not_html", "json")),
+    ({"html": b"[1, 2] are notes. <p>x</p>"}, None),
+    ({"html": b"{{ a template }} <p>x</p>"}, None),
+    ({"html": b"[" * 900}, None),
+    ({"html": b"12"}, None),
+    ({"html": MAIL}, ("not_html", "mhtml")),
+    ({"content_type": "multipart/related", "html": MAIL}, ("not_html", "multipart/related")),
+    ({"html": b"Note: a page\nContent-Type: text/html\n\n<p>x</p>"}, None),
     ({"html": b""}, ("empty_body", 0)),
     ({"html": b"<p>" + b"x" * 997}, None),
     ({"html": b"<p>" + b"x" * 998}, ("too_large", 1001)),
