@@ -182,6 +182,8 @@ class Calendar(Rule):
     (日 and 号 aside), which make up a tenth of the words or more. An article beside a small calendar stays.
     """
 
+    version: ClassVar[int] = 2
+
     step: Literal["calendar"] = "calendar"
     unit: ClassVar[str] = "consecutive numbers"
     source: ClassVar[str] = SOURCE
@@ -218,6 +220,8 @@ class Calendar(Rule):
 
 class NumberShare(Rule):
     """Drop documents of which more than 40 % of the letters and digits are digits: tables of numbers, logs, timetables."""
+
+    version: ClassVar[int] = 2
 
     step: Literal["number_share"] = "number_share"
     unit: ClassVar[str] = "share of letters and digits"

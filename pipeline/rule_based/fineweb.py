@@ -99,7 +99,7 @@ class LinesPerWord(Rule):
     """Drop documents with more than 0.45 line breaks a word: lists (FineWeb 0.3, FineWeb2 for Chinese 0.178)."""
 
     step: Literal["lines_per_word"] = "lines_per_word"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     unit: ClassVar[str] = "line breaks per word"
     source: ClassVar[str] = "FineWeb's code in datatrove (0.3), FineWeb2 (zh 0.178), tuned"
     above: ClassVar[str] = "list"

@@ -25,6 +25,8 @@ GOPHER = "Gopher (Rae et al. 2021), A1.1"
 class WordCount(Rule):
     """Drop documents of fewer than 50 (Chinese: 40, tuned) or more than 100,000 words."""
 
+    version: ClassVar[int] = 2
+
     step: Literal["word_count"] = "word_count"
     unit: ClassVar[str] = "words"
     source: ClassVar[str] = GOPHER
@@ -41,6 +43,8 @@ class WordCount(Rule):
 
 class MeanWordLength(Rule):
     """Drop documents whose words have fewer than 3 or more than 10 characters in the mean; in Chinese, 1 and 5."""
+
+    version: ClassVar[int] = 2
 
     step: Literal["mean_word_length"] = "mean_word_length"
     unit: ClassVar[str] = "characters"
@@ -73,6 +77,8 @@ class MeanWordLength(Rule):
 class HashRatio(Rule):
     """Drop documents with more than one hash sign in ten words."""
 
+    version: ClassVar[int] = 2
+
     step: Literal["hash_ratio"] = "hash_ratio"
     unit: ClassVar[str] = "hash signs per word"
     source: ClassVar[str] = GOPHER
@@ -98,6 +104,8 @@ _ELLIPSIS = re.compile(r"\.{3,}|…+")
 
 class EllipsisRatio(Rule):
     """Drop documents with more than one ellipsis in ten words: a run of points, or of the sign, is one."""
+
+    version: ClassVar[int] = 2
 
     step: Literal["ellipsis_ratio"] = "ellipsis_ratio"
     unit: ClassVar[str] = "ellipses per word"
@@ -183,6 +191,8 @@ class AlphabeticWords(Rule):
     The paper's words stand between spaces; punctuation is no word here either. In Chinese 0.7, a little under FineWeb2's
     0.735 (which counts punctuation as words): numbers are words of their own there.
     """
+
+    version: ClassVar[int] = 2
 
     step: Literal["alphabetic_words"] = "alphabetic_words"
     unit: ClassVar[str] = "share of words"

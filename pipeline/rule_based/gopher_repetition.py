@@ -120,7 +120,7 @@ class Top2Gram(_Ngrams):
     """Drop documents of which one 2-gram makes up more than 20 % of the characters."""
 
     step: Literal["top_2_gram"] = "top_2_gram"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     n: ClassVar[int] = 2
     above: ClassVar[str] = "top_2_gram"
     max: Limits | None = {"en": 0.2, "zh": 0.256}
@@ -139,7 +139,7 @@ class Top3Gram(_Ngrams):
     """Drop documents of which one 3-gram makes up more than 18 % of the characters."""
 
     step: Literal["top_3_gram"] = "top_3_gram"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     n: ClassVar[int] = 3
     above: ClassVar[str] = "top_3_gram"
     max: Limits | None = {"en": 0.18, "zh": 0.201}
@@ -150,7 +150,7 @@ class Top4Gram(_Ngrams):
     """Drop documents of which one 4-gram makes up more than 16 % of the characters."""
 
     step: Literal["top_4_gram"] = "top_4_gram"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     n: ClassVar[int] = 4
     above: ClassVar[str] = "top_4_gram"
     max: Limits | None = {"en": 0.16, "zh": 0.171}
@@ -161,7 +161,7 @@ class Duplicate5Grams(_Ngrams):
     """Drop documents of which more than 20 % of the characters are in 5-grams that occurred before."""
 
     step: Literal["duplicate_5_grams"] = "duplicate_5_grams"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = TUNED
     n: ClassVar[int] = 5
     above: ClassVar[str] = "duplicate_5_grams"
@@ -173,7 +173,7 @@ class Duplicate6Grams(_Ngrams):
     """Drop documents of which more than 19 % of the characters are in 6-grams that occurred before."""
 
     step: Literal["duplicate_6_grams"] = "duplicate_6_grams"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = TUNED
     n: ClassVar[int] = 6
     above: ClassVar[str] = "duplicate_6_grams"
@@ -185,7 +185,7 @@ class Duplicate7Grams(_Ngrams):
     """Drop documents of which more than 18 % of the characters are in 7-grams that occurred before."""
 
     step: Literal["duplicate_7_grams"] = "duplicate_7_grams"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = TUNED
     n: ClassVar[int] = 7
     above: ClassVar[str] = "duplicate_7_grams"
@@ -197,7 +197,7 @@ class Duplicate8Grams(_Ngrams):
     """Drop documents of which more than 17 % of the characters are in 8-grams that occurred before."""
 
     step: Literal["duplicate_8_grams"] = "duplicate_8_grams"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = TUNED
     n: ClassVar[int] = 8
     above: ClassVar[str] = "duplicate_8_grams"
@@ -209,7 +209,7 @@ class Duplicate9Grams(_Ngrams):
     """Drop documents of which more than 16 % of the characters are in 9-grams that occurred before."""
 
     step: Literal["duplicate_9_grams"] = "duplicate_9_grams"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = TUNED
     n: ClassVar[int] = 9
     above: ClassVar[str] = "duplicate_9_grams"
@@ -221,7 +221,7 @@ class Duplicate10Grams(_Ngrams):
     """Drop documents of which more than 15 % of the characters are in 10-grams that occurred before."""
 
     step: Literal["duplicate_10_grams"] = "duplicate_10_grams"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = TUNED
     n: ClassVar[int] = 10
     above: ClassVar[str] = "duplicate_10_grams"

@@ -1,7 +1,7 @@
 """Counts of the rules in a text, computed once for all of them.
 
-A *word* is a run of letters and digits with inner apostrophes, hyphens, points and underscores ("don't", "3.14"), or, in
-Chinese, a token of rjieba that begins with a letter or digit; punctuation is no word. A *line* is what stands between newlines
+A *word* is a run of letters, marks of theirs and digits with inner apostrophes, hyphens, points and underscores ("don't", "3.14"),
+or, in Chinese, a token of rjieba that begins with a letter or digit; punctuation is no word. A *line* is what stands between newlines
 and is not blank; a *paragraph* what stands between blank lines.
 
 Characters are code points. n-grams are of words, as in Gopher's table A1 (Rae et al. 2021); their characters are counted without
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import resources
@@ -25,7 +26,16 @@ from extraction.characters import HAN_AND_COMPATIBILITY
 from extraction.kernels import compiled, is_wide_sentence_end
 from pipeline.schema import Document
 
-_WORD = re.compile(r"[^\W_]+(?:['’.\-_][^\W_]+)*")
+_MARKS_OF_LETTERS = "".join(
+    chr(c)
+    for c in range(0x300, 0x1E900)
+    if unicodedata.category(chr(c)) in ("Mn", "Mc") and not 0x20D0 <= c < 0x2100 and not 0xFE00 <= c < 0xFE10
+)
+"""Vowels of Indic scripts and Thai, points of Hebrew and Arabic, accents: parts of a word that are no letters for `re`. Marks of
+symbols, such as the selector of an emoji, are none."""
+
+_PART = rf"[^\W_]++(?:[{_MARKS_OF_LETTERS}\u200c\u200d]++[^\W_]*+)*+"
+_WORD = re.compile(rf"{_PART}(?:['’.\-_]{_PART})*")
 _HAN = re.compile(f"[{HAN_AND_COMPATIBILITY}]")
 _PARAGRAPHS = re.compile(r"\n{2,}")
 LONGEST_TEXT = 2_000_000
@@ -62,7 +72,11 @@ def prose_statistics(doc: Document) -> TextStatistics:
     return statistics(text, doc.language)
 
 
-_MARKS = re.compile(r"(?:\s*[\[［〔]\d{1,4}(?:\s*[-–,，、]\s*\d{1,4})*[\]］〕])+\Z")
+_NOTE = re.compile(r"[\[［〔]\d{1,4}(?:\s*[-–,，、]\s*\d{1,4})*[\]］〕]")
+
+
+LONGEST_NOTE = 200
+"""Characters of a mark of footnotes, such as `[3]` or `[3, 7-9]`."""
 
 
 def ends_sentence(line: str, signs: tuple[str, ...]) -> bool:
@@ -70,8 +84,22 @@ def ends_sentence(line: str, signs: tuple[str, ...]) -> bool:
     if line.endswith(signs):
         return True
     if line.endswith(("]", "］", "〕")):
-        return _MARKS.sub("", line).endswith(signs)
+        return _without_notes(line).endswith(signs)
     return line.endswith((")", "）")) and line[:-1].rstrip().endswith(signs)
+
+
+def _without_notes(line: str) -> str:
+    """A line without the marks of footnotes at its end. They are looked for from there, so that no run of spaces or of marks is
+    looked at twice."""
+    end = len(line)
+    while end and line[end - 1] in "]］〕":
+        start = max(line.rfind(bracket, max(0, end - LONGEST_NOTE), end) for bracket in "[［〔")
+        if start < 0 or not _NOTE.fullmatch(line, start, end):
+            break
+        end = start
+        while end and line[end - 1].isspace():
+            end -= 1
+    return line[:end]
 
 
 def forget() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.rule_based import statistics as module
-from pipeline.rule_based.statistics import TextStatistics, statistics, word_list
+from pipeline.rule_based.statistics import TextStatistics, ends_sentence, statistics, word_list
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,16 @@ from pipeline.rule_based.statistics import TextStatistics, statistics, word_list
         ("用 Python 写代码", "zh", ["用", "Python", "写", "代码"]),
         ("……。！？", "zh", []),
         ("😀 hello 😀", "en", ["hello"]),
+        ("हिन्दी भाषा में लिखा गया।", "hi", ["हिन्दी", "भाषा", "में", "लिखा", "गया"]),
+        ("தமிழ் மொழி", "ta", ["தமிழ்", "மொழி"]),
+        ("يُكتَبُ العَرَبِيُّ", "ar", ["يُكتَبُ", "العَرَبِيُّ"]),
+        ("שָׁלוֹם עוֹלָם", "he", ["שָׁלוֹם", "עוֹלָם"]),
+        ("می\u200cخواهم بروم", "fa", ["می\u200cخواهم", "بروم"]),
+        ("Tiếng Việt có dấu", "vi", ["Tiếng", "Việt", "có", "dấu"]),
+        ("x\u0323\u0301y a\u0301-b", "en", ["x\u0323\u0301y", "a\u0301-b"]),  # marks that compose with no letter
+        ("\u0301 \u0301a", "en", ["a"]),  # a mark alone is no word
+        ("I ❤\ufe0f it, 1\ufe0f\u20e3 time", "en", ["I", "it", "1", "time"]),  # those of emoji are none
+        ("👨\u200d👩\u200d👧 family", "en", ["family"]),
         ("😀你好😀", "zh", ["你好"]),
     ],
 )
@@ -171,3 +182,31 @@ def test_word_lists_have_chinese_and_english_each_word_once() -> None:
         assert all(words and all(w.strip() == w != "" for w in words) for words in by_language.values())
     assert {"the", "of", "and"} <= set(word_list("stop_words")["en"])
     assert {"的", "们", "們", "这", "這"} <= set(word_list("stop_words")["zh"])
+
+
+@pytest.mark.parametrize(
+    ("line", "ends"),
+    [
+        ("It ends.", True),
+        ("It ends. [12]", True),
+        ("It ends.[1][2, 3]", True),
+        ("它结束了。［3］", True),
+        ("It ends. [1] [2]", True),
+        ("It ends [12]", False),
+        ("It ends. [note]", False),
+        ("It ends. [1] there [2]", False),
+        ("a]", False),
+        ("]", False),
+    ],
+)
+def test_a_sentence_may_end_before_marks_of_footnotes(line: str, ends: bool) -> None:
+    assert ends_sentence(line, (".", "。")) is ends
+
+
+@pytest.mark.parametrize(
+    "line", ["a" + " " * 300_000 + "b]", "." + "[1] " * 60_000 + "x]", "a [1," + " " * 300_000 + "2]"]
+)
+def test_the_end_of_a_line_is_looked_at_once(line: str) -> None:
+    start = time.process_time()
+    assert not ends_sentence(line, (".",))
+    assert time.process_time() - start < 1
