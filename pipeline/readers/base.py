@@ -26,8 +26,8 @@ class Record(NamedTuple):
 
 
 class ColumnNames(Strict):
-    """Names of the fields of JSONL and Parquet rows; null, or a name that a file lacks, means that there is none. A dot leads into
-    a field: `metadata.url`."""
+    """Names of the fields of JSONL and Parquet rows; null, or a name that a file lacks, means that there is none. A dot leads
+    into a field: `metadata.url`."""
 
     url: str | None = Field("url", description="the page's address")
     html: str | None = Field("html", description="text or bytes of a page; goes before `text` where a row has both")

@@ -68,8 +68,8 @@ def list_inputs(paths: Sequence[str], list_prefix: str = "") -> list[str]:
     """Input files of a config's paths: sorted, each once.
 
     A path is a file, a folder (searched recursively, through links too, for files with known suffixes; names that begin
-    with `.` or `_` are left out), a glob (`*`, `**`, `?`, `[...]`), a list file (`.paths`, `.txt`, `.list`, also `.gz`: one path a
-    line, blank lines and `#` comments aside) or a URL of any of these. Relative lines of a list stand below
+    with `.` or `_` are left out), a glob (`*`, `**`, `?`, `[...]`), a list file (`.paths`, `.txt`, `.list`, also `.gz`: one path
+    a line, blank lines and `#` comments aside) or a URL of any of these. Relative lines of a list stand below
     `list_prefix`, or below the list's own folder if it is empty. Remote files named by a list are not looked up (a
     crawl has 90,000); one that is not there becomes an `unreadable` row.
 

@@ -221,8 +221,8 @@ def _value(row: dict[str, Any], name: str) -> Any:
 
 
 def _plain(field: str, value: Any) -> Any:
-    """A value as JSON would have it: NaN, which pandas writes for a gap, is none; Parquet files of Hive, Impala and old Spark hold
-    strings as bytes, and others ids as decimals or as 16 bytes. HTML stays bytes, and so does what is not UTF-8."""
+    """A value as JSON would have it. NaN, which pandas writes for a gap, is none; Parquet files of Hive, Impala and old Spark
+    hold strings as bytes, others hold ids as decimals or as 16 bytes. HTML stays bytes, and so does what is not UTF-8."""
     if isinstance(value, float) and value != value:
         return None
     if isinstance(value, decimal.Decimal):

@@ -221,6 +221,8 @@ class StopWords(Rule):
     (`word_lists/stop_words.yaml`).
     """
 
+    version: ClassVar[int] = 2
+
     step: Literal["stop_words"] = "stop_words"
     unit: ClassVar[str] = "distinct stop words"
     source: ClassVar[str] = GOPHER

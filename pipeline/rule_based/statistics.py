@@ -1,8 +1,8 @@
 """Counts of the rules in a text, computed once for all of them.
 
-A *word* is a run of letters, marks of theirs and digits with inner apostrophes, hyphens, points and underscores ("don't", "3.14"),
-or, in Chinese, a token of rjieba that begins with a letter or digit; punctuation is no word. A *line* is what stands between newlines
-and is not blank; a *paragraph* what stands between blank lines.
+A *word* is a run of letters with their marks, and digits, with inner apostrophes, hyphens, points and underscores ("don't",
+"3.14"), or, in Chinese, a token of rjieba that begins with a letter or digit; punctuation is no word. A *line* is what stands
+between newlines and is not blank; a *paragraph* what stands between blank lines.
 
 Characters are code points. n-grams are of words, as in Gopher's table A1 (Rae et al. 2021); their characters are counted without
 what stands between the words.

@@ -151,6 +151,134 @@ def test_what_counts_as_clean_is_left_alone_by_cleaning(text: str) -> None:
         assert clean_characters(text) == text
 
 
+STRUCTURES: list[tuple[str, list[str], list[str]]] = [  # markup, pieces of the text, what is not in it
+    (
+        "<ul><li>Coffee of the hills</li><li>Tea of two kinds<ul><li>Black tea from the west</li><li>Green tea from the east</li>"
+        "</ul></li><li>Milk of the valley</li></ul>",
+        ["Tea of two kinds\nBlack tea from the west\nGreen tea from the east\nMilk of the valley"],
+        [],
+    ),
+    (
+        "<ul>What the river carries to the sea:<li>Silt of the hills</li></ul>",
+        ["What the river carries", "Silt of the hills"],
+        [],
+    ),
+    (
+        "<ul><li><span>The mill is open to all who come by boat in summer.</span></li></ul>",
+        ["open to all who come"],
+        [],
+    ),
+    (
+        "<dl><dt>Weir</dt><dd>A low dam that raises the level of the water.</dd><dt>Sluice</dt><dd>A gate in the dam.</dd></dl>",
+        ["Weir\nA low dam that raises the level of the water.\nSluice\nA gate in the dam."],
+        [],
+    ),
+    (
+        "<ul><li>The levels were<table><tr><td>May</td><td>4.2</td></tr><tr><td>June</td><td>3.9</td></tr></table></li></ul>",
+        ["The levels were", "May", "4.2"],
+        ["May4.2", "4.2June"],
+    ),
+    (
+        "<div>In spring the water is high and brown with soil.<br><br>In summer the children swim near the bridge.<br/>In winter "
+        "it freezes from bank to bank.</div>",
+        ["with soil.\nIn summer the children swim near the bridge.\nIn winter it freezes"],
+        [],
+    ),
+    (
+        "<p>The mill whe<u>el</u> turns, <em>slowly</em>, <b>day</b> and <i>night</i>.</p>",
+        ["wheel turns, slowly, day and night."],
+        [],
+    ),
+    ("<p>The name super<wbr>cali<wbr>fragilistic is long for a river.</p>", ["supercalifragilistic is long"], []),
+    ("<p>Wasser\xadkraft and hydro&shy;power are the same in this valley.</p>", ["Wasserkraft and hydropower are"], []),
+    ("<p>The word \u200fשלום\u200e stands in a sentence about the river.</p>", ["The word שלום stands"], []),
+    (
+        "<p>The family 👨\u200d👩\u200d👧 goes to the river, and they ❤\ufe0f it.</p>",
+        ["👨\u200d👩\u200d👧 goes", "❤\ufe0f it"],
+        [],
+    ),
+    (
+        "<p>It rises\u2028in the hills\x0band falls\x0cto the sea\x85at last.</p>",
+        ["It rises in the hills and falls to the sea at last."],
+        [],
+    ),
+    (
+        "<details><summary>How long is the river?</summary><p>Ninety miles, measured at low water.</p></details>",
+        ["How long is the river?", "Ninety miles, measured"],
+        [],
+    ),
+    ("<template><p>A row {{name}} that nobody sees.</p></template>", [], ["nobody sees", "{{name}}"]),
+    ("<noscript><img src='a.png'></noscript><iframe src=x><p>No frames here.</p></iframe>", [], ["<img", "No frames"]),
+    ("<script>var a = '<p>not text</p>'; b = '<\\/script>';</script>", [], ["not text"]),
+    (
+        "<!--[if IE]><p>For old browsers.</p><![endif]--><![if !IE]><p>The new bridge is for all.</p><![endif]>",
+        ["new bridge"],
+        ["old", "endif"],
+    ),
+    (
+        "<p><a title='a > b' href=/x>The bridge of stone</a> was built by hand.</p>",
+        ["The bridge of stone was built by hand."],
+        ["b'"],
+    ),
+    (
+        "<p>AT&T &amp;amp; caf&eacute it&#146;s 5 &lt; 6 &#x1F600; &bogus; of it.</p>",
+        ["AT&T &amp; café it’s 5 < 6 😀 &bogus; of it."],
+        [],
+    ),
+    ("<p>The flow is 10<sup>6</sup> litres of H<sub>2</sub>O a day.</p>", ["10^6 litres of H2O a day"], []),
+    (
+        "</div></p><p>Stray end tags do no harm.</br>Nor does this one.</p>",
+        ["Stray end tags do no harm.\nNor does"],
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize(("markup", "wanted", "unwanted"), STRUCTURES)
+def test_structures_that_extractors_lose(markup: str, wanted: list[str], unwanted: list[str]) -> None:
+    text = extract(page(f"<p>{PROSE[0]}</p>{markup}<p>{PROSE[1]}</p><p>{PROSE[2]}</p>")).text
+    assert [piece for piece in wanted if piece not in text] == []
+    assert [piece for piece in unwanted if piece in text] == []
+    assert PROSE[0] in text
+    assert PROSE[1] in text
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<div>" * 14_000 + f"<p>{PROSE[0]}</p>",
+        "<b><i>" * 10_000 + PROSE[0],
+        f"<html><body>{f'<p>{PROSE[0]}</p>' * 2000}</body></html>",  # one line of source
+        "\n".join([PROSE[0]] * 4),  # no tag at all
+        f"<p>{PROSE[0]}</p><!-- never closed <p>x</p>",
+        f"<p>{PROSE[0]}</p><script>var x = 1;",
+        f"<html><body><p>{PROSE[0]}</p>".replace("river", "ri\0ver"),
+    ],
+)
+def test_shapes_that_break_parsers(html: str) -> None:
+    result = extract(html)
+    check(result)
+    assert PROSE[0] in result.text
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        '{"@type": "Article", "headline": "a\x01\tb\nc"}',
+        '{"@type": "Article",}',
+        '<!-- {"@type": "Article"} -->',
+        '[{"@type": ["Article", "News"]}, 5, null]',
+        '{"@graph": [{"@type": "Article"}, {"@type": {"a": 1}}]}',
+        "[" * 5000 + '{"@type": "Article"}',
+    ],
+)
+def test_json_ld_that_is_no_json_costs_nothing(script: str) -> None:
+    head = f'<script type="application/ld+json">{script}</script>'
+    result = extract(page("".join(f"<p>{line}</p>" for line in PROSE), head))
+    assert PROSE[0] in result.text
+    assert result.page_signals["schema_types"][:1] == ["Article"]
+
+
 @example(["<a>", "\x00"])
 @settings(max_examples=80, deadline=None)
 @given(

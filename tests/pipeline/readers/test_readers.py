@@ -720,3 +720,35 @@ def test_two_pages_may_have_one_record_id(tmp_path: Path) -> None:
     path.write_bytes(warc("response", http(PAGE_EN), number=1) + warc("response", http(PAGE_ZH), number=1) * 2)
     ids = [row.doc.doc_id for row in read(path)]
     assert (len(set(ids)), ids[1]) == (2, ids[2])
+
+
+def test_records_that_other_readers_trip_over(tmp_path: Path) -> None:
+    """WARC 1.1; addresses that are no UTF-8 or missing; a date that there is not; segments; empty blocks."""
+    records = [
+        (
+            warc("response", http(PAGE_EN), Date="2024-05-06T07:08:09.123456Z").replace(b"WARC/1.0", b"WARC/1.1", 1),
+            None,
+        ),
+        (warc("response", http(PAGE_EN), Target_URI="http://a.example/tag/\x08\udcff\udcc3 x"), None),
+        (warc("response", http(PAGE_EN), Target_URI=None), None),
+        (warc("response", http(PAGE_EN), Date="2009-03-65T08:43:19-0800"), None),
+        (warc("response", http(PAGE_EN), Segment_Number="1"), None),  # the rest of it stands in a continuation record
+        (warc("response", http(PAGE_EN), Truncated="length"), None),
+        (warc("resource", PAGE_EN, Content_Type="text/html; charset=gbk"), None),  # no HTTP header
+        (warc("response", b"a.example. 1 IN A 192.0.2.1", Target_URI="dns:a.example", Content_Type="text/dns"), None),
+        (warc("response", http(PAGE_EN, status="HTTP/2 200")), None),
+        (warc("response", b":status: 200\r\ncontent-type: text/html\r\n\r\n" + PAGE_EN), "no_http_header"),
+        (warc("response", b""), "empty_body"),
+        (warc("resource", b"", Content_Type="text/html"), "empty_body"),
+        (warc("conversion", b""), "empty_body"),
+    ]
+    path = tmp_path / "x.warc"
+    path.write_bytes(b"".join(record for record, _ in records))
+    rows = read(path)
+    assert reasons(rows) == [reason for _, reason in records]
+    assert all(r.doc.html or r.drop for r in rows)
+    assert [r.doc.url for r in rows[1:3]] == ["http://a.example/tag/\x08\ufffd\ufffd x", None]
+    assert rows[0].doc.crawl_time is not None
+    assert rows[0].doc.crawl_time % 1000 == 123
+    assert rows[3].doc.crawl_time is None
+    assert rows[7].doc.content_type == "text/dns"

@@ -87,7 +87,8 @@ def test_names_as_they_come(tree: Path) -> None:
         (tree / "n" / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / "n" / name).write_bytes(b"{}")
     assert list_inputs(["n"]) == sorted(f"n/{name}" for name in names)
-    for name in names:
+    (tree / "n/.hidden.jsonl").write_bytes(b"{}")
+    for name in [*names, ".hidden.jsonl"]:
         assert list_inputs([str(tree / "n" / name)]) == [str(tree / "n" / name)]
         assert list_inputs([f"file://{tree / 'n' / name}"]) == [str(tree / "n" / name)]
 
