@@ -97,7 +97,7 @@ class RunConfig(Strict):
     batch_bytes: int = Field(64_000_000, gt=0, description="bytes of HTML and text a step sees at once")
     lease_seconds: float = Field(60, gt=0, description="a lock whose heartbeat is older is taken for dead")
     estimate_only: bool = Field(
-        False, description="print what the comparisons of documents would need for the new input, and do nothing"
+        False, description="print what the stage would need for its input, step by step, and do nothing"
     )
     report: bool = Field(
         True, description="write report.html and the dataset card README.md into the output when the stage has ended"

@@ -222,18 +222,32 @@ def remove(
 
 
 def estimate(
-    config: Annotated[Path, typer.Argument(help="a stage's YAML")],
-    sets: Sets = None,
+    configs: Annotated[
+        list[Path], typer.Argument(metavar="CONFIG...", help="YAML of one stage, or of several in order")
+    ],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override a key of the first config; values are YAML"),
+    ] = None,
     cores: Annotated[int, typer.Option(help="cores of the cluster")] = os.cpu_count() or 1,
+    pages: Annotated[int | None, typer.Option(help="pages that the first stage gets, whatever its input is")] = None,
 ) -> None:
-    """Estimate what comparisons of documents need, before they start: core hours, shuffle, disk.
+    """Estimate what stages need, before they start: core hours, shuffle, disk, step by step.
 
-    Example: `corpusmill estimate configs/rule_based.yaml --cores 64`
+    Times are those of earlier runs on this machine, where there are any. A stage whose input is not there yet gets what the one
+    before it is likely to keep.
+
+    Examples:
+
+        corpusmill estimate configs/rule_based.yaml --cores 64
+
+        corpusmill estimate configs/{preparation,rule_based,model_based,tokenization}.yaml --pages 3000000000 --cores 1000
     """
     from pipeline.config import load
     from pipeline.inspection.estimate import estimate_lines
 
-    print_lines(estimate_lines(load(config, sets or []), cores))
+    loaded = [load(config, (sets or []) if i == 0 else []) for i, config in enumerate(configs)]
+    print_lines(estimate_lines(loaded, cores, pages))
 
 
 def validate(

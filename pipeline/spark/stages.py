@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from pipeline.comparison import compare_in_process
 from pipeline.config import StageConfig
 from pipeline.executor import Task
+from pipeline.inspection.costs import remember
 from pipeline.inspection.estimate import estimate_lines
 from pipeline.inspection.validate import step_problems
 from pipeline.outputs import Lease, RunRecord, read_record
@@ -56,7 +57,7 @@ def run_stage(
         raise UserError("; ".join(problems))
     inputs = find_inputs(config, progress)
     if config.run.estimate_only:
-        for line in estimate_lines(config, os.cpu_count() or 1):
+        for line in estimate_lines([config], os.cpu_count() or 1):
             progress.say(line)
         return None
     with Lease(config.output.path, config.run.lease_seconds) as lease:
@@ -65,7 +66,9 @@ def run_stage(
             progress.say("nothing new: every input file is in the output already")
             return read_record(config.output.path)
         engine = SparkEngine(config, spark or get_session(config.stage, config.spark), progress)
-        return Pass(config, plan, engine, progress, lease).run()
+        record = Pass(config, plan, engine, progress, lease).run()
+    remember(config, record)
+    return record
 
 
 SHUFFLE_BYTES_A_TASK = 128_000_000

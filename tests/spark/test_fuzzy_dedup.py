@@ -240,13 +240,17 @@ def test_estimate_comes_before_anything_is_done(
     """What a fuzzy dedup will take was known when it had died: data-prep-kit#152, Curator#471."""
     from pipeline.inspection.estimate import estimate, estimate_lines
 
-    asked = config([source], tmp_path / "out", run={"estimate_only": True})
+    run_settings = {"estimate_only": True, "rows_in_process": 0}
+    asked = config([source], tmp_path / "out", run=run_settings)
     assert run(asked, spark) == {}
     assert not (tmp_path / "out").exists()
-    cost = estimate(asked)["fuzzy_dedup"]
-    assert cost.shuffle_bytes > 240 * 128 * 16
-    text = "\n".join(estimate_lines(asked, 2))
-    assert "240 documents" in text
-    assert "fuzzy_dedup" in text
-    half = config([source], tmp_path / "out", bands=64)
-    assert estimate(half)["fuzzy_dedup"].shuffle_bytes < cost.shuffle_bytes
+
+    def shuffled(**parameters: Any) -> int:
+        lines = estimate([config([source], tmp_path / "out", run=run_settings, **parameters)])
+        return next(line.cost.shuffle_bytes for line in lines if line.what == "fuzzy_dedup")
+
+    assert shuffled() > 240 * 128 * 16
+    assert shuffled(bands=64) < shuffled()
+    text = "\n".join(estimate_lines([asked], 2))
+    assert "  fuzzy_dedup             240" in text
+    assert "core hours" in text
