@@ -142,8 +142,7 @@ def estimate_lines(configs: Sequence[StageConfig], cores: int, pages: int | None
     for stage in dict.fromkeys(line.stage for line in lines):
         of_stage = [line for line in lines if line.stage == stage]
         table.append((stage, f"{of_stage[0].rows:,}", *_cells([line.cost for line in of_stage], cores), ""))
-        for line in of_stage:
-            table.append((f"  {line.what}", f"{line.rows:,}", *_cells([line.cost], cores), line.source))
+        table += [(f"  {x.what}", f"{x.rows:,}", *_cells([x.cost], cores), x.source) for x in of_stage]
     table.append(("all", "", *_cells([line.cost for line in lines], cores), ""))
     widths = [max(len(row[i]) for row in [head, *table]) for i in range(len(head))]
     out = []
