@@ -81,6 +81,8 @@ def bucket_pairs(entries: Array, candidates: int, base: int) -> Array:
 
 def similarity(step: FuzzyDedup, flat: Array, offsets: Parts, left: Parts, right: Parts) -> Array:
     """Jaccard similarity of pairs of payloads, estimated or exact."""
+    if not len(left):
+        return np.zeros(0)
     if step.verify == "exact":
         return jaccard(flat, offsets, left, right)
     sketches = flat.reshape(len(offsets) - 1, -1)

@@ -7,14 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline import storage
 from pipeline.comparison import compare_in_process
 from pipeline.comparison.similar import DOCUMENT_ID, ID_RECORD
-from pipeline.packed import unpack
+from pipeline.packed import unpack, unpack_payloads
 from pipeline.passes import Comparison, Marked
+from pipeline.rule_based.fuzzy_pairs import PAYLOAD
 from pipeline.spark.stages import SparkEngine
 from tests.spark.helpers import run, stage_config
 from tests.spark.test_fuzzy_dedup import pages
@@ -23,7 +25,7 @@ from tests.spark.test_semantic_dedup import pages as framed_pages
 STEPS: dict[str, list[dict[str, Any]]] = {
     "preparation": [{"step": "record_dedup"}, {"step": "raw_dedup"}, {"step": "exact_dedup"}],
     "rule_based": [
-        {"step": "line_dedup", "max_occurrences": 2},
+        {"step": "line_dedup", "max_occurrences": 30},
         {"step": "pii"},
         {"step": "pii_domains", "min_documents": 2, "max_share": 0.1, "min_findings": 1},
         {
@@ -36,8 +38,8 @@ STEPS: dict[str, list[dict[str, Any]]] = {
     ],
     "model_based": [
         {"step": "safety"},
-        {"step": "unsafe_sites", "min_pages": 2, "max_share": 0.0001, "page_score": 0.0001, "max_page": 1.0},
         {"step": "semantic_dedup", "min_characters": 50, "alarm_cluster": 3},
+        {"step": "unsafe_sites", "min_pages": 2, "max_share": 0.0001, "page_score": 0.0001, "max_page": 1.0},
     ],
     "tokenization": [],
 }
@@ -54,8 +56,9 @@ MARKED = {
 
 
 def mail(page: dict[str, Any], i: int) -> dict[str, Any]:
-    """Pages of one site with an address each, and a common first line."""
-    if not page["url"].startswith("http://d1."):
+    """Pages of three sites, those of one of them with an address each, and a common first line."""
+    page = {**page, "url": page["url"].replace(".example.com", "-of-three.com")}
+    if not page["url"].startswith("http://d1-"):
         return page
     return {**page, "text": f"Home | About us\n{page['text']}\nwrite to editor{i}@mail-of-the-site.com today"}
 
@@ -72,6 +75,10 @@ def seen(marked: Marked, folder: str) -> dict[str, Any]:
                 state.setdefault(names, []).append(tuple(row.values()))
             elif row["kind"] == DOCUMENT_ID:
                 state.setdefault("ids", []).extend(unpack([row["data"]], ID_RECORD).tolist())
+            elif marked.record.get("pairs_compared") is not None and row["kind"] == PAYLOAD:
+                ranks, flat, offsets = unpack_payloads([row["data"]], np.uint8)
+                bounds = zip(ranks.tolist(), offsets[:-1], offsets[1:], strict=True)
+                state.setdefault("payloads", []).extend((r, flat[a:b].tobytes()) for r, a, b in bounds)
             else:  # how records are cut into blobs depends on the tasks; how many bytes they have does not
                 key = f"kind {row['kind']}"
                 state[key] = state.get(key, 0) + len(row["data"])
@@ -105,8 +112,9 @@ def compared(spark: Any, chain: Path, tmp_path_factory: pytest.TempPathFactory) 
         patch.setattr("pipeline.spark.stages.SparkEngine", Both)
         made = [mail(p, i) for i, p in enumerate([*pages(1, 40), *pages(2, 40), *framed_pages(3, 40)])]
         for n, part in enumerate((made[:60], made[60:])):
-            # The last page stands in the file twice, under two addresses.
-            part = [*part, {**part[-1], "url": part[-1]["url"] + "/again"}]
+            # The last page stands in the file three times, under as many addresses, once with a blank line at its end.
+            last, url = part[-1], part[-1]["url"]
+            part += [{**last, "url": f"{url}/again"}, {**last, "url": f"{url}/more", "text": last["text"] + "\n\n"}]
             text = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in part)
             (folder / f"{n}.jsonl").write_text(text, encoding="utf-8")
         source = [str(folder / "0.jsonl"), str(folder / "1.jsonl")]
@@ -116,7 +124,7 @@ def compared(spark: Any, chain: Path, tmp_path_factory: pytest.TempPathFactory) 
             else:
                 config = stage_config(stage, source, folder / stage, steps=steps, run={"rows_in_process": 0})
             run(config, spark)
-            source = [str(folder / stage)]
+            source = [str(folder / "preparation")]
     return found
 
 
