@@ -12,6 +12,8 @@ import unicodedata
 
 import regex
 
+from extraction.chinese import unified
+
 # Removed: C0 and C1 controls (but tab and the line ends), soft hyphen, zero-width space, word joiner and invisible
 # operators, byte order mark, marks and overrides of writing direction, interlinear anchors, the object replacement
 # character, lone surrogates, noncharacters. Kept: the two joiners U+200C and U+200D (Persian, Indic scripts and emoji
@@ -72,7 +74,7 @@ def lines(text: str) -> list[str]:
     return text.split("\n")
 
 
-def identity_form(text: str) -> str:
+def identity_form(text: str, unify_scripts: bool = False) -> str:
     r"""The normalised text that digests are taken of (dots.llm1 C.1).
 
     In the order of the report: drop all punctuation (Unicode category P; symbols such as `+` or `=` stay), NFD, lower
@@ -80,12 +82,17 @@ def identity_form(text: str) -> str:
     lower-casing its parts ("İ"); punctuation goes first because NFD turns a few signs into punctuation (U+037E, the
     Greek question mark, into ";"), which would then depend on the form the page was written in. Dropped means
     dropped: "a-b" becomes "ab".
+
+    :param unify_scripts: traditional characters become simplified ones (`extraction.chinese`), after NFD, which replaces
+        compatibility characters: `萬國` and `万国` become one.
     """
     if text.isascii():  # the same by a table: 10 times faster
         return " ".join(text.encode().translate(None, _ASCII_PUNCTUATION).decode().lower().split())
-    return " ".join(unicodedata.normalize("NFD", _PUNCTUATION.sub("", text)).lower().split())
+    form = unicodedata.normalize("NFD", _PUNCTUATION.sub("", text))
+    return " ".join((unified(form) if unify_scripts else form).lower().split())
 
 
-def text_digest(text: str) -> str:
-    """MD5 of the normalised text, 32 hex characters (dots.llm1 C.1). An identity, not a protection."""
-    return hashlib.md5(identity_form(text).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+def text_digest(text: str, unify_scripts: bool = False) -> str:
+    """MD5 of `identity_form`, 32 hex characters (dots.llm1 C.1). An identity, not a protection."""
+    form = identity_form(text, unify_scripts).encode("utf-8", "surrogatepass")
+    return hashlib.md5(form, usedforsecurity=False).hexdigest()

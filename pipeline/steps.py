@@ -273,6 +273,13 @@ class CrossDocumentStep(Step):
         return list(docs)
 
 
+UnifyScripts = Annotated[
+    bool,
+    Field(description="compare traditional and simplified characters as the same (`extraction.chinese`)"),
+]
+"""Parameter of the steps that compare texts: a page and its mirror in the other Chinese script are then duplicates."""
+
+
 class DuplicateStep(CrossDocumentStep):
     """Keep the first in sort order of all live documents with the same key; the others name it in `duplicate_of`.
 

@@ -131,12 +131,12 @@ def semantic_duplicates(step: SemanticDedup, rows: Rows) -> tuple[pa.Table | Non
     of_first = int((documents["generation"].to_numpy() == generation).sum())
     limit = sample_limit(step, of_first)
     chosen = sampled(step, documents, generation, limit)
-    words, counts = document_frequencies([texts[i] for i in np.flatnonzero(chosen)])
+    words, counts = document_frequencies(step.read([texts[i] for i in np.flatnonzero(chosen)]))
     embedder = CorpusEmbedder(weights_of(words, counts, int(chosen.sum())), step.dimensions)
     used = np.flatnonzero(takes_part(step, documents))
     vectors = np.zeros((n, embedder.dimensions), np.int8)
     if len(used):
-        vectors[used] = embedder.embed([texts[i] for i in used])
+        vectors[used] = embedder.embed(step.read([texts[i] for i in used]))
     some = vectors.any(1)
     learned = chosen & some
     sample = vectors[learned]

@@ -5,12 +5,14 @@ The pure parts are here, in `embedding.py` and in `clusters.py`; `pipeline/spark
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from extraction.chinese import unified
 from pipeline.model_based.embedding import CORPUS, SentenceEmbedder, sentence_embedder
-from pipeline.steps import Cost, NearDuplicateStep
+from pipeline.steps import Cost, NearDuplicateStep, UnifyScripts
 
 CPU_SECONDS_A_CHARACTER = 25e-9
 """CPU time of the embedder that needs no model; a checkpoint takes a thousand times that on a CPU."""
@@ -39,6 +41,7 @@ class SemanticDedup(NearDuplicateStep):
         None, gt=0, le=1, description="cosine from which a pair is one; default: 0.95, of the embedder corpus 0.75"
     )
     dimensions: int = Field(384, ge=64, le=4096, description="of the embedder corpus")
+    unify_scripts: UnifyScripts = True
     min_characters: int = Field(200, ge=1, description="documents of fewer take no part")
     sample: int = Field(
         50_000, ge=1000, description="documents of the first generation, by hash, from which is learned; on the driver"
@@ -59,6 +62,10 @@ class SemanticDedup(NearDuplicateStep):
     def model(self) -> SentenceEmbedder | None:
         """The checkpoint; None: the embedder that learns from the corpus."""
         return None if self.embedder == CORPUS else sentence_embedder(self.embedder)
+
+    def read(self, texts: Sequence[str]) -> list[str]:
+        """Texts as the embedder reads them."""
+        return [unified(text) for text in texts] if self.unify_scripts else list(texts)
 
     def check(self) -> None:
         self.model()

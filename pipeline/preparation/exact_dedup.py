@@ -12,7 +12,7 @@ import pyarrow as pa
 from extraction.text import text_digest
 from pipeline.removal import url_key
 from pipeline.schema import Document
-from pipeline.steps import DuplicateStep
+from pipeline.steps import DuplicateStep, UnifyScripts
 
 
 class RecordDedup(DuplicateStep):
@@ -56,11 +56,12 @@ class ExactDedup(DuplicateStep):
     """Identity removal: one document stays of each MD5 (32 hex characters) of the normalised text (dots.llm1 C.1)."""
 
     step: Literal["exact_dedup"] = "exact_dedup"
+    unify_scripts: UnifyScripts = True
     reason: ClassVar[str] = "duplicate_text"
     columns: ClassVar[tuple[str, ...]] = ("text_digest",)
 
     def prepare(self, doc: Document) -> Document:
-        return doc if doc.text is None else doc.evolve(text_digest=text_digest(doc.text))
+        return doc if doc.text is None else doc.evolve(text_digest=text_digest(doc.text, self.unify_scripts))
 
     def keys(self, rows: pa.Table) -> pa.Array:
         return rows["text_digest"]

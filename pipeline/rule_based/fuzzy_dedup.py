@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from pipeline.rule_based.minhash import MinHasher, MinHashParams
-from pipeline.steps import Cost, NearDuplicateStep
+from pipeline.steps import Cost, NearDuplicateStep, UnifyScripts
 
 CPU_SECONDS_A_DOCUMENT = 200e-6
 CPU_SECONDS_A_CHARACTER = 65e-9
@@ -42,6 +42,7 @@ class FuzzyDedup(NearDuplicateStep):
     rows: int = Field(16, gt=0, description="MinHash values a band (dots.llm1 C.2)")
     min_tokens: int = Field(MinHashParams().min_tokens, ge=0, description="documents of fewer tokens take no part")
     seed: int = Field(1, ge=0, description="of the hash functions")
+    unify_scripts: UnifyScripts = True
     threshold: float = Field(
         0.8, ge=0, le=1, description="Jaccard similarity of the shingle sets from which a pair is one"
     )
@@ -82,7 +83,7 @@ class FuzzyDedup(NearDuplicateStep):
         return _hasher(self._params())
 
     def _params(self) -> MinHashParams:
-        names = ("segmenter", "ngram", "bands", "rows", "min_tokens", "seed")
+        names = ("segmenter", "ngram", "bands", "rows", "min_tokens", "seed", "unify_scripts")
         return MinHashParams(**{n: getattr(self, n) for n in names})
 
 

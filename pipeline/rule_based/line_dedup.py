@@ -15,7 +15,7 @@ import xxhash
 from pydantic import Field
 
 from extraction.text import identity_form, lines
-from pipeline.steps import Cost, CrossDocumentStep
+from pipeline.steps import Cost, CrossDocumentStep, UnifyScripts
 
 _CONTENT = regex.compile(r"[\p{L}\p{N}]")
 
@@ -34,6 +34,7 @@ class LineDedup(CrossDocumentStep):
     head: int = Field(5, ge=0, description="lines looked at from the start of a document")
     tail: int = Field(5, ge=0, description="lines looked at from its end")
     max_occurrences: int = Field(200, gt=0, description="occurrences of a line that stay")
+    unify_scripts: UnifyScripts = True
     source: ClassVar[str] = "dots.llm1 C.2 (line-wise inter-document deduplication: 5 lines, 200)"
     changes_text: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = ("text",)
@@ -66,7 +67,7 @@ class LineDedup(CrossDocumentStep):
         # Fewer than `head` lines hold content: there are no others.
         from_the_end = range(len(all_lines) - 1, after - 1, -1) if len(head) == self.head else range(0)
         tail = _first(all_lines, from_the_end, self.tail)
-        return [(i, identity_form(all_lines[i])) for i in [*head, *reversed(tail)]]
+        return [(i, identity_form(all_lines[i], self.unify_scripts)) for i in [*head, *reversed(tail)]]
 
 
 def _first(all_lines: list[str], order: range, n: int) -> list[int]:

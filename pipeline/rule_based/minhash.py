@@ -49,6 +49,8 @@ class MinHashParams:
     lines and titles of real pages, "for i = 0 i < n i++" with another loop body, products with their price)."""
     seed: int = 1
     """Chooses the random orders; the same seed, the same signatures."""
+    unify_scripts: bool = False
+    """Traditional characters count as simplified ones."""
 
     def __post_init__(self) -> None:
         if self.segmenter not in get_args(Segmenter):
@@ -88,7 +90,7 @@ class MinHasher:
         """
         flats, counts, n_tokens = [np.empty(0, np.uint32)], [np.zeros(1, np.int64)], [np.empty(0, np.int32)]
         for chunk in _chunks(texts):
-            data, places = identity_forms(chunk)
+            data, places = identity_forms(chunk, self.params.unify_scripts)
             tokens, starts = token_hashes(data, places, segment(data, places, self.params.segmenter))
             flat, offsets = np.empty(len(tokens), np.uint32), np.empty(len(starts), np.int64)
             _shingles(tokens, starts, self.params.ngram, self.params.min_tokens, flat, offsets)

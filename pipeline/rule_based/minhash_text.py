@@ -36,7 +36,7 @@ _KEEP, _DROP, _SPACE, _MAP, _ODD = range(5)
 
 
 @functools.cache
-def _tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64], Bytes, int]:
+def _tables(unify_scripts: bool) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64], Bytes, int]:
     """Tables of what `identity_form` does to each character, from one call of it (0.4 s, once a process).
 
     :returns: for each byte of ASCII what to write (32: white space; -1: nothing), shape (128,); for each code point
@@ -47,7 +47,7 @@ def _tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64], Bytes, int
     # The characters are held apart by NULs, which the normalisation lets through and which no accent attaches to.
     points = [p for p in range(1, sys.maxunicode + 1) if not 0xD800 <= p <= 0xDFFF]
     characters = list(map(chr, points))
-    forms = identity_form("\0".join(characters)).split("\0")
+    forms = identity_form("\0".join(characters), unify_scripts).split("\0")
     # White space between two NULs is a space in the result, punctuation nothing; anything else is what replaces it.
     entries = np.zeros(sys.maxunicode + 1, np.uint64)
     classes = np.fromiter(map(unicodedata.combining, characters), np.uint64, len(characters))
@@ -140,15 +140,16 @@ def _joined(parts: list[bytes]) -> tuple[Bytes, Ids]:
     return np.frombuffer(b"".join(parts), np.uint8), offsets
 
 
-def identity_forms(texts: list[str]) -> tuple[Bytes, Ids]:
+def identity_forms(texts: list[str], unify_scripts: bool = False) -> tuple[Bytes, Ids]:
     """`identity_form` of many texts.
 
     :param texts: n texts; lone surrogates are let through.
+    :param unify_scripts: as in `identity_form`; it costs nothing, since the table of characters is another one.
     :returns: the normalised texts in UTF-8, one after the other, shape (n_bytes,), and where each starts and ends,
         shape (n + 1,).
     """
     data, offsets = _joined([t.encode("utf-8", "surrogatepass") for t in texts])
-    ascii_map, entries, written, ratio = _tables()
+    ascii_map, entries, written, ratio = _tables(unify_scripts)
     out = np.empty(ratio * len(data), np.uint8)
     out_offsets, odd = np.empty(len(texts) + 1, np.int64), np.empty(len(texts), np.bool_)
     _normalise(data, offsets, ascii_map, entries, written, out, out_offsets, odd)
@@ -156,7 +157,7 @@ def identity_forms(texts: list[str]) -> tuple[Bytes, Ids]:
         return out[: out_offsets[-1]], out_offsets
     return _joined(
         [
-            identity_form(text).encode("utf-8", "surrogatepass") if slow else out[start:end].tobytes()
+            identity_form(text, unify_scripts).encode("utf-8", "surrogatepass") if slow else out[start:end].tobytes()
             for text, slow, start, end in zip(texts, odd, out_offsets[:-1], out_offsets[1:], strict=True)
         ]
     )

@@ -150,7 +150,7 @@ def _corpus_embedder(step: SemanticDedup, context: CrossContext, generation: int
 
     def frequencies(rows: pa.Table) -> pa.Table:
         texts = rows.filter(pa.array(sampled(step, rows, generation, limit)))["text"].to_pylist()
-        words, n = document_frequencies(texts)
+        words, n = document_frequencies(step.read(texts))
         documents = pa.table({"word": pa.array([-1], pa.int32()), "n": pa.array([len(texts)], pa.int64())})
         return pa.concat_tables([documents, pa.table({"word": pa.array(words), "n": pa.array(n)})])
 
@@ -174,7 +174,7 @@ def _vectors(step: SemanticDedup, folder: str, embedder: Embedder, rows: pa.Tabl
     texts = rows["text"].to_pylist()
     taken = np.flatnonzero(takes_part(step, rows))
     vectors = np.zeros((len(texts), embedder.dimensions), np.int8)
-    vectors[taken] = embedder.embed([texts[i] for i in taken])
+    vectors[taken] = embedder.embed(step.read([texts[i] for i in taken]))
     buffer = io.BytesIO()
     np.save(buffer, vectors)
     storage.write_bytes(path, buffer.getvalue())

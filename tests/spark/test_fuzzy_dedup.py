@@ -234,6 +234,27 @@ def test_ways_that_would_revoke_are_for_a_single_batch(
         run(config([source, b], tmp_path / "out", **keep), spark)
 
 
+def test_a_mirror_in_the_other_script_is_a_near_duplicate(spark: Any, tmp_path: Path) -> None:
+    """A later generation's too; and an output that was made without cannot go on with."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    simplified = "".join(random.Random(5).choices("风云东红黄蓝长远旧热车马鸟鱼书语诗词电脑网络", k=300))
+    to_traditional = str.maketrans(
+        "风云东红黄蓝长远旧热车马鸟鱼书语诗词电脑网络", "風雲東紅黃藍長遠舊熱車馬鳥魚書語詩詞電腦網絡"
+    )
+    a = prepared(spark, tmp_path / "a", {"f": [{"url": "http://a.example.com/", "text": simplified}]})
+    mirror = {"url": "http://b.example.com/", "text": simplified.translate(to_traditional)}
+    b = prepared(spark, tmp_path / "b", {"g": [mirror]})
+    run(config([a], tmp_path / "out"), spark)
+    run(config([a, b], tmp_path / "out"), spark)
+    assert reasons(tmp_path / "out") == {None: 1, "near_duplicate": 1}
+    run(config([a], tmp_path / "apart", unify_scripts=False), spark)
+    with pytest.raises(UserError, match="unify_scripts"):
+        run(config([a, b], tmp_path / "apart"), spark)
+    run(config([a, b], tmp_path / "apart", unify_scripts=False), spark)
+    assert reasons(tmp_path / "apart") == {None: 2}
+
+
 def test_estimate_comes_before_anything_is_done(
     spark: Any, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,8 +18,8 @@ from pipeline.rule_based.minhash_text import identity_forms, segment, token_hash
 GOLD = Path(__file__).resolve().parents[3] / "data" / "sample" / "gold.jsonl.gz"
 
 
-def forms(texts: list[str]) -> list[str]:
-    data, offsets = identity_forms(texts)
+def forms(texts: list[str], unify_scripts: bool = False) -> list[str]:
+    data, offsets = identity_forms(texts, unify_scripts)
     assert len(data) == offsets[-1]
     return [data[i:j].tobytes().decode("utf-8", "surrogatepass") for i, j in pairwise(offsets)]
 
@@ -42,7 +42,8 @@ def chinese() -> list[str]:
 def test_every_character_is_normalised_as_for_identity(before: str, behind: str) -> None:
     characters = [chr(p) for p in range(0x110000) if p < 0x20000 or p % 16 == 0 or 0x2F800 <= p <= 0x2FA20]
     texts = ["".join(f"{before}{c}{behind}x" for c in characters[i : i + 4]) for i in range(0, len(characters), 4)]
-    assert forms(texts) == [identity_form(t) for t in texts]
+    for unify in (False, True):
+        assert forms(texts, unify) == [identity_form(t, unify) for t in texts]
 
 
 @pytest.mark.parametrize(
@@ -57,12 +58,14 @@ def test_every_character_is_normalised_as_for_identity(before: str, behind: str)
         "\u0301a\u0344\u0323",
         "한국어 텍스트",
         "中文，Ｆｕｌｌ　Ｗｉｄｔｈ",
+        "繁體字、簡体字、ΣΟΦΟΣ",
         "\ud800 a\udfff",
         "a\0b \x1f c\x85d",
     ],
 )
 def test_odd_texts_are_normalised_as_for_identity(text: str) -> None:
-    assert forms(["a", text, "b"]) == ["a", identity_form(text), "b"]
+    for unify in (False, True):
+        assert forms(["a", text, "b"], unify) == ["a", identity_form(text, unify), "b"]
 
 
 CHARACTERS = st.one_of(
