@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from pipeline.columns import to_arrow, to_python
 
-SCHEMA_VERSION = 5
-"""Raised when a column changes its meaning or type; stored in every published file and checked by readers."""
+SCHEMA_VERSION = 6
+"""Raised when a column is added, or changes its meaning or type; stored in every published file and checked by readers."""
 
 DOCUMENT = pa.schema(
     [
@@ -65,7 +65,14 @@ DOCUMENT = pa.schema(
         ),
         pa.field("language", pa.string()),
         pa.field("language_score", pa.float32()),
-        pa.field("text_digest", pa.string()),  # MD5 of the normalised text (dots.llm1 C.1), 32 hex characters
+        pa.field(
+            "languages",  # of the pieces that were looked at, the largest share first: at most four; they add up to 1
+            pa.list_(pa.struct([pa.field("language", pa.string()), pa.field("share", pa.float32())])),
+        ),
+        pa.field("script", pa.string()),  # of Chinese: Hans or Hant (ISO 15924); null: another language, or not told
+        pa.field(
+            "text_digest", pa.string()
+        ),  # MD5 of the text normalised by `exact_dedup` (dots.llm1 C.1), 32 hex characters
         # what the steps did to it
         pa.field(
             "removed_lines",  # lines cut from `text`, in the order in which they were cut: see pipeline/lines.py
@@ -166,6 +173,8 @@ class Document:
     page_signals: dict[str, Any] | None = None
     language: str | None = None
     language_score: float | None = None
+    languages: Sequence[dict[str, Any]] | None = None
+    script: str | None = None
     text_digest: str | None = None
     removed_lines: Sequence[dict[str, Any]] | None = None
     findings: Sequence[dict[str, Any]] | None = None

@@ -158,7 +158,7 @@ def _changes(before: Document, after: Document) -> str:
     changes = []
     if after.text != before.text and after.text is not None:
         changes.append(f"text of {len(after.text):,} characters in {after.text.count(chr(10)) + 1:,} lines")
-    for name in ("charset", "title", "language", "language_score", "n_tokens"):
+    for name in ("charset", "title", "language", "language_score", "script", "n_tokens"):
         value = getattr(after, name)
         if value is not None and value != getattr(before, name):
             changes.append(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}")

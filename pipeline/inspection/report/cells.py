@@ -33,6 +33,7 @@ SCALAR_COLUMNS = (
     "title",
     "language",
     "language_score",
+    "script",
     "category",
     "n_tokens",
     "copies",
