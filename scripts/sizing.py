@@ -130,7 +130,7 @@ def rows(pages: int) -> list[Row]:
     comparison("preparation.raw_dedup")
     of_pages = result("line_speed")["sets"]["WCXB-dev and zh-gold"]["lines"]
     simple("preparation.extract_text", 1 / of_pages["pages_per_cpu_s"], "line_speed")
-    shown = result("language")["shown"]["the same, 5,000 where unsure (the default)"]
+    shown = result("language")["shown"]["the step"]
     simple("preparation.language", 1 / shown["docs_per_s"], "language")
     comparison("preparation.exact_dedup")
     table_of("preparation.language")

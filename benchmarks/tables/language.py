@@ -1,4 +1,4 @@
-"""Language identification: speed and pages kept, by what the model is shown."""
+"""Language identification: speed and pages kept, by what the model is shown; documents in two languages."""
 
 from benchmarks.tables._markdown import Json, blocks, cells, table, taken_on
 
@@ -10,5 +10,16 @@ def render(result: Json) -> str:
         for name, s in result["shown"].items()
     )
     kept = (f"{source} kept, of {count:,}" for source, count in pages.items())
-    header = cells("what the model sees", "documents/CPU s", *kept)
-    return blocks(table(header, rows), taken_on(result, "language"))
+    mixed = (
+        cells(kind, m["documents"], m["right"], m["right_before"], f"{m['mean_error_of_the_share']:.3f}")
+        for kind, m in result["mixed"].items()
+    )
+    return blocks(
+        table(cells("what the model sees", "documents/CPU s", *kept), rows),
+        table(
+            "made of two pages | documents | kept in the language with more words | by the way before "
+            "| mean error of the other's share",
+            mixed,
+        ),
+        taken_on(result, "language"),
+    )
