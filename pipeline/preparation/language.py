@@ -59,6 +59,9 @@ CHINESE = ("zh", "wuu", "yue")
 HAN_SCORE = 0.99
 """Score of a text that its characters prove to be Chinese."""
 
+JAPANESE = 0.95
+"""Score from which a text in Han characters alone, some of them traditional, is Japanese all the same."""
+
 MIXED = 0.1
 """Share of a text's words from which lines in a second script count as a part of it."""
 
@@ -223,8 +226,11 @@ class Language(DocumentStep):
 
 
 def proven(found: _Found, text: str) -> _Found:
-    """What was found of a text, or Chinese if its characters prove that."""
-    if found.language not in CHINESE[1:] and found.score < HAN_SCORE and is_chinese(text):
+    """What was found of a text, or Chinese if its characters prove that, and those of a traditional text do only where the model
+    is not sure that it is Japanese (`新着情報`)."""
+    if found.language in CHINESE[1:] or found.score >= HAN_SCORE or not is_chinese(text):
+        return found
+    if found.language != "ja" or found.score < JAPANESE or not telling(text).hant:
         return _Found("zh", HAN_SCORE, {"zh": 1.0})
     return found
 

@@ -14,6 +14,7 @@ import regex
 import xxhash
 from pydantic import Field
 
+from extraction.chinese import unified
 from extraction.text import identity_form, lines
 from pipeline.steps import Cost, CrossDocumentStep, UnifyScripts
 
@@ -67,7 +68,11 @@ class LineDedup(CrossDocumentStep):
         # Fewer than `head` lines hold content: there are no others.
         from_the_end = range(len(all_lines) - 1, after - 1, -1) if len(head) == self.head else range(0)
         tail = _first(all_lines, from_the_end, self.tail)
-        return [(i, identity_form(all_lines[i], self.unify_scripts)) for i in [*head, *reversed(tail)]]
+        numbers = [*head, *reversed(tail)]
+        forms = [identity_form(all_lines[i]) for i in numbers]
+        if self.unify_scripts and forms:  # all at once: of single lines the calls would take as long as all the rest
+            forms = unified("\n".join(forms)).split("\n")
+        return list(zip(numbers, forms, strict=True))
 
 
 def _first(all_lines: list[str], order: range, n: int) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from extraction.text import identity_form
 from pipeline.model_based.embedding import CorpusEmbedder, document_frequencies, weights_of
 from pipeline.model_based.semantic_dedup import SemanticDedup
 from pipeline.preparation.exact_dedup import ExactDedup
@@ -72,6 +73,15 @@ def keys(step: Any, text: str) -> Any:
     if isinstance(step, FuzzyDedup):
         return [part.tolist() for part in step.hasher().shingles([text])]
     return step.read([text])
+
+
+def test_lines_are_compared_by_their_identity() -> None:
+    """`line_dedup` unifies the lines of a document at once."""
+    text = "\n".join(["「萬國碼」", "", "ＡＢＣ 樂", "Plain,  text", "★", "漢\x85字", "\ud800 后後"])
+    for unify in (False, True):
+        forms = LineDedup(unify_scripts=unify).candidates(text)
+        assert forms == [(i, identity_form(text.split("\n")[i], unify)) for i in (0, 2, 3, 5, 6)]
+    assert LineDedup().candidates("★\n") == []
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -209,6 +209,7 @@ def test_a_text_without_a_letter_is_all_undetermined() -> None:
         ("東京都千代田区役所", "ja", None),
         ("株式会社山田製作所", "ja", None),
         ("秋葉原駅周辺観光案内図", "ja", None),
+        ("新着情報", "ja", None),
         ("北京大学", "zh", "Hans"),
         ("臺灣大學圖書館", "zh", "Hant"),
         (EN, "en", None),
