@@ -14,10 +14,12 @@ An address on an allow list passes whatever the others say.
 Words are looked for in the readable form of a URL (`readable`): escapes and punycode decoded, NFKC, lower case, no
 scheme. Tokens are runs of letters and digits. Chinese, Japanese and Korean are written without spaces: words in their scripts
 are looked for in runs of them, and count where a segmenter (jieba) sees borders at both ends: 百家乐 is no word of
-百家乐器行.
+百家乐器行. Where such a word begins or ends in Latin letters or digits, that end is one of a token: 日本av is no word of
+日本aviation.
 
-A list of sub-words may say `host:casino`, which is looked for in the host name alone, and `!pornichet`, which keeps
-words that occur inside of it (the town) from counting.
+A list of words or sub-words may say `!pornichet`, which keeps words that occur inside of it (the town) from counting, or
+`!/.../`, a regular expression that does the same. One of sub-words may say `host:casino`, which is looked for in the host
+name alone.
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ _SEPARATORS = {c: " " for c in range(128) if not chr(c).isalnum()}
 _PUNYCODE = re.compile(r"xn--([a-z0-9-]+)", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:[/\\]{2,}")
 _HOST_END = re.compile(r"[/?#\\]")
+
+_INSIDE_LATIN = re.compile(f"(?<=[^\\W_{_CJK}])[^\\W_{_CJK}]")
 
 _MAX_RUN = 200
 """Characters of a run of Chinese that are segmented."""
@@ -108,16 +112,48 @@ def _read_words(lists: Lists) -> Iterator[tuple[str, str, str]]:
     for category in sorted(lists):
         for path in lists[category]:
             for number, line in entries(path):
-                yield category, unicodedata.normalize("NFKC", line).lower(), f"{path}, line {number}"
+                # A regular expression stays as it is: lower case would turn its \S into \s.
+                word = line if line.startswith("!/") else unicodedata.normalize("NFKC", line).lower()
+                yield category, word, f"{path}, line {number}"
+
+
+def _exception(entry: str, place: str) -> str:
+    """The regular expression of an entry that starts with `!`.
+
+    :raises ValueError: with file name and line number, if it is none or would match nothing at all.
+    """
+    word = entry.removeprefix("!").strip()
+    if not (len(word) > 2 and word.startswith("/") and word.endswith("/")):
+        if len(word) < _shortest(word):
+            raise ValueError(f"{place}: expected 3 or more characters (2 of Chinese), found {entry!r}")
+        return re.escape(word)
+    try:
+        pattern = re.compile(word[1:-1])
+    except re.error as error:
+        raise ValueError(f"{place}: expected a regular expression between slashes, found {entry!r}: {error}") from error
+    if pattern.groups or pattern.match(""):
+        raise ValueError(
+            f"{place}: expected a regular expression without groups that matches something, found {entry!r}"
+        )
+    return word[1:-1]
+
+
+def _shortest(word: str) -> int:
+    """Fewest characters of a string that may count wherever it occurs."""
+    return 2 if _HAS_CJK.search(word) else 3
 
 
 class TokenWords:
-    """Words that count as whole tokens; words of Chinese, Japanese or Korean script count wherever they occur."""
+    """Words that count as whole tokens; words of Chinese, Japanese or Korean script count between borders of words."""
 
     def __init__(self, lists: Lists) -> None:
-        """:raises ValueError: with file name and line number, if a word is not one token."""
+        """:raises ValueError: with file name and line number, if a word is not one token, or an exception is wrong."""
         self._category: dict[str, list[str]] = {}
+        exceptions = []
         for category, word, place in _read_words(lists):
+            if word.startswith("!"):
+                exceptions.append(_exception(word, place))
+                continue
             if not _HAS_CJK.search(word) and tokens(word) != [word]:
                 raise ValueError(f"{place}: expected one word of letters and digits, found {word!r} (see sub_words)")
             self._category.setdefault(word, []).append(category)
@@ -125,6 +161,7 @@ class TokenWords:
         inside = sorted((w for w in self._category if _HAS_CJK.search(w)), key=lambda w: (-len(w), w))
         # Matches do not overlap, the longest first: 澳门赌场 is one word, not also 赌场.
         self._inside = re.compile("|".join(map(re.escape, inside))) if inside else None
+        self._exceptions = re.compile(_either(exceptions)) if exceptions else None
 
     def find(self, text: str, words: Sequence[str]) -> list[Hit]:
         """Different words that occur in a URL, in alphabetical order, once for each category that lists them.
@@ -132,14 +169,23 @@ class TokenWords:
         :param text: the URL in `readable` form.
         :param words: its `tokens`.
         """
-        words_there = self._tokens.intersection(words)
+        there = self._there(text, words)
+        if there and self._exceptions is not None and self._exceptions.search(text):
+            text = self._exceptions.sub("/", text)
+            there &= self._there(text, tokens(text))
+        return [Hit(c, w) for w in sorted(there) for c in self._category[w]] if there else []
+
+    def _there(self, text: str, words: Sequence[str]) -> set[str]:
+        there = set(self._tokens.intersection(words))
         if self._inside is not None and not text.isascii():
-            words_there |= {m[0] for m in self._inside.finditer(text) if _is_segment(text, m.start(), m.end())}
-        return [Hit(c, w) for w in sorted(words_there) for c in self._category[w]] if words_there else []
+            there.update(m[0] for m in self._inside.finditer(text) if _is_segment(text, m.start(), m.end()))
+        return there
 
 
 def _is_segment(text: str, start: int, end: int) -> bool:
-    """Whether words begin and end at these places of a run of Chinese characters."""
+    """Whether words begin and end at these places of a run of Chinese characters, and tokens at those of Latin ones."""
+    if _INSIDE_LATIN.match(text, start) or _INSIDE_LATIN.match(text, end):
+        return False
     first, last = start, end
     while first > 0 and _HAS_CJK.match(text, first - 1):
         first -= 1
@@ -165,18 +211,19 @@ class SubWords:
     """Strings that count wherever they occur, unless inside of an exception."""
 
     def __init__(self, lists: Lists) -> None:
-        """:raises ValueError: with file name and line number, if a string is too short to be meant."""
+        """:raises ValueError: with file name and line number, if a string is too short to be meant, or an exception is
+        wrong."""
         self._category: dict[tuple[bool, str], str] = {}
-        exceptions = set()
+        exceptions = []
         for category, entry, place in _read_words(lists):
-            in_host = entry.startswith("host:")
-            word = entry.removeprefix("host:").removeprefix("!").strip()
-            if len(word) < (2 if _HAS_CJK.search(word) else 3):
-                raise ValueError(f"{place}: expected 3 or more characters (2 of Chinese), found {entry!r}")
             if entry.startswith("!"):
-                exceptions.add(word)
-            else:
-                self._category.setdefault((in_host, word), category)
+                exceptions.append(_exception(entry, place))
+                continue
+            in_host = entry.startswith("host:")
+            word = entry.removeprefix("host:").strip()
+            if len(word) < _shortest(word):
+                raise ValueError(f"{place}: expected 3 or more characters (2 of Chinese), found {entry!r}")
+            self._category.setdefault((in_host, word), category)
         self._scopes = [
             (in_host, _screens(words), _exact(words, exceptions))
             for in_host in (True, False)
@@ -209,14 +256,15 @@ def _screens(words: Sequence[str]) -> list[str]:
     return ["|".join(escaped[i : i + _WORDS_PER_PATTERN]) for i in range(0, len(escaped), _WORDS_PER_PATTERN)]
 
 
-def _exact(words: Sequence[str], exceptions: Iterable[str]) -> re.Pattern[str]:
-    """Finds exceptions before words, longer before shorter ones: a match swallows what lies inside of it."""
+def _exact(words: Sequence[str], exceptions: Sequence[str]) -> re.Pattern[str]:
+    """Finds exceptions (regular expressions) before words, longer before shorter ones: a match swallows what lies inside
+    of it."""
+    kept = _either(exceptions)
+    return re.compile((f"(?:{kept})|" if kept else "") + f"(?P<word>{_either(map(re.escape, words))})")
 
-    def either(strings: Iterable[str]) -> str:
-        return "|".join(re.escape(s) for s in sorted(strings, key=lambda s: (-len(s), s)))
 
-    kept = either(exceptions)
-    return re.compile((f"(?:{kept})|" if kept else "") + f"(?P<word>{either(words)})")
+def _either(patterns: Iterable[str]) -> str:
+    return "|".join(sorted(patterns, key=lambda p: (-len(p), p)))
 
 
 @dataclass(frozen=True)

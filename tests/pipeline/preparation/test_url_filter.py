@@ -173,6 +173,10 @@ def test_config_errors(config: dict[str, object], message: str) -> None:
         ("soft_words", "a-b\n", "x.txt, line 1: expected one word"),
         ("sub_words", "abc\nhost:ab\n", "x.txt, line 2: expected 3 or more characters"),
         ("sub_words", "彩\n", "x.txt, line 1: expected 3 or more characters (2 of Chinese)"),
+        ("sub_words", "abc\n!ab\n", "x.txt, line 2: expected 3 or more characters (2 of Chinese), found '!ab'"),
+        ("sub_words", "abc\n!/[a/\n", "x.txt, line 2: expected a regular expression between slashes, found '!/[a/'"),
+        ("sub_words", "!/a*/\n", "x.txt, line 1: expected a regular expression without groups that matches something"),
+        ("soft_words", "!/(ab)c/\n", "x.txt, line 1: expected a regular expression without groups"),
     ],
 )
 def test_list_errors_name_file_and_line(tmp_path: Path, kind: str, text: str, message: str) -> None:
@@ -208,6 +212,32 @@ def test_thousands_of_sub_words(tmp_path: Path) -> None:
     sub = SubWords({"spam": [files(tmp_path, sub="\n".join(words))["sub"]]})
     hits = sub.find([f"a.org/{w}y" for w in words[::7]] + ["a.org/word1"])
     assert [hits[i].word for i in sorted(hits)] == words[::7]
+
+
+def test_exceptions_of_sub_words(tmp_path: Path) -> None:
+    path = files(tmp_path, w="host:lucky\nmegaspam\n!luckystar\n!/(?<![a-z])unlucky\\D/\n")["w"]
+    sub = SubWords({"spam": [path]})
+    texts = [
+        "luckystar.org/",
+        "unlucky7.org/",
+        "sunlucky7.org/",
+        "unlucky.org/",
+        "luckystar-lucky.org/",
+        "a.org/megaspam",
+    ]
+    assert sorted(sub.find(texts)) == [2, 3, 4, 5]
+
+
+def test_exceptions_of_words(tmp_path: Path) -> None:
+    path = files(tmp_path, w="dice\n赌场\n!dice-soup\n!赌场旧址\n!/against-[a-z]+/\n")["w"]
+    words = TokenWords({"a": [path]})
+
+    def found(text: str) -> list[str]:
+        return [hit.word for hit in words.find(text, tokens(text))]
+
+    assert found("a.org/dice-soup") == found("a.org/赌场旧址") == found("a.org/against-dice") == []
+    assert found("a.org/dice-soup/dice") == ["dice"]
+    assert found("a.org/against-dice/赌场") == ["赌场"]
 
 
 def test_words_of_several_categories(tmp_path: Path) -> None:
@@ -335,6 +365,137 @@ BAD = [
     ("https://example.cn/赌场/老虎机", "soft_words_gambling"),
     ("https://account-paypal.txtbrafouse.info/", "blocked_domain_phishing"),
 ]
+
+
+NEIGHBOURS = [
+    # Chinese: what stands beside a spam word in the dictionary of the language; the borders of words lie elsewhere.
+    ("绿色综合评价", "色综合 lies over the end of 绿色", None),
+    ("特色综合体", "the same of 特色", None),
+    ("景色综合整治", "the same of 景色", None),
+    ("色综合网", "a spam title", "hard_word_adult"),
+    ("国产自拍杆", "a stick for the camera, made in China", None),
+    ("国产自拍视频", "a spam title", "hard_word_adult"),
+    ("百家乐器行", "a hundred shops for instruments", None),
+    ("百家乐团", "orchestras", None),
+    ("百家乐平台", "a platform for baccarat", "hard_word_gambling"),
+    ("皇冠体育馆", "a gymnasium", None),
+    ("皇冠体育投注网", "a site for bets", "hard_word_gambling"),
+    ("时时彩虹伞", "an umbrella", None),
+    ("重庆时时彩", "a lottery of every ten minutes", "hard_word_gambling"),
+    ("六合彩虹桥", "a bridge in Luhe", None),
+    ("六合彩开奖", "draws of a lottery", "hard_word_gambling"),
+    ("澳门金沙滩", "a beach", None),
+    ("澳门金沙", "a casino", "hard_word_gambling"),
+    ("全国无码头", "no quay", None),
+    ("亚洲无码视频", "a spam title", "hard_word_adult"),
+    ("真人娱乐性", "how entertaining it is", None),
+    ("真人娱乐城", "a casino: 娱乐城 is one word", "hard_word_gambling"),
+    ("永利娱乐城", "the same, of another house", "hard_word_gambling"),
+    ("葡京娱乐场", "the same", "hard_word_gambling"),
+    ("银河系娱乐", "entertainment of the Milky Way", None),
+    ("节约炮弹", "to save shells", None),
+    ("约炮软件", "an app for dates", "hard_word_adult"),
+    ("狠狠干活", "to work hard", None),
+    ("黄色小说明书", "a small yellow manual", None),
+    ("黄色小说", "a genre of spam", "hard_word_adult"),
+    ("成人影院校", "a school", None),
+    ("成人影院在线", "a spam title", "hard_word_adult"),
+    ("成人视频网", "视频网 is one word", "hard_word_adult"),
+    ("成人电影院", "电影院 is one word", "hard_word_adult"),
+    ("足球投注册", "to register", None),
+    ("足球投注网", "a site for bets", "hard_word_gambling"),
+    # Words that end in Latin letters end where a token does.
+    ("日本aviation", "a longer Latin word", None),
+    ("日本average", "the same", None),
+    ("日本av女优", "a spam title", "hard_word_adult"),
+    ("免费avi转换", "a file format", None),
+    ("免费av1编码器", "a codec", None),
+    ("免费av在线", "a spam title", "hard_word_adult"),
+    ("赛车pk1000", "a longer number", None),
+    ("赛车pk10", "a lottery", "hard_word_gambling"),
+    ("visa片段与成人教育", "a piece of visa", None),
+    ("成人a片", "two soft words", "soft_words_adult"),
+    # What is said of spam, crimes and sport.
+    ("警惕裸聊敲诈", "a warning of the police", None),
+    ("裸聊直播", "what it warns of", "hard_word_adult"),
+    ("聚众淫乱罪", "an offence", None),
+    ("淫乱人妻", "spam", "hard_word_adult"),
+    ("博彩公司看好主队", "one soft word: a report on football", None),
+    ("博彩公司返水", "two", "soft_words_gambling"),
+    ("打击网络赌博", "one soft word: a report of the police", None),
+    ("体育彩票投注站", "shops of the state's lottery: 投注站 is one word", None),
+]
+"""Path (or host label, or query), why, and the reason of the drop."""
+
+LATIN_NEIGHBOURS = [
+    ("https://www.jeuxvideo.com/", "games in French", None),
+    ("https://indianxvideos.example/", "a name", "sub_word_adult"),
+    ("https://ipv4-c001.nflxvideo.net/range/0", "hosts of Netflix", None),
+    ("https://www.mixxx.org/", "a mixer for disc jockeys", None),
+    ("https://comixxx.example/", "a word that ends the same", "sub_word_adult"),
+    ("https://xxx.lanl.gov/abs/hep-th/9711200", "a preprint server's first address", None),
+    ("https://xxx.example/", "the same label elsewhere", "sub_word_adult"),
+    ("https://www.xxxx.com.au/", "four Xs: a brewery", None),
+    ("https://hotxxxx.example/", "not four Xs alone", "sub_word_adult"),
+    ("https://superbowl.example/xxx", "a number in a path", None),
+    ("https://xxxii-congreso.example/", "the 32nd", None),
+    ("https://xxxiii.example/", "33", None),
+    ("https://xxxvideo.example/", "v is no numeral here", "hard_word_adult"),
+    ("https://xxxlinks.example/", "no furniture house", "sub_word_adult"),
+    ("https://www.xxxlesnina.example/", "one", None),
+    ("http://lcqjsjxxx.example/", "initials of pinyin, without a vowel", None),
+    ("http://hdxxx.example/", "without a vowel too, but known", "sub_word_adult"),
+    ("http://zhentaigroup.example/", "pinyin: zhen tai", None),
+    ("http://cn-chentai.example/", "chen tai", None),
+    ("http://animeshentai.example/", "within a word", "sub_word_adult"),
+    ("http://sxnxxny.example/", "initials", None),
+    ("http://desixnxx.example/", "a name", "sub_word_adult"),
+    ("http://juntospornuestraeducacion.example/", "por nuestra", None),
+    ("http://vecinosporninos.example/", "por niños", None),
+    ("http://www.rittersporn-garten.example/", "larkspur in German", None),
+    ("http://fersensporn.example/", "an ailment of the heel", None),
+    ("http://girlsporn.example/", "no spur", "sub_word_adult"),
+    ("http://pornchai-restaurant.example/", "a name in Thailand", None),
+    ("http://cabinporn.example/", "pictures of cabins", None),
+    ("http://passwordporno.example/", "no pictures of words", "sub_word_adult"),
+    ("http://porncontrol.example/", "a blocker", None),
+    ("http://www.yourbrainonporn.example/", "research", None),
+    ("http://pornharmony.example/", "not of harm", "sub_word_adult"),
+    ("https://magazine.example/liebe/oralsex-was-sie-wissen-muessen", "advice: a path with one such word", None),
+    ("https://oralsexclips.example/", "a host", "sub_word_adult"),
+    ("https://recipes.example/bukkake-udon-with-egg", "a dish", None),
+    ("https://clips.example/bukkake/udon", "not the dish", "hard_word_adult"),
+    ("https://sexetc.org/sex-ed/", "sex education that UT1 lists", None),
+    ("https://news.example/online-casinos-gambling-addiction-uk", "on its harm", None),
+    ("https://news.example/best-online-casinos-uk", "an advertisement", "sub_word_gambling"),
+    ("https://www.stadtcasino-basel.example/", "a concert hall", None),
+    ("https://casinotheater.example/", "a theatre", None),
+    ("https://casino-h.schools.nsw.gov.au/", "a school in the town Casino", None),
+    ("https://cockpit-project.example/peacock/shiitake/therapist", "letters within words", None),
+    ("https://github.com/someone/slots/blob/main/slot.py", "slots of a program", None),
+    ("https://www.scunthorpe.example/analytics/expertsexchange?tube=cam", "the same in a query", None),
+    ("https://www.sussex.ac.uk/essex-middlesex", "counties", None),
+]
+
+
+@pytest.mark.parametrize(("text", "why", "reason"), NEIGHBOURS)
+def test_neighbours_of_chinese_words(text: str, why: str, reason: str | None) -> None:
+    written = [
+        f"https://example.cn/tag/{text}/1.html",
+        f"https://example.cn/tag/{quote(text)}.html",
+        f"https://example.cn/{quote(text.encode('gb18030'))}",
+        f"https://example.cn/search?q={quote(text)}&page=2",
+        f"https://{text}.example.cn/",
+        f"https://xn--{text.encode('punycode').decode()}.example.cn/",
+    ]
+    drops = judge(UrlFilter(), *written)
+    assert [drop and drop.reason for drop in drops] == [reason] * len(written), why
+
+
+@pytest.mark.parametrize(("url", "why", "reason"), LATIN_NEIGHBOURS)
+def test_neighbours_of_latin_words(url: str, why: str, reason: str | None) -> None:
+    (drop,) = judge(UrlFilter(), url)
+    assert (drop and drop.reason) == reason, why
 
 
 @pytest.mark.parametrize("url", GOOD)
