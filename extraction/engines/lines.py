@@ -17,7 +17,7 @@ import numpy.typing as npt
 from extraction import engines
 from extraction.decode import to_utf8
 from extraction.embedded import embedded_html
-from extraction.formulas import delimited
+from extraction.formulas import delimited, with_formula
 from extraction.headline import without_site
 from extraction.line_model.blocks import groups, kept_whole, united
 from extraction.line_model.kinds import KINDS
@@ -31,7 +31,7 @@ from extraction.lines.part import texts_of_part
 from extraction.lines.structure import Structure, structure_of, text_in
 from extraction.lines.text import is_clean
 from extraction.prepare import Prepared, TooLarge
-from extraction.result import Extraction, Line, assemble, joined, tidy, without_empty
+from extraction.result import SCALE, Extraction, Line, assemble, joined, tidy, without_empty
 from extraction.signals import signals_of_scan
 from extraction.text import clean_characters
 from extraction.xhtml import as_html, is_xhtml
@@ -82,6 +82,7 @@ class Engine(engines.Engine):
     def _extract(self, html: bytes) -> Extraction:
         if len(html) > MAX_BYTES:
             raise TooLarge("html_too_large", len(html))
+        as_it_came = html
         html, page = self._scan(html)
         if len(page.lines) > MAX_LINES:
             raise TooLarge("too_many_lines", len(page.lines))
@@ -91,7 +92,12 @@ class Engine(engines.Engine):
         first, kinds = model.judge(page)
         scores = united(first, page, units)
         kept = kept_whole(model.choose(page, scores), page, units)
-        judged = self._as_asked(page, units, Judged(scores, kept, kinds))
+        judged = Judged(scores, kept, kinds)
+        if self.options.formulas == "dollars":
+            likely = np.flatnonzero(_may_be_formula(judged, units, model.floor))
+            texts = self._texts(html, page, structure, likely) if len(likely) else []
+            kept[with_formula(as_it_came, html, texts)] = True
+        judged = self._as_asked(page, units, judged)
         title, signals = signals_of_scan(html, page)
         content = self._embedded(html, page, judged) or self._content(html, page, structure, judged)
         if title and judged.headline >= 0:
@@ -176,6 +182,18 @@ class Engine(engines.Engine):
 
     def _delimited(self, data: bytes, texts: list[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
         return delimited(data, texts) if self.options.formulas == "dollars" else texts
+
+
+def _may_be_formula(judged: Judged, units: npt.NDArray[np.int32], floor: float) -> npt.NDArray[np.bool_]:
+    """Which of the cut lines are kept if they hold a formula, bool (lines,): those of the main text and those between kept ones.
+
+    Most formulas are short and have no words, so the model is not sure of them; a text without them has holes.
+    """
+    kept = judged.kept
+    between = np.zeros(len(kept), np.bool_)
+    between[1:-1] = kept[:-2] & kept[2:]
+    main = (judged.kinds == KINDS.index("main text")) & kept.any()
+    return ~kept & (units < 0) & (judged.scores >= floor * SCALE) & (main | between)
 
 
 def _headline(page: Scan, kinds: npt.NDArray[np.int8]) -> int:

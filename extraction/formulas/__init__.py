@@ -363,6 +363,7 @@ def _pairs(html: bytes, name: bytes) -> dict[int, int]:
 _RENDERERS = (b"mathjax", b"katex", b"data-math")
 _ASCIIMATH = (b"asciimath", b"am_htmlormml", b"am_chtml")
 _DELIMITER = re.compile(r"\\\\|\\([()\[\]])")
+_IN_DOLLARS = re.compile(r"(?<![\\$])\$\$?+(?=\S)[^$\n]{1,1000}(?<=\S)\$(?!\d)")
 _BACKTICKS = re.compile(r"(?<!\\)`([^`\n]{1,500})(?<!\\)`")
 
 
@@ -376,6 +377,18 @@ def delimited(html: bytes, texts: Iterable[tuple[int, str, str]]) -> list[tuple[
     if "`" in whole and _names_one(html, _ASCIIMATH):
         rows = _with_asciimath(rows)
     return rows
+
+
+def with_formula(html: bytes, written: bytes, texts: Iterable[tuple[int, str, str]]) -> list[int]:
+    """Numbers of the lines that hold a formula between dollars. A page without formulas has none: its dollars are prices.
+
+    :param html: the page as it came; :param written: as `in_dollars` left it.
+    :param texts: number, text and tag of lines, `delimited`.
+    """
+    found = [number for number, text, tag in texts if "$" in text and tag != "code" and _IN_DOLLARS.search(text)]
+    if found and (written.count(b"$") > html.count(b"$") or _names_one(html, _RENDERERS)):
+        return found
+    return []
 
 
 def _names_one(html: bytes, names: Sequence[bytes]) -> bool:

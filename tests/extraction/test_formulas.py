@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extraction import extract
-from extraction.formulas import MAX_TAGS, asciimath, delimited, mathml
+from extraction.formulas import MAX_TAGS, asciimath, delimited, mathml, with_formula
 from extraction.formulas.source import clean_tex, looks_like_tex
 from extraction.lines import scan, text_of
 from extraction.lines.formulas import scan_with_formulas
@@ -295,3 +295,23 @@ def test_hostile_pages_end_and_stay_small(name: str) -> None:
 def test_tags_beyond_the_bound_stay() -> None:
     html = "<math><mi>x</mi></math> " * (MAX_TAGS + 10)
     assert shown(html) == [" ".join(["$x$"] * MAX_TAGS)]
+
+
+@pytest.mark.parametrize(
+    ("text", "tag", "expected"),
+    [
+        ("The sum of $9$ and $-16$.", "p", True),
+        ("$$x = y$$", "p", True),
+        ("$-7$", "li", True),
+        ("It cost $5, or $10 with a lid.", "p", False),
+        ("From $5 to $ 10", "p", False),
+        (r"\$5 and 6\$", "p", False),
+        ("echo $HOME$PATH$", "code", False),
+        ("No formula at all.", "p", False),
+    ],
+)
+def test_lines_with_formulas(text: str, tag: str, expected: bool) -> None:
+    rendered, prices = b"<script src='/MathJax.js'></script>", b"<script src='/shop.js'></script>"
+    assert with_formula(rendered, rendered, [(3, text, tag)]) == ([3] if expected else [])
+    assert with_formula(prices, prices, [(3, text, tag)]) == []
+    assert with_formula(prices, prices + b"$e=mc^2$", [(3, text, tag)]) == ([3] if expected else [])

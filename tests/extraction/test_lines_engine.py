@@ -118,6 +118,31 @@ def test_code_keeps_its_lines_and_tables_their_cells() -> None:
     assert every["Milton"] in ("tr", "p")
 
 
+MATHJAX = '<script src="https://cdn.example/mathjax/tex.js"></script>'
+
+
+@pytest.mark.parametrize(
+    ("between", "expected"),
+    [
+        ("<ul><li>$-7$</li><li>$39$</li></ul>", ["$-7$", "$39$"]),
+        ("<div>$$x = y$$</div>", ["$$x = y$$"]),
+        (r"<div>\(x = y\)</div>", ["$x = y$"]),
+    ],
+)
+def test_formulas_in_the_text_are_kept(between: str, expected: list[str]) -> None:
+    content = f"<p>{PROSE[0]}</p>{between}<p>{PROSE[1]}</p>"
+    text = ["The river", PROSE[0], PROSE[1]]
+    assert lines(extract(page(content, MATHJAX)).text) == [*text[:2], *expected, text[2]]
+    assert lines(extract(page(content)).text) == text  # nothing renders formulas: dollars are prices
+    assert lines(extract(page(content, MATHJAX), formulas="off").text) == text
+
+
+def test_formulas_outside_the_text_go() -> None:
+    footer = "<div class='related sidebar'><ul><li><a href='/q'>Why is $x^2$ even?</a></li></ul></div>"
+    content = "".join(f"<p>{text}</p>" for text in PROSE) + footer
+    assert lines(extract(page(content, MATHJAX)).text) == ["The river", *PROSE]
+
+
 def test_text_carried_as_data_is_found_where_there_is_no_content() -> None:
     body = "\\n".join(PROSE * 3)
     script = f'<script type="application/ld+json">{{"@type": "Article", "articleBody": "{body}"}}</script>'
