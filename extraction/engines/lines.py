@@ -193,7 +193,8 @@ def _may_be_formula(judged: Judged, units: npt.NDArray[np.int32], floor: float) 
     between = np.zeros(len(kept), np.bool_)
     between[1:-1] = kept[:-2] & kept[2:]
     main = (judged.kinds == KINDS.index("main text")) & kept.any()
-    return ~kept & (units < 0) & (judged.scores >= floor * SCALE) & (main | between)
+    likely: npt.NDArray[np.bool_] = ~kept & (units < 0) & (judged.scores >= floor * SCALE) & (main | between)
+    return likely
 
 
 def _headline(page: Scan, kinds: npt.NDArray[np.int8]) -> int:
