@@ -121,14 +121,14 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 ENCODED = [
-    ("gzip", gzip.compress(LONG)),
-    ("x-gzip", gzip.compress(LONG[:20_000]) + gzip.compress(LONG[20_000:])),
-    ("GZIP", gzip.compress(LONG) + b"trailing junk"),
+    ("gzip", gzip.compress(LONG, mtime=0)),
+    ("x-gzip", gzip.compress(LONG[:20_000], mtime=0) + gzip.compress(LONG[20_000:], mtime=0)),
+    ("GZIP", gzip.compress(LONG, mtime=0) + b"trailing junk"),
     ("deflate", zlib.compress(LONG)),
     ("deflate", raw_deflate(LONG)),
     ("br", brotli.compress(LONG)),
     ("zstd", zstandard.ZstdCompressor().compress(LONG)),
-    ("deflate, gzip", gzip.compress(zlib.compress(LONG))),
+    ("deflate, gzip", gzip.compress(zlib.compress(LONG), mtime=0)),
     ("identity", LONG),
     ("utf-8", LONG),
     ("none, ,", LONG),
@@ -164,7 +164,7 @@ def test_a_body_cut_short_is_used_as_far_as_it_goes(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("gzip", gzip.compress(LONG)[:200] + b"\xff" * 500),
+        ("gzip", gzip.compress(LONG, mtime=0)[:200] + b"\xff" * 500),
         ("gzip", b"\x1f\x8b"),
         ("deflate", b"\x00\x01\x02 not deflate"),
         ("br", b"\xff\x00 not brotli" * 9),
@@ -240,16 +240,16 @@ ZSTD = zstandard.ZstdCompressor().compress(HTML)
 @pytest.mark.parametrize(
     ("declared", "kind", "body"),
     [
-        ("br", "text/html", gzip.compress(HTML)),
+        ("br", "text/html", gzip.compress(HTML, mtime=0)),
         ("gzip", "text/html", ZSTD),
-        ("zstd", "text/html", gzip.compress(HTML)),
-        ("deflate", "text/html", gzip.compress(HTML)),
-        ("gzip", "text/html", gzip.compress(gzip.compress(HTML))),
-        ("gzip", "text/html", gzip.compress(ZSTD)),
-        ("br", None, brotli.compress(gzip.compress(HTML))),
-        ("", "text/html", gzip.compress(HTML)),
+        ("zstd", "text/html", gzip.compress(HTML, mtime=0)),
+        ("deflate", "text/html", gzip.compress(HTML, mtime=0)),
+        ("gzip", "text/html", gzip.compress(gzip.compress(HTML, mtime=0), mtime=0)),
+        ("gzip", "text/html", gzip.compress(ZSTD, mtime=0)),
+        ("br", None, brotli.compress(gzip.compress(HTML, mtime=0))),
+        ("", "text/html", gzip.compress(HTML, mtime=0)),
         ("", "application/xhtml+xml", ZSTD),
-        ("identity", "text/html", gzip.compress(HTML)),
+        ("identity", "text/html", gzip.compress(HTML, mtime=0)),
     ],
 )
 def test_the_first_bytes_tell_the_encoding(declared: str, kind: str | None, body: bytes) -> None:
@@ -285,10 +285,10 @@ def test_long_sizes_and_line_ends_before_the_first_chunk(body: bytes, joined: by
 @pytest.mark.parametrize(
     ("value", "body"),
     [
-        ("gzip, identity", gzip.compress(HTML)),
-        ("GZIP;q=1.0", gzip.compress(HTML)),
-        ('"gzip"', gzip.compress(HTML)),
-        ("x-gzip", gzip.compress(HTML)),
+        ("gzip, identity", gzip.compress(HTML, mtime=0)),
+        ("GZIP;q=1.0", gzip.compress(HTML, mtime=0)),
+        ('"gzip"', gzip.compress(HTML, mtime=0)),
+        ("x-gzip", gzip.compress(HTML, mtime=0)),
         ("br;q=1.0", brotli.compress(HTML)),
         ("'br'", brotli.compress(HTML)),
         ("x-deflate", zlib.compress(HTML)),
