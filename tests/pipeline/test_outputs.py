@@ -41,7 +41,7 @@ def test_manifest_survives_storing(tmp_path: Path) -> None:
 
 def test_output_of_another_schema_version_is_refused(tmp_path: Path) -> None:
     write_json(str(tmp_path / "_manifest.json"), {**manifest().to_json(), "schema_version": 99})
-    with pytest.raises(UserError, match="has schema version 99, this code reads 5"):
+    with pytest.raises(UserError, match="has schema version 99, this code reads 6"):
         read_manifest(str(tmp_path))
 
 
@@ -50,10 +50,10 @@ def test_output_of_another_schema_version_is_refused(tmp_path: Path) -> None:
     [
         ("{", r"_manifest\.json is damaged: Expecting"),
         ("[]", r"_manifest\.json is damaged: expected an object, found list"),
-        ('{"schema_version": 5}', r"_manifest\.json is damaged: stage: Field required, found \{'schema_version': 5\}"),
-        ('{"schema_version": 5, "stage": "x", "fingerprint": {}}', "stage: Input should be 'preparation', .*found 'x'"),
+        ('{"schema_version": 6}', r"_manifest\.json is damaged: stage: Field required, found \{'schema_version': 6\}"),
+        ('{"schema_version": 6, "stage": "x", "fingerprint": {}}', "stage: Input should be 'preparation', .*found 'x'"),
         (
-            '{"schema_version": 5, "stage": "rule_based", "fingerprint": {}, "files": [3]}',
+            '{"schema_version": 6, "stage": "rule_based", "fingerprint": {}, "files": [3]}',
             r"files\.0: .*, found 3",
         ),
     ],
