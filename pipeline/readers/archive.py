@@ -615,6 +615,9 @@ class _ArcHeaders:
         """Read the names of the fields in the first record: a line with the version, one with the names. The length that is left,
         0 where the record has none and ends with an empty line."""
         left = int(length) if _LENGTH.fullmatch(length) else None
+        if left is not None:  # no further than the next record
+            inner = self.inside(data.peek(min(left, MAX_LINE) + _OVERLAP))
+            left = left if inner is None else min(left, inner)
         lines: list[bytes] = []
         while left is None or (left > 0 and len(lines) < 2):
             line = data.readline(min(MAX_LINE, left) if left else MAX_LINE)

@@ -139,8 +139,10 @@ NAMES = [str(form) for form in FORMS]
 
 
 def read(path: Path) -> tuple[list[Record], ByteCount, Counter[str]]:
+    """Records, bytes, and counts of other records. Damaged first bytes may name another format, so ARC and JSONL are named."""
+    options = InputOptions(format="arc" if ".arc" in path.name else "jsonl" if ".jsonl" in path.name else "auto")
     count, skipped = ByteCount(), Counter[str]()
-    return list(read_records(str(path), InputOptions(), skipped=skipped, count=count)), count, skipped
+    return list(read_records(str(path), options, skipped=skipped, count=count)), count, skipped
 
 
 def check(path: Path, canaries: Iterable[int | None], what: object, parts: int = 0) -> ByteCount:
