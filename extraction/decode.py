@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
+from extraction import doubled
 from extraction.plausible import plausibility
 
 UTF8_BAD_SHARE = 0.05
@@ -53,7 +54,8 @@ _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs", "euc_kr": 
 class Decoded:
     """A decoded page.
 
-    `charset` is the Python codec used; `replaced_share` the share of bad sequences (U+FFFD in `text`) among the
+    `charset` is the Python codec used, with ` read as cp1252` or ` read as gb18030` behind it where a second encoding was undone;
+    `replaced_share` the share of bad sequences (U+FFFD in `text`) among the
     characters that are not ASCII, 0 to 1.
     """
 
@@ -83,10 +85,18 @@ def declared_in_head(html: bytes) -> str | None:
 
 
 def decode(html: bytes, declared: str | None = None) -> Decoded:
-    """Decode a page.
+    """Decode a page; an encoding that was applied twice is undone (`extraction.doubled`).
 
     :param declared: label of the HTTP header's charset parameter, if any.
     """
+    decoded = _decode(html, declared)
+    text, how = doubled.mended(decoded.text.encode("utf-8", "surrogatepass"))
+    if how is None:
+        return decoded
+    return replace(decoded, text=text.decode("utf-8", "replace"), charset=f"{decoded.charset} read as {how}")
+
+
+def _decode(html: bytes, declared: str | None) -> Decoded:
     for bom, codec in BOMS:
         if html.startswith(bom):
             return _decoded(html[len(bom) :], codec)
@@ -175,10 +185,11 @@ def to_utf8(html: bytes, declared: str | None = None) -> tuple[bytes, str]:
     """A page in UTF-8, and the encoding that it had: what `decode` makes of it, encoded again. Most pages are UTF-8
     already, and are only looked through."""
     plain = not html.startswith(codecs.BOM_UTF8) and b"\x1b" not in html and b"\0" not in html
-    if plain and _is_utf8(html):
-        return html, "utf-8"
-    decoded = decode(html, declared)
-    return decoded.text.encode("utf-8", "replace"), decoded.charset
+    if not plain or not _is_utf8(html):
+        decoded = decode(html, declared)
+        return decoded.text.encode("utf-8", "replace"), decoded.charset
+    mended, how = doubled.mended(html)
+    return mended, "utf-8" if how is None else f"utf-8 read as {how}"
 
 
 def _is_utf8(html: bytes) -> bool:

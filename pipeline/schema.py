@@ -46,7 +46,9 @@ DOCUMENT = pa.schema(
         pa.field("raw_bytes", pa.int64()),  # length of the decoded HTTP body (or of the input row's html/text)
         pa.field("raw_digest", pa.string()),  # MD5 of that body, 32 hex characters
         # what extraction found
-        pa.field("charset", pa.string()),  # the encoding that was used to decode
+        pa.field(
+            "charset", pa.string()
+        ),  # the encoding that was used to decode; "utf-8 read as cp1252": a second one was undone
         pa.field("title", pa.string()),
         pa.field("text", pa.string()),  # NFC, one line per block, lines joined by "\n"
         pa.field("line_tags", pa.list_(pa.string())),  # one per line of `text`: p, h1..h6, li, tr, code, quote, ...
