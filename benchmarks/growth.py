@@ -4,7 +4,8 @@
 
 The pages are those of `made_crawl.py`. The chain runs as one Spark application (`corpusmill run`) on two cores. An exponent of
 1 says that twice the pages take twice the time; it is given from the smallest to the largest size for each step that takes 5
-CPU seconds.
+CPU seconds. Before each run but the first `corpusmill estimate` is asked, which knows the runs before it alone (and the
+shipped figures, where this machine has run nothing yet).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from typing import Any
 import machine
 import made_crawl
 
+from pipeline.config import STAGES, load
+from pipeline.inspection.estimate import estimate
 from pipeline.outputs import read_run_records
 
 LEAST_SECONDS = 5.0
@@ -90,6 +93,20 @@ def run(pages: int, source: Path, out: Path) -> dict[str, Any]:
     }
 
 
+def estimated(pages: int, out: Path) -> dict[str, float]:
+    """CPU seconds of each stage as `corpusmill estimate` tells them before a run."""
+    configs = []
+    for stage, kind in STAGES.items():
+        places = [f"output.path={json.dumps(str(out / stage))}"]
+        if kind.before is not None:
+            places.append(f"input.paths={json.dumps([str(out / kind.before)])}")
+        configs.append(load(Path("configs") / f"{stage}.yaml", places, stage))
+    seconds: dict[str, float] = {}
+    for line in estimate(configs, pages):
+        seconds[line.stage] = seconds.get(line.stage, 0.0) + line.cost.cpu_seconds
+    return {stage: round(value, 1) for stage, value in seconds.items()}
+
+
 def exponents(runs: list[dict[str, Any]]) -> dict[str, float]:
     """Of each step between the smallest and the largest run: log of CPU seconds over log of the pages that it got."""
     first, last = runs[0], runs[-1]
@@ -119,7 +136,8 @@ def main() -> None:
             machine.tell(f"making {pages} pages")
             copies = made_crawl.make(source, pages, arguments.data)
             shutil.rmtree(out, ignore_errors=True)
-            runs.append({**run(pages, source, out), "copies": copies})
+            said = {"estimated": estimated(pages, out)} if runs else {}
+            runs.append({**run(pages, source, out), "copies": copies, **said})
             machine.tell(json.dumps(runs[-1], indent=1))
     machine.save("growth", {"runs": runs, "exponents": exponents(runs) if len(runs) > 1 else {}})
 
