@@ -14,6 +14,7 @@ import argparse
 import gzip
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +87,7 @@ class Maker:
 def _sources(folder: Path) -> Iterator[Source]:
     """Pages that are UTF-8, of which enough is paragraphs; in the order of the files."""
     for path in sorted(folder.rglob("*.warc.gz")):
-        for record in read_records(str(path), InputOptions()):
+        for record in read_records(str(path), InputOptions(), skipped=Counter()):
             try:
                 html = (record.doc.html or b"").decode("utf-8")
             except UnicodeDecodeError:
