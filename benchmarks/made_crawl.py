@@ -71,7 +71,8 @@ class Maker:
         source = chance.choice(self.sources)
         pool = self.paragraphs[source.chinese]
         html = PARAGRAPH.sub(lambda m: m[1] + chance.choice(pool) + m[3], source.html)
-        return TITLE.sub(f"<title>{chance.choice(pool)[:30]}</title>", html, count=1)
+        title = f"<title>{chance.choice(pool)[:30]}</title>"
+        return TITLE.sub(lambda _: title, html, count=1)
 
     def _edited(self, html: str, i: int) -> str:
         chance = random.Random(f"edit {i}")
