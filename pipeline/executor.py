@@ -438,9 +438,9 @@ def run_unit(task: Task, unit: Unit) -> int:
     """Do one unit of a round and commit its receipt. Does nothing if it has one. :returns: rows done now."""
     if storage.exists(receipt_path(task.receipts, unit.unit_id)):
         return 0
-    began = time.process_time()
     config = stage_config(task)
     steps = _round_steps(task, config)
+    began = time.process_time()  # loading models and compiling is no cost of rows: a process does it once
     cross = [step for _, step in config.rounds()[task.round_no].cross]
     rows, skipped = StepCounts(), Counter[str]()
     byte_count = ByteCount() if unit.chunk is None and config.kind.reads_crawl else None

@@ -116,10 +116,10 @@ def rows(pages: int) -> list[Row]:
         out.append(Row(stage, f"`{name}`", at(where), hours, cost.shuffle_bytes, cost.disk_bytes, "its estimate"))
 
     def table_of(where: str) -> None:
-        """Reading the rows of an earlier stage, chunks, publishing: what the stage of the benchmark took beside its step."""
-        run = result("fuzzy_dedup")["runs"][-1]
-        seconds = (run["cpu_seconds"]["stage"] - run["cpu_seconds"]["fuzzy_dedup"]) / run["documents"]
-        source, disk = "fuzzy_dedup: stage without its step", 2 * BYTES_A_CHARACTER * characters
+        """Reading and writing rows, publishing, start of Spark: what is in no step of the largest chain that was run."""
+        run = result("growth")["runs"][-1]["stages"][where.partition(".")[0]]
+        seconds = sum(run["cpu_seconds"][name] for name in ("rows", "publish", "other")) / run["rows_in"]
+        source, disk = "growth: all that is in no step", 2 * BYTES_A_CHARACTER * characters
         simple(where, seconds, source, "(rows: read, chunks, publish)", disk)
 
     ways = result("readers")["ways"]
@@ -133,7 +133,7 @@ def rows(pages: int) -> list[Row]:
     shown = result("language")["shown"]["the step"]
     simple("preparation.language", 1 / shown["docs_per_s"], "language")
     comparison("preparation.exact_dedup")
-    table_of("preparation.language")
+    table_of("preparation.read")
 
     comparison("rule_based.line_dedup")
     speed = result("rules")["speed"].values()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -177,9 +179,8 @@ def run_and_tell(config: StageConfig) -> int:
         return 1
     except Exception as e:
         traceback.print_exc()
-        print(
-            f"failed: {_cause(e)}\nNothing was published; the same command resumes where it stopped.", file=sys.stderr
-        )
+        told = [f"failed: {_cause(e)}", *_full_disks(config, str(e))]
+        print("\n".join([*told, "Nothing was published; the same command resumes where it stopped."]), file=sys.stderr)
         return 1
     if record is not None:
         print_funnel([record])
@@ -196,6 +197,25 @@ def _write_report(output: str) -> None:
         print(f"report: {write_report(output)}", file=sys.stderr)
     except Exception as e:
         print(f"report: not written: {_cause(e)} (corpusmill report {output})", file=sys.stderr)
+
+
+def _full_disks(config: StageConfig, error: str) -> list[str]:
+    """Name the folders of a stage whose disk is full, if that is what an error is about."""
+    if os.strerror(errno.ENOSPC) not in error:
+        return []
+    spark = config.spark.conf.get("spark.local.dir") or os.environ.get("SPARK_LOCAL_DIRS") or tempfile.gettempdir()
+    places = {"output": config.output.path, **{f"Spark's folder {i}": p for i, p in enumerate(spark.split(","), 1)}}
+    lines = []
+    for name, path in places.items():
+        here = Path(path.removeprefix("file://")).absolute()
+        here = next((p for p in (here, *here.parents) if p.exists()), Path("/"))
+        usage = shutil.disk_usage(here)
+        full = " <- full" if usage.free < max(100e6, 0.01 * usage.total) else ""
+        lines.append(f"  {name} {path}: {usage.free / 1e9:,.1f} of {usage.total / 1e9:,.1f} GB free on its disk{full}")
+    return [
+        *lines,
+        "  (disks of this machine; on a cluster look at the executors' too. spark.conf: spark.local.dir moves Spark's folder)",
+    ]
 
 
 def _cause(error: Exception) -> str:

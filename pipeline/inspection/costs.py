@@ -1,7 +1,7 @@
 """What steps cost on this machine: CPU seconds a row and the share that is kept, from the last large enough run of each stage.
 
 Kept in `costs.json` in the cache folder (`extraction.kernels.cache_folder`); where nothing was run yet, the shipped figures of
-`costs.json` beside this file count, from a run that `scripts/costs.py` names.
+`costs.json` beside this file count, from a chain over 40,000 made pages (`scripts/costs.py`, `benchmarks/growth.py`).
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def estimate_lines(configs: Sequence[StageConfig], cores: int, pages: int | None
     unknown = [f"{line.stage}.{line.what}" for line in lines if line.source == "unknown"]
     if unknown:
         out.append(f"not in it, since they were never run on this machine: {', '.join(unknown)}")
-    out.append("memory: 4 GB for the driver and 2 GB a core, whatever the number of documents (docs/cluster.md)")
+    out.append("memory: 4 GB for the driver and 3.5 GB a core, whatever the number of documents (docs/cluster.md)")
     return out
 
 
