@@ -31,7 +31,7 @@ class Clutter(DocumentStep):
 
     step: Literal["clutter"] = "clutter"
     min_score: Limits = Field(
-        {"default": 0.1, "zh": 0.02},
+        {"default": 0.15, "zh": 0.2},
         description="score below which a line of a text is cut, for all languages or by language",
     )
     min_extracted_score: float = Field(
