@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers import agreement, evaluation, registry
-from classifiers.features import Features, features_of
+from classifiers.features import Features
 from classifiers.labelled import PAGES, WCXB_TYPES, LabelledPage, batch_of, load_pages
 from classifiers.metrics import accuracy, auc, interval, macro_f1
 from classifiers.quality.labels import is_good
 from classifiers.quality.train import chosen as with_text
+from classifiers.training import views_of
 
 ROWS = 256
 PASSES = 5
@@ -85,10 +86,10 @@ def fasttext_speed(pages: Sequence[LabelledPage]) -> float:
 
 
 @functools.cache
-def labelled(data: Path, file: str) -> tuple[list[LabelledPage], Features]:
-    """Pages of a file of annotations, and their features."""
+def labelled(data: Path, file: str) -> tuple[list[LabelledPage], list[Features]]:
+    """Pages of a file of annotations, and their features as each kind of input shows them."""
     pages = load_pages(data, name=file)
-    return pages, features_of(batch_of(pages))
+    return pages, views_of(pages)
 
 
 def main() -> None:
@@ -100,8 +101,8 @@ def main() -> None:
     for name in registry.NAMES:
         if Path(__file__).with_name(f"{name}.py").exists():  # it has a benchmark of its own
             continue
-        pages, features = labelled(options.data, registry.part(name, "train").FILE)
-        result = {"evaluation": registry.part(name, "evaluate").evaluate(pages, features, options.data)}
+        pages, views = labelled(options.data, registry.part(name, "train").FILE)
+        result = {"evaluation": registry.part(name, "evaluate").evaluate(pages, views, options.data)}
         result |= {"speed": speed(name, [page for page in pages if page.annotation])}
         result |= {"lid_176_documents_per_cpu_s": reference, "agreement": agreed}
         if name in peers:

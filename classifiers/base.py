@@ -24,6 +24,15 @@ GPU resources."""
 
 Probabilities = npt.NDArray[np.float32]
 
+INPUTS: dict[str, tuple[str, ...]] = {
+    "page": ("urls", "titles", "line_tags", "line_link_share", "page_signals"),
+    "page without address": ("titles", "line_tags", "line_link_share", "page_signals"),
+    "text with address": ("urls",),
+    "text": (),
+}
+"""Kinds of input, and the columns of a `Batch` that each has beside the text: HTML, HTML of an unknown address, WET or JSONL with
+addresses, strings. Classifiers are trained on all of them and measured on each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -55,6 +64,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def seen_as(self, columns: Sequence[str]) -> Batch:
+        """The same texts with some of the other columns alone: ("urls",) is what a WET file tells."""
+        return Batch(texts=self.texts, **{name: getattr(self, name) for name in columns})
 
     def take(self, rows: Sequence[int]) -> Batch:
         """Take some rows as a batch, in that order."""

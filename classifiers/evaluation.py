@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.features import Features, features_of
-from classifiers.labelled import LabelledPage, batch_of, load_pages
-from classifiers.small import SmallModel, folds, take
-from classifiers.training import SEED, SmallTrainer, Trainer, train
+from classifiers.features import Features
+from classifiers.labelled import LabelledPage, load_pages
+from classifiers.small import SmallModel, folds, taken
+from classifiers.training import SEED, SmallTrainer, Trainer, train, views_of
 from extraction.characters import HAN_AND_HEXAGRAMS
 
 FOLDS = 5
@@ -36,11 +36,11 @@ def outer_folds(pages: Sequence[LabelledPage]) -> npt.NDArray[np.int64]:
 def cross_validated(
     trainer: SmallTrainer,
     pages: Sequence[LabelledPage],
-    features: Features,
+    views: Sequence[Features],
     seed: int = SEED,
     also: Callable[[int, list[int], list[int], SmallModel], None] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Probabilities of every page by a model that has not seen its site, float64 (n, classes).
+    """Probabilities of every page by a model that has not seen its site, by kind of input: float64 (views, n, classes).
 
     :param also: called for each fold with its number, the rows trained on, the rows judged, and the model.
     """
@@ -48,16 +48,37 @@ def cross_validated(
     out: npt.NDArray[np.float64] | None = None
     for fold in range(FOLDS):
         trained, judged = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
-        model = train(trainer, [pages[i] for i in trained], take(features, trained), seed)
-        p = model.from_features(take(features, judged))
+        model = train(trainer, [pages[i] for i in trained], taken(views, trained), seed)
+        p = probabilities(model, taken(views, judged))
         if out is None:
-            out = np.zeros((len(pages), p.shape[1]))
-        out[judged] = p
+            out = np.zeros((len(views), len(pages), p.shape[2]))
+        out[:, judged] = p
         if also is not None:
             also(fold, trained, judged, model)
         print(f"{trainer.NAME}: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
     assert out is not None
     return out
+
+
+def development(pages: Sequence[LabelledPage], rows: Sequence[int]) -> list[int]:
+    """The rows whose pages are not of the final fold: settings are chosen on them."""
+    return [i for i in rows if not pages[i].is_final]
+
+
+def final_fold(
+    trainer: SmallTrainer, pages: Sequence[LabelledPage], views: Sequence[Features], seed: int = SEED
+) -> tuple[list[int], npt.NDArray[np.float64]]:
+    """Numbers of the pages of the final fold, and their probabilities by a model of all others: float64 (views, n, classes)."""
+    rows = trainer.chosen(pages)
+    judged = [i for i in rows if pages[i].is_final]
+    trained = development(pages, rows)
+    model = train(trainer, [pages[i] for i in trained], taken(views, trained), seed)
+    return judged, probabilities(model, taken(views, judged))
+
+
+def probabilities(model: SmallModel, views: Sequence[Features]) -> npt.NDArray[np.float64]:
+    """Probabilities of pages as each kind of input shows them, float64 (views, n, classes)."""
+    return np.stack([model.from_features(view).astype(np.float64) for view in views])
 
 
 def fasttext_folds(
@@ -100,7 +121,7 @@ def largest_site(pages: Sequence[LabelledPage], rows: npt.NDArray[np.int64]) -> 
 
 def main(
     trainer: Trainer,
-    evaluate: Callable[[list[LabelledPage], Features, Path], dict[str, Any]],
+    evaluate: Callable[[list[LabelledPage], Sequence[Features], Path], dict[str, Any]],
     arguments: Sequence[str] | None = None,
 ) -> int:
     parser = argparse.ArgumentParser(
@@ -110,5 +131,5 @@ def main(
     parser.add_argument("--data", type=Path, required=True, help="folder that holds html/ and warc/")
     options = parser.parse_args(arguments)
     pages = load_pages(options.data, name=trainer.FILE)
-    print(json.dumps(evaluate(pages, features_of(batch_of(pages)), options.data), indent=2, ensure_ascii=False))
+    print(json.dumps(evaluate(pages, views_of(pages), options.data), indent=2, ensure_ascii=False))
     return 0

@@ -89,18 +89,28 @@ def features_of(batch: Batch) -> Features:
     return Features(dense, hashes[: starts[-1]].copy(), starts)
 
 
+def joined(parts: Sequence[Features]) -> Features:
+    """Features of several batches, one after the other."""
+    starts = [parts[0].starts[:1]]
+    for part in parts:
+        starts.append(part.starts[1:] + starts[-1][-1])
+    dense = np.concatenate([part.dense for part in parts])
+    return Features(dense, np.concatenate([part.hashes for part in parts]), np.concatenate(starts))
+
+
 def _per_line(batch: Batch, counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Kind and link share of every line; -1 and 0 where they are not known, or are of fewer lines."""
+    """Kind and link share of every line; -1 and 0 where they are not known, or are of fewer lines. Paragraphs alone, without a
+    link, are what preparation makes of a text without HTML: their kinds count as not known."""
     kinds: list[int] = []
     links: list[float] = []
     tags, shares = batch.line_tags, batch.line_link_share
     for i, n in enumerate(counts.tolist()):
         own_tags = tags[i] if tags is not None else None
         own_links = shares[i] if shares is not None else None
-        kinds += (
-            [_KIND.get(tag, 0) for tag in own_tags[:n]] if own_tags is not None and len(own_tags) >= n else [-1] * n
-        )
-        links += own_links[:n] if own_links is not None and len(own_links) >= n else [0.0] * n
+        own_links = own_links[:n] if own_links is not None and len(own_links) >= n else [0.0] * n
+        own_kinds = [_KIND.get(tag, 0) for tag in own_tags[:n]] if own_tags is not None and len(own_tags) >= n else []
+        kinds += own_kinds if any(own_kinds) or any(own_links) else [-1] * n
+        links += own_links
     return np.array(kinds, np.int8), np.array(links, np.float32)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,9 @@ PAGES = "pages.jsonl"
 
 CATEGORIES = "categories.jsonl"
 """Annotations of the category."""
+
+SAVED = "html/saved-pages.warc.gz"
+"""Pages that stand as saved files in public repositories (`classifiers.saved_pages`)."""
 
 TEXTS = "labels/core-zh"
 """Chinese web pages as texts alone, numbered from 0."""
@@ -51,6 +55,11 @@ class LabelledPage:
     annotation: dict[str, Any] | None = None
     wcxb_type: str | None = None
 
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the page is of the final fold: of a repository owner that no setting was chosen on."""
+        return bool(self.annotation and self.annotation.get("final"))
+
 
 def batch_of(pages: Sequence[LabelledPage]) -> Batch:
     """Make a batch of pages, as classifiers take them."""
@@ -68,10 +77,22 @@ def batch_of(pages: Sequence[LabelledPage]) -> Batch:
 def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -> list[LabelledPage]:
     """Read all annotated pages, then the pages of WCXB-dev that are not annotated; each in the order of its file.
 
+    Pages of public repositories (`SAVED`) are left out, and that is told, where their file is not there:
+    `classifiers.saved_pages` makes it.
+
     :param name: of the file of annotations.
     :raises ValueError: if a page that was annotated is not in the data.
     """
     rows = {(row["source"], row["id"]): row for row in read_annotations(annotations / name)}
+    if not (data / SAVED).exists():
+        away = [key for key in rows if key[0] == SAVED]
+        if away:
+            print(
+                f"{len(away):,} annotated pages of public repositories are left out: {data / SAVED} is not there "
+                "(python -m classifiers.saved_pages)",
+                file=sys.stderr,
+            )
+        rows = {key: row for key, row in rows.items() if key[0] != SAVED}
     gold = read_rows(data / f"{WCXB}.gold.jsonl.gz") | read_rows(data / "html/zh-gold.gold.jsonl.gz")
     pages: dict[tuple[str, str], LabelledPage] = {}
     for source in dict.fromkeys([s for s, _ in rows if s.endswith((".warc.gz", ".warc"))] + [f"{WCXB}.warc.gz"]):
@@ -81,7 +102,10 @@ def load_pages(data: Path, annotations: Path = ANNOTATIONS, name: str = PAGES) -
             if (row is None and kind is None) or (source, record_id) in pages:
                 continue
             url = row["url"] if row else gold[record_id]["url"]
-            group = group_of(gold[record_id]) if record_id in gold else registered_domain(url) or url
+            if row and "site" in row:
+                group = row["site"]
+            else:
+                group = group_of(gold[record_id]) if record_id in gold else registered_domain(url) or url
             language, extraction = row["language"] if row else "en", extract(body, charset=charset)
             pages[source, record_id] = LabelledPage(record_id, source, url, group, language, extraction, row, kind)
     with gzip.open(annotations / "packages.jsonl.gz", "rt", encoding="utf-8") as f:

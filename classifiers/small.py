@@ -144,35 +144,45 @@ def softmax(logits: npt.NDArray[np.float64]) -> Probabilities:
     return out
 
 
-def fit(features: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
+def fit(views: Sequence[Features], target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
     """Train on n pages: the same data and seed give the same weights.
 
     The temperature is chosen on pages whose sites the model had not seen: cross-validation within the training set.
+
+    :param views: features of the pages, one entry for each kind of input; the first with all that is known.
     """
     parts = folds(target.groups, INNER, f"temperature {seed}")
-    held = np.zeros(target.wanted.shape)
+    held = np.zeros((len(views), *target.wanted.shape))
     for part in range(INNER):
         train = np.flatnonzero(parts != part).tolist()
         test = np.flatnonzero(parts == part).tolist()
         if train and test:
-            model = _fit(take(features, train), target.take(train), labels, settings, seed)
-            held[test] = model.logits(take(features, test))
-    model = _fit(features, target, labels, settings, seed)
-    return dataclasses.replace(model, temperature=temperature(held, target))
+            model = _fit(taken(views, train), target.take(train), labels, settings, seed)
+            for logits, view in zip(held, views, strict=True):
+                logits[test] = model.logits(take(view, test))
+    model = _fit(views, target, labels, settings, seed)
+    everything = target.take(list(range(len(target.weights))) * len(views))
+    return dataclasses.replace(model, temperature=temperature(np.concatenate(held), everything))
 
 
-def _fit(features: Features, target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
+def _fit(views: Sequence[Features], target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
+    """Words are learned from the first view, which has them all; trees from all views."""
+    features = views[0]
     n = len(target.weights)
     parts = folds(target.groups, INNER, f"linear {seed}")
     classes = len(labels)
-    scores = np.zeros((n, len(FIELDS) * classes), np.float32)
+    scores = np.zeros((len(views), n, len(FIELDS) * classes), np.float32)
     for part in range(INNER):
         others, held_out = np.flatnonzero(parts != part).tolist(), np.flatnonzero(parts == part).tolist()
         if held_out:
             coefficients, biases = linear.fit(features, others, target.wanted[others], target.weights[others], seed)
-            scores[held_out] = linear.score(take(features, held_out), coefficients.astype(np.float32), biases)
+            for score, view in zip(scores, views, strict=True):
+                score[held_out] = linear.score(take(view, held_out), coefficients.astype(np.float32), biases)
     coefficients, biases = linear.fit(features, list(range(n)), target.wanted, target.weights, seed)
-    trees = _trees(np.concatenate([features.dense, scores], axis=1), target, classes, settings, seed)
+    rows = np.concatenate([np.concatenate([v.dense, s], axis=1) for v, s in zip(views, scores, strict=True)])
+    everything = target.take(list(range(n)) * len(views))
+    everything = dataclasses.replace(everything, weights=everything.weights / np.float32(len(views)))
+    trees = _trees(rows, everything, classes, settings, seed)
     return SmallModel(tuple(labels), coefficients, biases, trees)
 
 
@@ -208,6 +218,11 @@ def folds(groups: Sequence[str], n: int, salt: str) -> npt.NDArray[np.int64]:
     import xxhash
 
     return np.array([xxhash.xxh3_64_intdigest(f"{salt} {group}".encode()) % n for group in groups], np.int64)
+
+
+def taken(views: Sequence[Features], rows: Sequence[int]) -> list[Features]:
+    """`take` of each view."""
+    return [take(view, rows) for view in views]
 
 
 def take(features: Features, rows: Sequence[int]) -> Features:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from classifiers.base import StoredClassifier
+from classifiers.base import INPUTS, StoredClassifier
 from classifiers.corpus import annotated_pages
 from classifiers.features import Features, features_of
 from classifiers.labelled import LabelledPage, batch_of, data_digest, load_pages
@@ -55,9 +55,17 @@ def one_hot(pages: Sequence[LabelledPage], name: str, labels: Sequence[str]) -> 
     return np.eye(len(labels), dtype=np.float32)[numbers]
 
 
-def train(trainer: SmallTrainer, pages: Sequence[LabelledPage], features: Features, seed: int = SEED) -> SmallModel:
+def views_of(pages: Sequence[LabelledPage]) -> list[Features]:
+    """Features of pages as each kind of input shows them, in the order of INPUTS."""
+    batch = batch_of(pages)
+    return [features_of(batch.seen_as(columns)) for columns in INPUTS.values()]
+
+
+def train(
+    trainer: SmallTrainer, pages: Sequence[LabelledPage], views: Sequence[Features], seed: int = SEED
+) -> SmallModel:
     """Train the small model on pages, all of which the trainer has chosen."""
-    return fit(features, trainer.target(pages), trainer.LABELS, trainer.SETTINGS, seed)
+    return fit(views, trainer.target(pages), trainer.LABELS, trainer.SETTINGS, seed)
 
 
 def add_sources(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +110,7 @@ def main(trainer: SmallTrainer, arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     start = time.monotonic()
     pages = chosen_pages(parser, options, trainer)
-    model = train(trainer, pages, features_of(batch_of(pages)), options.seed)
+    model = train(trainer, pages, views_of(pages), options.seed)
     model.meta.update({"name": name, "seed": options.seed, "pages": len(pages), "data": data_digest(pages)})
     save(model, options.out)
     print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)

@@ -57,7 +57,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     pages = labelled(options.data)
-    p = cross_validated(pages, read_vectors(WEIGHTS / WordModel.FILE), options.data)
+    p = cross_validated(pages, read_vectors(WEIGHTS / WordModel.FILE), options.data)[0]
     parts, summary = [HEAD], []
     for name, code in (("English", "en"), ("Chinese", "zh")):
         blocks, marks = [], ""

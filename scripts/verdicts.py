@@ -15,13 +15,12 @@ import numpy as np
 import xxhash
 
 from classifiers.evaluation import outer_folds
-from classifiers.features import features_of
 from classifiers.labelled import LabelledPage, batch_of, load_pages
 from classifiers.quality import train as quality
 from classifiers.quality.labels import DIMENSIONS, is_good
 from classifiers.safety.train import examples, fit
-from classifiers.small import take
-from classifiers.training import train
+from classifiers.small import taken
+from classifiers.training import train, views_of
 from classifiers.web_type import train as web_type
 from classifiers.web_type.labels import DETAIL
 
@@ -79,11 +78,11 @@ def main() -> None:
     options = parser.parse_args()
     pages = load_pages(options.data)
     parts = outer_folds(pages)
-    features = features_of(batch_of(pages))
+    views = views_of(pages)
     models = {}
     for trainer in (web_type, quality):
         rows = [i for i in trainer.chosen(pages) if parts[i] != FOLD]
-        models[trainer.NAME] = train(trainer, [pages[i] for i in rows], take(features, rows))
+        models[trainer.NAME] = train(trainer, [pages[i] for i in rows], taken(views, rows))
     annotated = [p for p, part in zip(pages, parts, strict=True) if p.annotation and part != FOLD]
     shown = drawn(pages)
     batch = batch_of(shown)

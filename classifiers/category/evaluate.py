@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.base import INPUTS
 from classifiers.category.labels import BALANCE_OF, GROUP_OF, GROUPS, LABELS
 from classifiers.category.model import WordModel, WordVectors, compressed
-from classifiers.category.train import WEIGHTS, chosen, extras, fit, read_vectors, site_of, target
+from classifiers.category.train import WEIGHTS, Extra, Inputs, chosen, extras, fit, read_vectors, site_of, target
 from classifiers.evaluation import FOLDS, LANGUAGES, WORD, fasttext_folds
 from classifiers.features import features_of
 from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, load_pages
 from classifiers.metrics import calibration, interval, macro_f1
-from classifiers.small import folds, softmax
+from classifiers.small import folds
 from classifiers.training import SEED
 
 ENOUGH = 10
@@ -42,20 +43,50 @@ def outer_folds(pages: Sequence[LabelledPage]) -> npt.NDArray[np.int64]:
 
 
 def cross_validated(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path, seed: int = SEED) -> Probabilities:
-    """Probabilities of every page by a model that has not seen its site, float64 (n, classes)."""
+    """Probabilities of every page by a model that has not seen its site, by kind of input: float64 (views, n, classes)."""
+    extra = extras(data, vectors, seed)
+    parts = outer_folds(pages)
+    out = np.zeros((len(INPUTS), len(pages), len(LABELS)))
+    for fold in range(FOLDS):
+        trained, judged = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+        out[:, judged] = _by_others(
+            [pages[int(i)] for i in trained], [pages[int(i)] for i in judged], vectors, extra, seed
+        )
+        print(f"category: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
+    return out
+
+
+def _by_others(
+    others: Sequence[LabelledPage],
+    judged: Sequence[LabelledPage],
+    vectors: WordVectors,
+    extra: Sequence[Extra],
+    seed: int = SEED,
+) -> Probabilities:
+    """Probabilities of pages by a model trained on other pages, by kind of input: float64 (views, judged, classes)."""
     import torch
 
     torch.set_num_threads(1)
-    batch = batch_of(pages)
-    means, dense = vectors.means(batch), features_of(batch).dense
-    parts, wanted, extra = outer_folds(pages), target(pages), extras(data, vectors, seed)
-    out = np.zeros((len(pages), len(LABELS)))
-    for fold in range(FOLDS):
-        trained, judged = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
-        net, divisor = fit(means[trained], dense[trained], wanted.take(trained.tolist()), extra, seed)
-        logits = net.logits(net.inputs(means[judged], dense[judged])).astype(np.float64)
-        out[judged] = softmax(logits / divisor)
-        print(f"category: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
+    net, divisor = fit(Inputs.of(others, vectors), target(others), extra, seed)
+    model = WordModel(LABELS, vectors, net, divisor)
+    batch = batch_of(judged)
+    return np.stack([model.predict_proba(batch.seen_as(columns)).astype(np.float64) for columns in INPUTS.values()])
+
+
+def by_input(pages: Sequence[LabelledPage], views: Probabilities) -> dict[str, dict[str, Any]]:
+    """Figures of pages by language and kind of input. `either`: the likeliest class is one of the page's two."""
+    true = np.array([LABELS.index((page.annotation or {})["category"]) for page in pages])
+    may = target(pages).wanted > 0
+    languages, sites = np.array([page.language for page in pages]), [site_of(page) for page in pages]
+    out: dict[str, dict[str, Any]] = {}
+    for language, code in LANGUAGES.items():
+        of = np.flatnonzero(languages == code)
+        own_sites = [sites[i] for i in of]
+        table: dict[str, Any] = {"pages": len(of), "sites": len(set(own_sites))}
+        for name, p in zip(INPUTS, views[:, of], strict=True):
+            either = may[of, p.argmax(1)]
+            table[name] = figures(p, true[of], own_sites) | {"either": round(float(either.mean()), 4)}
+        out[language] = table
     return out
 
 
@@ -129,7 +160,11 @@ def figures(p: Probabilities, true: npt.NDArray[np.int64], sites: Sequence[str])
 
 def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) -> tuple[dict[str, Any], Probabilities]:
     """Compute all figures of the card, and the probabilities that they are made of."""
-    p = cross_validated(pages, vectors, data)
+    final = [page for page in pages if page.is_final]
+    pages = [page for page in pages if not page.is_final]
+    of_final = by_input(final, _by_others(pages, final, vectors, extras(data, vectors, SEED)))
+    views = cross_validated(pages, vectors, data)
+    p = views[0]
     peers = {
         "linear": linear_folds(pages, vectors),
         "fasttext": fasttext(pages),
@@ -138,7 +173,8 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
     true = np.array([LABELS.index(page.annotation["category"]) for page in pages if page.annotation])
     languages = np.array([page.language for page in pages])
     sites = np.array([site_of(page) for page in pages])
-    out: dict[str, Any] = {"pages": len(pages), "classes": {}, "languages": {}}
+    out: dict[str, Any] = {"final": of_final, "inputs": by_input(pages, views)}
+    out |= {"pages": len(pages), "classes": {}, "languages": {}}
     for language, code in LANGUAGES.items():
         of = np.flatnonzero(languages == code)
         own_sites = sites[of].tolist()

@@ -26,7 +26,7 @@ from classifiers.base import Batch
 from classifiers.category import sets
 from classifiers.category.labels import GROUP_OF, GROUPS
 from classifiers.category.labels import LABELS as LABELS
-from classifiers.category.model import Net, WordModel, WordVectors, compressed, standardised
+from classifiers.category.model import FIELDS, Net, WordModel, WordVectors, compressed, standardised
 from classifiers.features import features_of
 from classifiers.labelled import CATEGORIES, LabelledPage, batch_of, data_digest
 from classifiers.small import Target, folds, temperature
@@ -43,6 +43,9 @@ FIELD_DROPOUT = (0.4, 0.2, 0.2, 0.1)
 """Shares of pages that lose address, title, beginning, text: a page may come without any. Of the numbers: NUMBERS_DROPOUT."""
 
 NUMBERS_DROPOUT, INPUT_DROPOUT = 0.2, 0.2
+PLAIN = 0.25
+"""Share of pages that are seen as a text without HTML: no title, and the numbers of lines of which nothing is known."""
+
 LENT = 0.8
 """Share of the texts that are no pages which get the numbers about lines of a page drawn by chance: without numbers they would
 be told from pages by that, and classes known from texts alone would not be found in pages."""
@@ -81,11 +84,36 @@ def chosen(pages: Sequence[LabelledPage]) -> list[int]:
 
 
 def target(pages: Sequence[LabelledPage]) -> Target:
-    """The annotated class of each page, and what it weighs."""
+    """The annotated class of each page, or two of them by halves, and what it weighs."""
     sites = [site_of(page) for page in pages]
     number = Counter(sites)
     weights = np.array([number[site] ** -SITE_POWER for site in sites], np.float32)
-    return Target(one_hot(pages, NAME, LABELS), weights / weights.mean(), sites)
+    wanted = one_hot(pages, NAME, LABELS)
+    for row, page in zip(wanted, pages, strict=True):
+        second = (page.annotation or {}).get("category2")
+        if second and not row[LABELS.index(second)]:
+            row /= 2
+            row[LABELS.index(second)] = 0.5
+    return Target(wanted, weights / weights.mean(), sites)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the net sees of n pages: mean vectors (n, fields * dimensions), numbers about lines (n, columns), and the same numbers
+    where nothing is known beside the text."""
+
+    means: Floats
+    dense: Floats
+    plain: Floats
+
+    @classmethod
+    def of(cls, pages: Sequence[LabelledPage], vectors: WordVectors) -> Inputs:
+        batch = batch_of(pages)
+        plain = features_of(batch.seen_as(())).dense
+        return cls(vectors.means(batch), features_of(batch).dense, plain)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Inputs:
+        return Inputs(self.means[rows], self.dense[rows], self.plain[rows])
 
 
 def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
@@ -102,23 +130,24 @@ def extras(data: Path | None, vectors: WordVectors, seed: int) -> list[Extra]:
     return out
 
 
-def fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> tuple[Net, float]:
+def fit(inputs: Inputs, wanted: Target, extra: Sequence[Extra], seed: int) -> tuple[Net, float]:
     """Train a net, and choose its temperature on pages of sites that it had not seen."""
     parts = folds(wanted.groups, 5, f"temperature {seed}")
     logits, rows = [], []
     for part in range(HELD):
         trained, held_out = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
         if len(trained) and len(held_out):
-            net = _joined(means[trained], dense[trained], wanted.take(trained.tolist()), extra, seed)
-            logits.append(net.logits(net.inputs(means[held_out], dense[held_out])).astype(np.float64))
+            net = _joined(inputs.take(trained), wanted.take(trained.tolist()), extra, seed)
+            own = inputs.take(held_out)
+            logits.append(net.logits(net.inputs(own.means, own.dense)).astype(np.float64))
             rows += held_out.tolist()
-    net = _joined(means, dense, wanted, extra, seed)
+    net = _joined(inputs, wanted, extra, seed)
     return net, temperature(np.concatenate(logits), wanted.take(rows)) if rows else 1.0
 
 
-def _joined(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> Net:
+def _joined(inputs: Inputs, wanted: Target, extra: Sequence[Extra], seed: int) -> Net:
     """Join NETS nets to one net, their mean."""
-    nets = [_fit(means, dense, wanted, extra, seed + number) for number in range(NETS)]
+    nets = [_fit(inputs, wanted, extra, seed + number) for number in range(NETS)]
 
     def mean(name: str) -> npt.NDArray[np.float16]:
         out: npt.NDArray[np.float16] = np.mean([net.wide[name] for net in nets], axis=0).astype(np.float16)
@@ -135,9 +164,11 @@ def _joined(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra]
     )
 
 
-def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], seed: int) -> Net:
+def _fit(inputs: Inputs, wanted: Target, extra: Sequence[Extra], seed: int) -> Net:
     import torch
     from torch import nn
+
+    means, dense = inputs.means, inputs.dense
 
     torch.manual_seed(seed)
     chance = torch.Generator().manual_seed(seed)
@@ -146,7 +177,8 @@ def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], s
     numbers = standardised(dense, centre.astype(np.float32), spread.astype(np.float32))
     width, columns = means.shape[1], numbers.shape[1]
     x = torch.tensor(np.concatenate([means, numbers], axis=1))
-    y, heavy = torch.tensor(wanted.wanted), torch.tensor(wanted.weights)
+    plain = torch.tensor(standardised(inputs.plain, centre.astype(np.float32), spread.astype(np.float32)))
+    y, heavy = torch.tensor((wanted.wanted > 0).astype(np.float32)), torch.tensor(wanted.weights)
     others = [
         (torch.tensor(np.pad(e.means, ((0, 0), (0, columns)))), torch.tensor(e.classes), e.weight, e.rows)
         for e in extra
@@ -170,6 +202,9 @@ def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], s
             drawn_pages = order[step * ROWS : (step + 1) * ROWS]
             batch = x[drawn_pages].clone()
             fields = (torch.rand(len(drawn_pages), len(share), generator=chance) > share).float()
+            as_plain = torch.rand(len(drawn_pages), 1, generator=chance) < PLAIN
+            fields[:, FIELDS.index("title")] *= (~as_plain[:, 0]).float()
+            batch[:, width:] = torch.where(as_plain, plain[drawn_pages], batch[:, width:])
             batch[:, :width] *= fields.repeat_interleave(width // len(share), 1)
             batch[:, width:] *= (torch.rand(len(drawn_pages), 1, generator=chance) > NUMBERS_DROPOUT).float()
             rows, classes, weights = [batch], [y[drawn_pages]], [heavy[drawn_pages] / len(drawn_pages)]
@@ -182,9 +217,9 @@ def _fit(means: Floats, dense: Floats, wanted: Target, extra: Sequence[Extra], s
                 rows.append(with_numbers)
                 classes.append(classes_of[drawn])
                 weights.append(torch.full((number,), weight / number))
-            inputs = nn.functional.dropout(torch.cat(rows), INPUT_DROPOUT)
-            inner = nn.functional.dropout(torch.relu(hidden(inputs)), DROPOUT)
-            p = torch.softmax(outer(inner) + skip(inputs), 1)
+            seen = nn.functional.dropout(torch.cat(rows), INPUT_DROPOUT)
+            inner = nn.functional.dropout(torch.relu(hidden(seen)), DROPOUT)
+            p = torch.softmax(outer(inner) + skip(seen), 1)
             may = torch.cat(classes)
             of_group = ((may @ groups) > 0).float()
             loss = -(p * may).sum(1).clamp_min(1e-9).log()
@@ -205,9 +240,7 @@ def train(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path | None
     import torch
 
     torch.set_num_threads(1)  # sums in one order
-    batch = batch_of(pages)
-    means, dense = vectors.means(batch), features_of(batch).dense
-    net, divisor = fit(means, dense, target(pages), extras(data, vectors, seed), seed)
+    net, divisor = fit(Inputs.of(pages, vectors), target(pages), extras(data, vectors, seed), seed)
     return WordModel(LABELS, vectors, net, divisor)
 
 

@@ -7,6 +7,7 @@ on them is an upper bound.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from classifiers.safety.train import chosen, examples, fit
 BOUNDS = (0.3, 0.5, 0.7, 0.9)
 
 
-def evaluate(pages: list[LabelledPage], _: Features, data: Path) -> dict[str, Any]:
+def evaluate(pages: list[LabelledPage], _: Sequence[Features], data: Path) -> dict[str, Any]:
     """Compute all figures of the card."""
     pages = [pages[i] for i in chosen(pages)]
     numbers, wanted = examples(pages)

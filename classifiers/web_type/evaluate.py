@@ -8,18 +8,29 @@ against people's labels, by the shipped model (its twelve translated) and by the
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from classifiers import evaluation
-from classifiers.evaluation import LANGUAGES, cross_validated, largest_site, of_language, outer_folds
+from classifiers.base import INPUTS
+from classifiers.evaluation import (
+    LANGUAGES,
+    cross_validated,
+    development,
+    final_fold,
+    largest_site,
+    of_language,
+    outer_folds,
+)  # fmt: skip
 from classifiers.features import FIELDS, Features
 from classifiers.labelled import WCXB_TYPES, LabelledPage
 from classifiers.metrics import accuracy, auc, by_class, calibration, interval, macro_f1, precision_at_recall
-from classifiers.small import SmallModel, Target, fit, take
+from classifiers.small import SmallModel, Target, fit, take, taken
 from classifiers.training import SEED
 from classifiers.web_type import train
 from classifiers.web_type.labels import DETAIL, LABELS
@@ -32,10 +43,12 @@ ENOUGH = 10
 """Pages from which a class counts in a macro mean."""
 
 
-def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[str, Any]:
+def evaluate(pages: list[LabelledPage], views: Sequence[Features], data: Path) -> dict[str, Any]:
     """Compute all figures of the card."""
-    rows = chosen(pages)
-    pages, features = [pages[i] for i in rows], take(features, rows)
+    final = by_input(pages, *final_fold(train, pages, views))
+    rows = development(pages, chosen(pages))
+    pages, views = [pages[i] for i in rows], taken(views, rows)
+    features = views[0]
     seven = np.zeros((len(pages), len(WCXB_TYPES)))
     fields = np.zeros((len(FIELDS), len(pages), len(LABELS)))
 
@@ -49,11 +62,13 @@ def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[
         for f in range(len(FIELDS)):
             fields[f, judged] = columns[:, f * len(LABELS) : (f + 1) * len(LABELS)]
 
-    p = cross_validated(train, pages, features, also=also)
+    by_view = cross_validated(train, pages, views, also=also)
+    p = by_view[0]
     wanted = np.array([LABELS.index(page.annotation["web_type"]) if page.annotation else -1 for page in pages])
     keep = np.array([label in DETAIL for label in LABELS])
     p_keep = p[:, keep].sum(1)
-    out: dict[str, Any] = {"annotated": {}, "keep": {}}
+    out: dict[str, Any] = {"final": final, "inputs": by_input(pages, range(len(pages)), by_view)}
+    out |= {"annotated": {}, "keep": {}}
     for language, code in {"all": "", **LANGUAGES}.items():
         of = of_language(pages, code) if code else np.flatnonzero(wanted >= 0)
         groups = [pages[i].group for i in of]
@@ -103,6 +118,38 @@ def evaluate(pages: list[LabelledPage], features: Features, data: Path) -> dict[
     return out
 
 
+def by_input(
+    pages: Sequence[LabelledPage], rows: Sequence[int], views: npt.NDArray[np.float64]
+) -> dict[str, dict[str, Any]]:
+    """Figures of annotated pages by language and kind of input.
+
+    :param rows: numbers of the pages that `views`, float64 (views, rows, classes), is of.
+    """
+    keep = np.array([label in DETAIL for label in LABELS])
+    out: dict[str, dict[str, Any]] = {}
+    for language, code in LANGUAGES.items():
+        own = [(place, pages[i]) for place, i in enumerate(rows) if pages[i].annotation and pages[i].language == code]
+        places, groups = [place for place, _ in own], [page.group for _, page in own]
+        true = np.array([LABELS.index((page.annotation or {})["web_type"]) for _, page in own])
+        right = keep[true]
+        table: dict[str, Any] = {
+            "pages": len(own),
+            "sites": len(set(groups)),
+            "share_to_keep": round(float(right.mean()), 4),
+        }
+        for name, p in zip(INPUTS, views[:, places], strict=True):
+            said, kept = p.argmax(1), p[:, keep].sum(1)
+            chosen_pages = kept >= KEEP_BOUND
+            table[name] = {
+                "accuracy": [round(accuracy(said, true), 4), *interval(accuracy, (said, true), groups)],
+                "keep_auc": [round(auc(kept, right), 4), *interval(auc, (kept, right), groups)],
+                "keep_precision": round(float(right[chosen_pages].mean()), 4),
+                "keep_recall": round(float(chosen_pages[right].mean()), 4),
+            }
+        out[language] = table
+    return out
+
+
 def _pair(said: Any, true: Any, classes: list[int]) -> dict[str, float]:
     return {"accuracy": round(accuracy(said, true), 4), "macro_f1": round(macro_f1(said, true, classes), 4)}
 
@@ -119,7 +166,7 @@ def _seven(pages: list[LabelledPage], features: Features, translated: Any) -> di
     p = np.zeros((len(rows), len(WCXB_TYPES)))
     for fold in range(evaluation.FOLDS):
         trained, judged = np.flatnonzero(parts != fold).tolist(), np.flatnonzero(parts == fold).tolist()
-        model = fit(take(features, trained), target.take(trained), WCXB_TYPES, SETTINGS, SEED)
+        model = fit([take(features, trained)], target.take(trained), WCXB_TYPES, SETTINGS, SEED)
         p[judged] = model.from_features(take(features, judged))
     classes = list(range(len(WCXB_TYPES)))
     out: dict[str, Any] = {"pages": len(rows), "sites": len({page.group for page in wcxb})}

@@ -164,7 +164,7 @@ def test_no_title_of_an_annotated_page_and_no_example_is_trained_on() -> None:
 
 def test_the_same_seed_gives_the_same_net() -> None:
     pytest.importorskip("torch")
-    from classifiers.category.train import Extra, fit
+    from classifiers.category.train import Extra, Inputs, fit
 
     random = np.random.default_rng(3)
     of = np.arange(90) % 2
@@ -177,7 +177,7 @@ def test_the_same_seed_gives_the_same_net() -> None:
     dense = random.random((90, 5)).astype(np.float32)
     means = table.means(Batch(texts))
     extra = [Extra(means[:10], wanted[:10], 0.5, 4)]
-    nets = [fit(means, dense, target, extra, seed) for seed in (7, 7, 8)]
+    nets = [fit(Inputs(means, dense, dense), target, extra, seed) for seed in (7, 7, 8)]
     tensors = [
         b"".join(array.tobytes() for array in vars(net).values() if isinstance(array, np.ndarray)) for net, _ in nets
     ]

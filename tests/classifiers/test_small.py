@@ -47,7 +47,7 @@ def target_of(labels: np.ndarray[Any, Any], classes: int, groups: list[str]) -> 
 def trained(classes: int, seed: int = 1) -> SmallModel:
     pytest.importorskip("lightgbm")
     batch, labels, groups = made(classes)
-    return fit(features_of(batch), target_of(labels, classes, groups), list(OWN)[:classes], FEW, seed)
+    return fit([features_of(batch)], target_of(labels, classes, groups), list(OWN)[:classes], FEW, seed)
 
 
 @pytest.fixture(scope="module", params=[2, 3])
@@ -127,7 +127,7 @@ def test_a_page_weighs_what_its_target_says() -> None:
     given = np.where(wrong, 1 - labels, labels)
     weights = np.where(wrong, 1e-6, 1.0).astype(np.float32)
     target = Target(np.eye(2, dtype=np.float32)[given], weights, groups)
-    p = fit(features_of(batch), target, ("a", "b"), FEW, 1).predict_proba(batch)
+    p = fit([features_of(batch)], target, ("a", "b"), FEW, 1).predict_proba(batch)
     assert (p.argmax(1) == labels)[wrong].mean() > 0.9
 
 
