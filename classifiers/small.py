@@ -21,8 +21,9 @@ from classifiers.features import BITS, COLUMNS, FIELDS, Features, features_of
 from extraction.line_model.trees import NAMES, Trees, evaluate
 
 Floats = npt.NDArray[np.float32]
-INNER = 5
-"""Parts of the training set: the trees see linear scores of models that have not seen the page's site."""
+INNER, HELD = 5, 2
+"""Parts of the training set: the trees see linear scores of models that have not seen the page's site; and how many of them are
+held out in turn to choose the temperature."""
 
 TREES: dict[str, Any] = {
     **LIGHTGBM,
@@ -147,22 +148,23 @@ def softmax(logits: npt.NDArray[np.float64]) -> Probabilities:
 def fit(views: Sequence[Features], target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
     """Train on n pages: the same data and seed give the same weights.
 
-    The temperature is chosen on pages whose sites the model had not seen: cross-validation within the training set.
+    The temperature is chosen on pages whose sites the model had not seen: HELD parts of the training set, held out in turn.
 
     :param views: features of the pages, one entry for each kind of input; the first with all that is known.
     """
     parts = folds(target.groups, INNER, f"temperature {seed}")
-    held = np.zeros((len(views), *target.wanted.shape))
-    for part in range(INNER):
+    logits: list[npt.NDArray[np.float64]] = []
+    rows: list[int] = []
+    for part in range(HELD):
         train = np.flatnonzero(parts != part).tolist()
         test = np.flatnonzero(parts == part).tolist()
         if train and test:
             model = _fit(taken(views, train), target.take(train), labels, settings, seed)
-            for logits, view in zip(held, views, strict=True):
-                logits[test] = model.logits(take(view, test))
+            logits += [model.logits(take(view, test)) for view in views]
+            rows += test * len(views)
     model = _fit(views, target, labels, settings, seed)
-    everything = target.take(list(range(len(target.weights))) * len(views))
-    return dataclasses.replace(model, temperature=temperature(np.concatenate(held), everything))
+    divisor = temperature(np.concatenate(logits), target.take(rows)) if rows else 1.0
+    return dataclasses.replace(model, temperature=divisor)
 
 
 def _fit(views: Sequence[Features], target: Target, labels: Sequence[str], settings: Settings, seed: int) -> SmallModel:
