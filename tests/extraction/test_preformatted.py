@@ -16,7 +16,9 @@ def text_of(part: str) -> list[str]:
     return extract(page.encode()).text.split("\n")[2:-1]
 
 
-@pytest.mark.parametrize("style", ["white-space: pre", "color: red; white-space:pre-wrap", "WHITE-SPACE : break-spaces"])
+@pytest.mark.parametrize(
+    "style", ["white-space: pre", "color: red; white-space:pre-wrap", "WHITE-SPACE : break-spaces"]
+)
 @pytest.mark.parametrize("tag", ["div", "p"])
 def test_code_in_a_styled_element(style: str, tag: str) -> None:
     assert text_of(f'<{tag} class="x" style="{style}">{CODE}</{tag}>') == CODE.split("\n")
