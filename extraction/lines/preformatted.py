@@ -11,10 +11,7 @@ import html as references
 import itertools
 import re
 
-from extraction.lines.code import PROSE, share_of_signs
-
-MIN_SIGNS = 0.5
-"""Share of lines that look like code, from which text is code."""
+from extraction.lines.code import looks_like_code, reads_as_prose
 
 MIN_LINES, INDENTED = 3, 0.25
 """Lines of a paragraph of code, and how many of them must be indented."""
@@ -35,9 +32,6 @@ _BREAK = re.compile(rb"[\r\n]*<br[\s/]*>[\r\n]*", re.IGNORECASE)
 _SPACE = re.compile(rb"&nbsp;|\xc2\xa0|&#160;", re.IGNORECASE)
 _TAG = re.compile(rb"<[^<>]*>")
 _LINE_END = re.compile(rb"(<[^<>]*>)|\r\n|[\r\n]")
-_STOP_WORDS = re.compile(r"\b(?:the|of|and|to|a|is|you|that|your|or|be|this|by|any|we)\b", re.IGNORECASE)
-_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
-_HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 def with_lines_kept(html: bytes) -> bytes:
@@ -91,8 +85,4 @@ def _as_code(match: re.Match[bytes]) -> bytes:
 
 def _is_code(content: bytes) -> bool:
     text = references.unescape(content.decode("utf-8", "replace"))
-    words = _WORD.findall(text)
-    if len(words) > 8 and len(_STOP_WORDS.findall(text)) > PROSE * len(words):
-        return False
-    lines = [line for line in text.splitlines() if line.strip()]
-    return len(lines) > 1 and share_of_signs(lines) >= MIN_SIGNS and 4 * len(_HAN.findall(text)) <= len(text)
+    return looks_like_code(text) and not reads_as_prose(text)
