@@ -25,9 +25,10 @@ from typing import Any
 import machine
 import made_crawl
 
-from pipeline.config import STAGES, load
+from pipeline.config import load
 from pipeline.inspection.estimate import estimate
 from pipeline.outputs import read_run_records
+from pipeline.stage import STAGES
 
 LEAST_SECONDS = 5.0
 

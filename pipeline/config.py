@@ -153,7 +153,8 @@ class StageConfig(Strict):
             if step.needs is not None and step.needs not in [s.step for s in self.steps[:place]]:
                 raise ValueError(f"step {step.step!r} needs the step {step.needs!r} before it in this stage")
         if self.kind.writes_shards and [s.step for s in self.steps if s.step in allowed] != ["tokenize", "shards"]:
-            raise ValueError("the tokenization stage has the steps tokenize and shards, in this order")
+            found = ", ".join(s.step for s in self.steps) or "none"
+            raise ValueError(f"the tokenization stage has the steps tokenize and shards, in this order; found {found}")
         return self
 
     @property

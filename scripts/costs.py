@@ -10,9 +10,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.config import STAGES, load
+from pipeline.config import load
 from pipeline.inspection.costs import SHIPPED, measured
 from pipeline.outputs import read_record
+from pipeline.stage import STAGES
 
 
 def main() -> None:

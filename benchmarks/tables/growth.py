@@ -17,7 +17,7 @@ def render(result: Json) -> str:
     ]
     grown = ", ".join(f"`{step}` {value:.2f}" for step, value in result["exponents"].items())
     return blocks(
-        table(cells("CPU (outside steps and comparisons); estimate before the run", *sizes), rows),
+        table(cells("CPU (outside steps, comparisons and shards); estimate before the run", *sizes), rows),
         f"Exponents from {sizes[0]} to {sizes[-1]}, of each step that takes 5 CPU seconds: {grown}.",
         taken_on(result, "growth"),
     )

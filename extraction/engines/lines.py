@@ -29,6 +29,7 @@ from extraction.lines.columns import K, L
 from extraction.lines.formulas import scan_with_formulas
 from extraction.lines.markdown import MarkdownLine, markdown_of
 from extraction.lines.part import texts_of_part
+from extraction.lines.preformatted import with_lines_kept
 from extraction.lines.structure import Structure, structure_of, text_in
 from extraction.lines.text import is_clean
 from extraction.lines.textareas import with_code_of_textareas
@@ -165,7 +166,7 @@ class Engine(engines.Engine):
     def _scan(self, html: bytes) -> tuple[bytes, Scan]:
         if self.options.footnote_marks == "cut":
             html = without_footnote_marks(html)
-        html = with_code_of_textareas(html)
+        html = with_lines_kept(with_code_of_textareas(html))
         return scan_with_formulas(html) if self.options.formulas == "dollars" else (html, scan(html))
 
     def _markdown(self, data: bytes, page: Scan, structure: Structure, judged: Judged) -> Extraction:

@@ -650,3 +650,23 @@ def _write_code(html, start, end, preformatted, out):  # type: ignore[no-untyped
             out[n] = _GUTTER_START
             n += 1
     return n
+
+
+MIN_SIGNS = 0.5
+"""Share of lines that look like code, from which a text that says nothing of itself is code."""
+
+_STOP_WORDS = re.compile(r"\b(?:the|of|and|to|a|is|you|that|your|or|be|this|by|any|we)\b", re.IGNORECASE)
+_LATIN_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+def reads_as_prose(text: str) -> bool:
+    """Tell whether more than PROSE of a text's words are those that English sentences are full of."""
+    words = _LATIN_WORD.findall(text)
+    return len(words) > 8 and len(_STOP_WORDS.findall(text)) > PROSE * len(words)
+
+
+def looks_like_code(text: str) -> bool:
+    """Tell whether most lines of a text, two or more, look like code, and it is not mostly Chinese."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and share_of_signs(lines) >= MIN_SIGNS and 4 * len(_HAN.findall(text)) <= len(text)

@@ -11,13 +11,10 @@ from __future__ import annotations
 import html as references
 import re
 
-from extraction.lines.code import PROSE, named_language, share_of_signs
+from extraction.lines.code import looks_like_code, named_language, reads_as_prose
 
 MAX_TEXTAREAS = 200
 """Textareas of a page that are looked at."""
-
-MIN_SIGNS = 0.5
-"""Share of lines that look like code, from which a text that says nothing of itself is code."""
 
 _OPENER = re.compile(rb"<textarea(?=[\s>])((?:[^<>\"']|\"[^<\"]{0,300}\"|'[^<']{0,300}'){0,1000})>", re.IGNORECASE)
 _END = re.compile(rb"</textarea\s*>", re.IGNORECASE)
@@ -33,9 +30,6 @@ _EMBEDDED = re.compile(
     r"\s*(?:\[/?(?:url|img|b|i|quote|flash|media|video|align|center)\b|<(?:a\s|iframe|embed|object|img\s|blockquote\s+class)|https?://\S*\s*$)",
     re.IGNORECASE,
 )
-_STOP_WORDS = re.compile(r"\b(?:the|of|and|to|a|is|you|that|your|or|be|this|by|any|we)\b", re.IGNORECASE)
-_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
-_HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 def with_code_of_textareas(html: bytes) -> bytes:
@@ -67,10 +61,6 @@ def _is_code(attributes: bytes, content: bytes, html: bytes) -> bool:
     if not says and _FIXED.search(attributes) is None:
         return False
     says = says or named_language(b"<pre" + attributes) != ""
-    words = _WORD.findall(text)
-    if len(words) > 8 and len(_STOP_WORDS.findall(text)) > PROSE * len(words):
-        return False
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not says and (len(lines) < 2 or share_of_signs(lines) < MIN_SIGNS or 4 * len(_HAN.findall(text)) > len(text)):
+    if reads_as_prose(text) or not (says or looks_like_code(text)):
         return False
     return html.count(content.strip()) == 1  # else the page shows it beside

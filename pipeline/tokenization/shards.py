@@ -142,7 +142,7 @@ def shard_tokenizer(folder: str, manifest: Manifest) -> Tokenizer:
 def read_shards(folder: str, split: Split = "train", columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The rows of a split in shard order, one table a row group, read through the manifest alone.
 
-    :raises UserError: if a shard is missing, has another size than the manifest says, or cannot be read.
+    :raises UserError: if a shard is missing, has another size than the manifest says, other columns, or cannot be read.
     """
     for shard in read_manifest(folder).of(split):
         path = storage.join(folder, shard.path)
@@ -150,6 +150,8 @@ def read_shards(folder: str, split: Split = "train", columns: Sequence[str] | No
             raise UserError(problem)
         try:
             with storage.open_read(path) as f, pq.ParquetFile(f, page_checksum_verification=True) as parquet:
+                if not parquet.schema_arrow.equals(SHARD, check_metadata=False):
+                    raise UserError(f"{shard.path}: {shard_files.difference(parquet.schema_arrow)}")
                 for i in range(parquet.num_row_groups):
                     yield parquet.read_row_group(i, columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as e:
@@ -185,7 +187,10 @@ def _tokenizer_problem(folder: str, manifest: Manifest) -> str | None:
     path = storage.join(folder, TOKENIZER)
     if not storage.exists(path):
         return f"there is no {TOKENIZER}"
-    digest, listed = file_sha256(path), manifest.tokenizer["sha256"]
+    try:
+        digest, listed = file_sha256(path), manifest.tokenizer["sha256"]
+    except OSError as e:
+        return f"{TOKENIZER} cannot be read: {e.strerror or e}"
     return None if digest == listed else f"{TOKENIZER}: SHA-256 is {digest}, the manifest says {listed}"
 
 

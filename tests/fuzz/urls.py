@@ -72,7 +72,8 @@ def check_url(url: str) -> tuple[str | None, ...]:
         assert "expected" in message, (url, message)
     else:
         again = f"http://{entry}" if kind == "url" else entry
-        assert parse_entry(f"{kind}:{again}") == (kind, entry), (url, kind, entry)
+        if "'" not in entry:  # those at the ends of a URL are taken for quotes
+            assert parse_entry(f"{kind}:{again}") == (kind, entry), (url, kind, entry)
         if kind == "url":
-            assert RemovalList(urls={entry: entry}).match_url(url.removeprefix("url:")) == entry, (url, entry)
+            assert RemovalList(urls={entry: entry}).match_url(url.removeprefix("url:").strip()) == entry, (url, entry)
     return host, domain, key

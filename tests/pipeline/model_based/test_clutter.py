@@ -75,7 +75,7 @@ def test_thresholds_by_language() -> None:
         after = step(before)
         assert isinstance(after, Document)
         assert len(lines(after.text or "")) == n
-    assert Clutter().min_score == {"default": 0.1, "zh": 0.02}
+    assert Clutter().min_score == {"default": 0.15, "zh": 0.2}
 
 
 def test_scores_of_extraction_are_taken() -> None:

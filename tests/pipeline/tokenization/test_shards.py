@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -394,6 +395,20 @@ def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
+
+
+def test_a_shard_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    """Where its size is right, too, of which alone `read_shards` makes sure."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "train/shard-g0000-00001.parquet"
+    data = path.read_bytes()
+    path.write_bytes(data[:-4] + b"xxxx")
+    with pytest.raises(UserError, match=r"00001\.parquet: not a readable Parquet file: "):
+        list(read_shards(str(tmp_path)))
+    pq.write_table(pq.read_table(folder / path.relative_to(tmp_path)).drop_columns(["url"]), path)
+    rewrite(tmp_path, lambda d: [s.update(bytes=path.stat().st_size) for s in d["shards"] if s["path"] in str(path)])
+    with pytest.raises(UserError, match=r"00001\.parquet: no url"):
+        list(read_shards(str(tmp_path)))
 
 
 @pytest.mark.parametrize(
