@@ -7,6 +7,7 @@ retried with backoff.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -58,10 +59,18 @@ def filesystem(path: str) -> tuple[Any, str]:
 
 
 def exists(path: str) -> bool:
-    if is_local(path):
-        return local(path).exists()
-    fs, p = filesystem(path)
-    return bool(_retry(lambda: fs.exists(p)))
+    """Tell whether a file or folder is there. :raises ValueError: if the path is a URL that cannot be read."""
+    try:
+        if is_local(path):
+            return local(path).exists()
+        fs, p = filesystem(path)
+        return bool(_retry(lambda: fs.exists(p)))
+    except ValueError as e:
+        raise ValueError(f"{path!r} is not a URL: {e}") from e
+    except OSError as e:
+        if e.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def names(folder: str) -> list[str]:

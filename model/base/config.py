@@ -80,7 +80,10 @@ def _message(kind: type[BaseModel], error: Any) -> str:
     place = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden" and (known := _keys(kind, error["loc"][:-1])):
         return f"{place}: no such key; known are {', '.join(known)}"
-    return f"{place}: {error['msg']}" if place else str(error["msg"])
+    said = error["msg"].removeprefix("Value error, ")
+    if error["type"].endswith("_parsing_size"):
+        said += f", found {len(str(error['input']))} digits"
+    return f"{place}: {said}" if place else said
 
 
 def _keys(kind: type[BaseModel], place: Sequence[Any]) -> list[str]:

@@ -58,11 +58,11 @@ _WIDE_BOMS = tuple(bom for bom, codec in BOMS if codec != "utf-8")
 _XML_TYPES = ("text/xml", "application/xml")
 _XHTML = re.compile(rb"<html\b[^>]{0,2000}\bxmlns\s*=", re.IGNORECASE)
 _FEED = re.compile(
-    rb"(?:\s+|<\?[^>]{0,500}\?>|<!--.{0,2000}?-->|<!DOCTYPE\s+(?!html)[^>\[]{0,500}>)*"
+    rb"(?>\s+|<\?[^>]{0,500}\?>|<!--.{0,2000}?-->|<!DOCTYPE\s+(?!html)[^>\[]{0,500}>)*+"  # nothing is tried twice
     rb"<(rss|feed|rdf:rdf|urlset|sitemapindex|opml)[\s>]",
     re.IGNORECASE | re.DOTALL,
 )
-_MHTML = re.compile(rb"(?:[A-Za-z-]+:[^\n]*\n|[ \t]+[^\n]*\n)*?Content-Type:[ \t]*multipart/", re.IGNORECASE)
+_MHTML = re.compile(rb"(?>[A-Za-z-]+:[^\n]*\n|[ \t][^\n]*\n)*?Content-Type:[ \t]*multipart/", re.IGNORECASE)
 _SNIFF_BYTES = 4096
 MAX_CONTROL_SHARE = 0.02
 """Share of control bytes in the first 4,096 from which a body is binary. Pages have next to none; in compressed data each

@@ -28,6 +28,10 @@ SUFFIXES: dict[str, Codec] = {".gz": "gzip", ".zst": "zstd", ".lz4": "lz4"}
 
 _CHUNK = 1 << 16
 _ZSTD_CHUNK = 1 << 13  # as the decoder takes small pieces, the rest is copied often
+_PIECE: dict[Codec, int] = {"gzip": 1 << 14, "zstd": 1 << 10, "lz4": 1 << 12}
+"""Bytes that a decoder gets at once, counted from the beginning of the member: where it fails, what comes out before is the same
+wherever reading began. zstd can blow 4 bytes up to 128 kB and has no limit of its output: 32 MB a piece; lz4 1 MB."""
+
 _MAX_OUT = 1 << 18
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # a skippable frame that carries the dictionary of a .warc.zst
 _MAX_DICTIONARY = 1 << 24
@@ -101,23 +105,21 @@ class _Lz4:
         self.eof = False
 
     def decode(self, data: bytes) -> tuple[bytes, bytes]:
-        out: bytes = self._d.decompress(data)  # at most 255 bytes out for one in: 16 MB
+        out: bytes = self._d.decompress(data)  # at most 255 bytes out for one in
         self.eof = self._d.eof
         return out, (self._d.unused_data or b"") if self.eof else b""
 
 
 class _Zstd:
-    _PIECE = 1 << 10  # zstd can blow 4 bytes up to 128 kB and the object has no output limit: at most 32 MB a piece
-
     def __init__(self, dictionary: bytes | None) -> None:
         data = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
         self._d = zstandard.ZstdDecompressor(dict_data=data, max_window_size=_MAX_WINDOW).decompressobj()
         self.eof = False
 
     def decode(self, data: bytes) -> tuple[bytes, bytes]:
-        out = self._d.decompress(data[: self._PIECE])
+        out = self._d.decompress(data)
         self.eof = self._d.eof
-        return out, (self._d.unused_data if self.eof else b"") + data[self._PIECE :]
+        return out, self._d.unused_data if self.eof else b""
 
 
 class Decoded:
@@ -305,11 +307,16 @@ class Decoded:
                 self.cut = self._member
                 return b""
             assert self._decoder is not None
+            piece = _PIECE[self.codec]
+            piece -= (self._raw_at - self._member) % piece
+            while len(self._raw) < piece and (more := self._f.read(_CHUNK)):
+                self._raw += more
             before = len(self._raw)
             try:
-                out, self._raw = self._decoder.decode(self._raw)
+                out, rest = self._decoder.decode(self._raw[:piece])
             except _DECODE_ERRORS as e:
                 raise Broken(self._member, f"{self.codec}: {e}") from e
+            self._raw = rest + self._raw[piece:]
             self._raw_at += before - len(self._raw)
             if self._decoder.eof:
                 self._decoder = None

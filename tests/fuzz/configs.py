@@ -108,6 +108,7 @@ def _check_message(message: str, place: mutations.Path | None, override: int) ->
             "is not",
             "has no",
             "missing",
+            "may be",
         )
         assert any(word in message for word in said), message
 

@@ -84,6 +84,8 @@ CASES: list[tuple[dict[str, Any], tuple[str, object] | None]] = [
     ({"html": MAIL}, ("not_html", "mhtml")),
     ({"content_type": "multipart/related", "html": MAIL}, ("not_html", "multipart/related")),
     ({"html": b"Note: a page\nContent-Type: text/html\n\n<p>x</p>"}, None),
+    ({"html": b"<!-- -->" + b" \n" * 200 + b"<p>x</p>"}, None),  # a rule that tries spaces in all ways never ends
+    ({"html": b"<!-- -->" * 100 + b"<rss "}, ("not_html", "rss")),
     ({"html": b""}, ("empty_body", 0)),
     ({"html": b"<p>" + b"x" * 997}, None),
     ({"html": b"<p>" + b"x" * 998}, ("too_large", 1001)),

@@ -456,6 +456,25 @@ def test_damage_late_in_a_member_keeps_the_records_identity(tmp_path: Path) -> N
     assert rows[1].doc.url == "https://www.example.com/1"
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".lz4"])
+@pytest.mark.parametrize("before", [10, 30_000, 50_000])
+def test_a_damaged_record_is_the_same_wherever_reading_began(tmp_path: Path, suffix: str, before: int) -> None:
+    """What comes out of a member before its damage must not depend on how the file was cut into pieces."""
+    chance = random.Random(before)
+    pack = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress, ".lz4": lz4.frame.compress}[suffix]
+    body = b"".join(b"%d " % chance.randrange(10**6) for _ in range(30_000))
+    blocks = (chance.randbytes(before), body, b"x")
+    members = [pack(warc("response", http(block), number=i)) for i, block in enumerate(blocks)]
+    members[1] = members[1][:45_000] + b"\xff" * 100 + members[1][45_100:]
+    path = tmp_path / f"damaged.warc{suffix}"
+    path.write_bytes(b"".join(members))
+    whole = read(path)
+    assert reasons(whole)[0] is None
+    assert any(reasons(whole))
+    for start in range(len(whole)):
+        assert read(path, start_record=start, start_offset=whole[start].doc.offset) == whole[start:]
+
+
 @pytest.mark.parametrize(
     ("between", "lost"),
     [

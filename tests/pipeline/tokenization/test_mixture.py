@@ -482,6 +482,10 @@ def test_a_file_is_laid_under_the_keys_beside_it(tmp_path: Path) -> None:
         Mixture.model_validate(data, context={"folders": [str(tmp_path)]})
     with pytest.raises(ValidationError, match=r"there is no '.*none.yaml' nor 'none.yaml'"):
         Mixture.model_validate({"file": "none.yaml"}, context={"folders": [str(tmp_path)]})
+    with pytest.raises(ValidationError, match="there is no"):
+        Mixture.model_validate({"file": "n" * 5000}, context={"folders": [str(tmp_path)]})
+    with pytest.raises(ValidationError, match=r"'http://\[' is not a URL"):
+        Mixture.model_validate({"file": "http://["}, context={"folders": [str(tmp_path)]})
 
 
 def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
