@@ -20,6 +20,8 @@ from classifiers.quality.labels import DIMENSIONS, is_good, score
 from classifiers.web_type.labels import DETAIL
 
 Row = dict[str, Any]
+LAST = 3
+"""The last round of annotation: pages of many sites, drawn without regard to a type."""
 
 
 def pairs(name: str = PAGES, other: str = "second.jsonl") -> list[tuple[Row, Row]]:
@@ -59,14 +61,17 @@ def agreement_of_category(rows: list[tuple[Row, Row]]) -> dict[str, Any]:
 
 
 def report() -> dict[str, Any]:
-    """Compute all figures, for all pages and by language."""
-    languages = (("all", None), ("English", "en"), ("Chinese", "zh"))
+    """Compute all figures, for all pages, by language, and for the last round of annotation alone."""
     every, categories = pairs(), pairs(CATEGORIES, "second_categories.jsonl")
-    return {
-        name: agreement([p for p in every if code in (None, p[0]["language"])])
-        | {"category": agreement_of_category([p for p in categories if code in (None, p[0]["language"])])}
-        for name, code in languages
-    }
+    out = {}
+    for title, code in (("all", None), ("English", "en"), ("Chinese", "zh")):
+        for name, least in ((title, 0), (f"{title}, last round", LAST)):
+
+            def own(rows: list[tuple[Row, Row]], code: str | None = code, least: int = least) -> list[tuple[Row, Row]]:
+                return [p for p in rows if code in (None, p[0]["language"]) and p[0].get("round", 1) >= least]
+
+            out[name] = agreement(own(every)) | {"category": agreement_of_category(own(categories))}
+    return out
 
 
 def main() -> int:

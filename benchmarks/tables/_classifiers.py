@@ -1,6 +1,8 @@
 """Parts that the tables of the page classifiers share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from typing import Any
 
 from benchmarks.tables._markdown import Json, cells, table
 
@@ -8,6 +10,25 @@ from benchmarks.tables._markdown import Json, cells, table
 def interval(values: Sequence[float]) -> str:
     """A value with its bounds, given as (value, lower, upper)."""
     return f"{values[0]:.3f} [{values[1]:.3f}, {values[2]:.3f}]"
+
+
+def by_input(title: str, columns: str, tables: Json, of: Callable[[Any], Sequence[Any]]) -> str:
+    """Table of figures by language and kind of input.
+
+    :param tables: by language, what `by_input` of an evaluation gives.
+    :param of: cells of one kind of input.
+    """
+    rows = (
+        cells(f"{language}: {name}", f"{t['pages']:,} / {t['sites']:,}", *of(figures))
+        for language, t in tables.items()
+        for name, figures in t.items()
+        if isinstance(figures, dict | list)
+    )
+    return table(f"{title} | pages / sites | {columns}", rows)
+
+
+FINAL = "**Final fold**: sources that nothing was chosen on or trained on"
+FOLDS = "folds by site, of the other pages"
 
 
 def speed(result: Json) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.tables._classifiers import interval, speed
+from benchmarks.tables._classifiers import FINAL, FOLDS, by_input, interval, speed
 from benchmarks.tables._markdown import Json, blocks, cells, table, taken_on
 
 BASELINES = {"commonest": "commonest classes", "fasttext": "fastText, words alone", "linear": "linear, same inputs"}
@@ -16,6 +16,14 @@ def systems(language: Json) -> Iterator[tuple[str, Json]]:
     yield "the model, classes of several sites", language["of_several_sites"]
     if language["first_round"]["pages"] != language["pages"]:
         yield "the model, pages of the first round", language["first_round"]
+
+
+COLUMNS = "top-1 of 200 [95 %] | top-5 [95 %] | either of a page's two classes | group | balancing group"
+
+
+def of_input(s: Json) -> tuple[str, ...]:
+    shares = (f"{s[name]:.3f}" for name in ("either", "group_accuracy", "balance_accuracy"))
+    return (interval(s["top_1"]), interval(s["top_5"]), *shares)
 
 
 def scores(row: list[float] | None) -> str:
@@ -49,8 +57,10 @@ def render(result: Json) -> str:
     few = ", ".join(f"`{label}`" for label in unproven if label in labels)
     none = ", ".join(f"`{label}`" for label in unproven if label not in labels)
     return blocks(
+        by_input(FINAL, COLUMNS, evaluation["final"], of_input),
+        by_input(FOLDS, COLUMNS, evaluation["inputs"], of_input),
         table(
-            " | pages | top-1 of 200 [95 %] | top-5 [95 %] | group macro-F1 (groups) | group | balancing group",
+            "folds by site | pages | top-1 of 200 [95 %] | top-5 [95 %] | group macro-F1 (groups) | group | balancing group",
             accuracy,
         ),
         table(" | pages | sites | largest site, of all pages | calibration error", sites),

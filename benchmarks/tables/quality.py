@@ -1,11 +1,11 @@
 """Quality of pages: good against poor ones, and what each bound keeps."""
 
-from benchmarks.tables._classifiers import agreement, interval, speed
+from benchmarks.tables._classifiers import FINAL, FOLDS, agreement, by_input, interval, speed
 from benchmarks.tables._markdown import Json, blocks, cells, table, taken_on
 
 
 def render(result: Json) -> str:
-    evaluation = result["evaluation"]
+    final, inputs, evaluation = (result["evaluation"][name] for name in ("final", "inputs", "folds"))
     first = next(iter(evaluation.values()))
     dimensions = first["auc_of_dimensions"]
     auc = [
@@ -31,7 +31,10 @@ def render(result: Json) -> str:
     bins = (cells(name, " ".join(f"{b['true']:.2f}" for b in e["calibration"])) for name, e in evaluation.items())
     columns = {"good": "kappa, good", "auc_of_second_score": "AUC of the second's score"}
     auc_of = cells(*(f"AUC, {name} ≥ 2" for name in dimensions))
+    columns_of_inputs = "ROC AUC, good against poor [95 %]"
     return blocks(
+        by_input(FINAL, columns_of_inputs, final, lambda auc: [interval(auc)]),
+        by_input(FOLDS, columns_of_inputs, inputs, lambda auc: [interval(auc)]),
         table(cells("ROC AUC, good against poor [95 %]", *evaluation), auc),
         table(
             f" | pages / sites | largest site | good | rank correlation with the score | calibration error | {auc_of}",

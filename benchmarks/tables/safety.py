@@ -8,14 +8,14 @@ def render(result: Json) -> str:
     evaluation = result["evaluation"]
     rows = (
         cells(
-            *(language, f"{e['pages']:,}", ", ".join(f"{n} {label}" for label, n in e["unsafe_by_class"].items())),
+            *(f"{title}: {language}", f"{e['pages']:,}", ", ".join(f"{n} {label}" for label, n in e["unsafe_by_class"].items())),
             "–" if e["auc"] is None else f"{e['auc']:.3f}",
             *(f"{b['found']} of {b['of']}; {b['false_alarms']}" for b in e["bounds"]),
         )
-        for language in ("English", "Chinese")
-        for e in [evaluation[language]]
+        for name, title in (("final", "**last round**"), ("folds", "rounds before"))
+        for language, e in evaluation[name].items()
     )
-    bounds = (f"found; false alarms at {b['bound']}" for b in evaluation["English"]["bounds"])
+    bounds = (f"found; false alarms at {b['bound']}" for b in evaluation["folds"]["English"]["bounds"])
     right, unsafe = evaluation["label_right_of_found"]
     return blocks(
         table(cells("", "pages", "unsafe", "AUC", *bounds), rows),

@@ -1,7 +1,18 @@
 """Page types: accuracy by class and language, and beside baselines."""
 
-from benchmarks.tables._classifiers import agreement, interval, speed
+from benchmarks.tables._classifiers import FINAL, FOLDS, agreement, by_input, interval, speed
 from benchmarks.tables._markdown import Json, blocks, cells, table, taken_on
+
+
+COLUMNS = "twelve types, accuracy [95 %] | keep: AUC [95 %] | keep: precision / recall at 0.5"
+
+
+def of_input(figures: Json) -> tuple[str, ...]:
+    return (
+        interval(figures["accuracy"]),
+        interval(figures["keep_auc"]),
+        f"{figures['keep_precision']:.3f} / {figures['keep_recall']:.3f}",
+    )
 
 
 def render(result: Json) -> str:
@@ -55,6 +66,8 @@ def render(result: Json) -> str:
     ]
     pages = f"WCXB-dev, {wcxb['pages']:,} pages, {wcxb['sites']:,} sites"
     return blocks(
+        by_input(FINAL, COLUMNS, evaluation["final"], of_input),
+        by_input(FOLDS, COLUMNS, evaluation["inputs"], of_input),
         table(cells(pages, "accuracy", "macro-F1 [95 %]", *types), seven),
         table(
             "annotated pages, twelve types | pages / sites | largest site | accuracy [95 %] | macro-F1 (types) "
