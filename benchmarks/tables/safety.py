@@ -8,7 +8,11 @@ def render(result: Json) -> str:
     evaluation = result["evaluation"]
     rows = (
         cells(
-            *(f"{title}: {language}", f"{e['pages']:,}", ", ".join(f"{n} {label}" for label, n in e["unsafe_by_class"].items())),
+            *(
+                f"{title}: {language}",
+                f"{e['pages']:,}",
+                ", ".join(f"{n} {label}" for label, n in e["unsafe_by_class"].items()),
+            ),
             "–" if e["auc"] is None else f"{e['auc']:.3f}",
             *(f"{b['found']} of {b['of']}; {b['false_alarms']}" for b in e["bounds"]),
         )

@@ -59,7 +59,9 @@ def evaluate(pages: list[LabelledPage], _: Sequence[Features], data: Path) -> di
     pages = [pages[i] for i in chosen(pages)]
     numbers, wanted = examples(pages)
     of_later, wanted_later = examples(later)
-    out: dict[str, Any] = {"final": by_language(later, 1 - fit(numbers, wanted).from_numbers(of_later)[:, 0], wanted_later)}
+    out: dict[str, Any] = {
+        "final": by_language(later, 1 - fit(numbers, wanted).from_numbers(of_later)[:, 0], wanted_later)
+    }
     parts = outer_folds(pages)
     p = np.zeros((len(pages), len(LABELS)))
     for fold in range(FOLDS):
