@@ -1,7 +1,6 @@
 """Parts that the tables of the page classifiers share."""
 
 from collections.abc import Callable, Sequence
-
 from typing import Any
 
 from benchmarks.tables._markdown import Json, cells, table

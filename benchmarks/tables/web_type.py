@@ -3,7 +3,6 @@
 from benchmarks.tables._classifiers import FINAL, FOLDS, agreement, by_input, interval, speed
 from benchmarks.tables._markdown import Json, blocks, cells, table, taken_on
 
-
 COLUMNS = "twelve types, accuracy [95 %] | keep: AUC [95 %] | keep: precision / recall at 0.5"
 
 

@@ -1,8 +1,8 @@
 """Evaluate the safety model: `python -m classifiers.safety.evaluate --data DATA`.
 
-First, the pages of the last round of annotation, which neither the lexicon nor its coefficients come from. Then five folds by site of
-the pages before: the lexicon was written without looking for what they say, but by one who had seen them, so recall on them is an
-upper bound.
+First, the pages of the last round of annotation, which neither the lexicon nor its coefficients come from. Then five folds by site
+of the pages before: the lexicon was written without looking for what they say, but by one who had seen them, so recall on them is
+an upper bound.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BOUNDS = (0.3, 0.5, 0.7, 0.9)
 
 
 def by_language(
-    pages: Sequence[LabelledPage], unsafe: npt.NDArray[np.float64], wanted: npt.NDArray[np.int64]
+    pages: Sequence[LabelledPage], unsafe: npt.NDArray[np.floating], wanted: npt.NDArray[np.int64]
 ) -> dict[str, Any]:
     """What is found and falsely found at each bound, by language."""
     language = np.array([page.language for page in pages])

@@ -75,8 +75,8 @@ def fit(numbers: npt.NDArray[np.float64], wanted: npt.NDArray[np.int64]) -> Lexi
 
 
 def chosen(pages: Sequence[LabelledPage]) -> list[int]:
-    """Numbers of the annotated pages of the first rounds. Most unsafe pages of the third are texts with swapped names, in which no
-    term of the lexicon stands: four coefficients cannot learn them, and fitted to them, they flag many more safe pages."""
+    """Numbers of the annotated pages of the first rounds. Most unsafe pages of the third are texts with swapped names, in which
+    no term of the lexicon stands: four coefficients cannot learn them, and fitted to them, they flag many more safe pages."""
     return [i for i in annotated(pages, NAME) if (pages[i].annotation or {}).get("round") != LATER]
 
 
