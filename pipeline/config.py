@@ -150,8 +150,9 @@ class StageConfig(Strict):
                     f"step {step.step!r} is not of stage {self.stage!r}, whose steps are: {', '.join(allowed) or 'none yet'}"
                 )
         for place, step in enumerate(self.steps):
-            if step.needs is not None and step.needs not in [s.step for s in self.steps[:place]]:
-                raise ValueError(f"step {step.step!r} needs the step {step.needs!r} before it in this stage")
+            for needed in step.needs:
+                if needed not in [s.step for s in self.steps[:place]]:
+                    raise ValueError(f"step {step.step!r} needs the step {needed!r} before it in this stage")
         if self.kind.writes_shards and [s.step for s in self.steps if s.step in allowed] != ["tokenize", "shards"]:
             found = ", ".join(s.step for s in self.steps) or "none"
             raise ValueError(f"the tokenization stage has the steps tokenize and shards, in this order; found {found}")

@@ -88,8 +88,8 @@ class Step(Strict):
     version: ClassVar[int] = 1
     """Raise it when the step's results change for the same parameters: finished outputs then ask to be made again."""
 
-    needs: ClassVar[str | None] = None
-    """A step that must stand before this one in the same stage: it reads what that one stores."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Steps that must stand before this one in the same stage: it reads what they store."""
 
     step: str
 

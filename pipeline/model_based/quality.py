@@ -19,7 +19,9 @@ class Quality(Scored):
     below: ClassVar[str] = "low_quality"
 
     min: Limits | None = Field(
-        {"default": 0.2}, description="probability to be good, at least; for all languages or by language"
+        {"default": 0.2},
+        description="probability to be good, at least; for all languages or by language; null: scores are stored, and "
+        "type_and_quality decides",
     )
 
     def number(self, scores: dict[str, float]) -> float:

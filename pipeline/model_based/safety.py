@@ -71,7 +71,7 @@ class UnsafeSites(CrossDocumentStep):
     )
     block: list[str] = Field([], description="files of sites, one a line, that always are: reviewed and found unsafe")
     columns: ClassVar[tuple[str, ...]] = ("domain", "scores")
-    needs: ClassVar[str | None] = CLASSIFIER
+    needs: ClassVar[tuple[str, ...]] = (CLASSIFIER,)
 
     def resources(self) -> list[str]:
         return [*self.allow, *self.block]

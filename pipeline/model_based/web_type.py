@@ -26,7 +26,8 @@ class WebType(Scored):
     )
     min: Limits | None = Field(
         {"default": 0.5},
-        description="probability that the page is of a kept type, at least; for all languages or by language",
+        description="probability that the page is of a kept type, at least; for all languages or by language; null: scores are "
+        "stored, and type_and_quality decides",
     )
 
     @field_validator("keep")

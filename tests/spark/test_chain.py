@@ -312,11 +312,11 @@ def test_another_bound_on_a_classifier_needs_no_run(chain: Path) -> None:
     assert predicted.kept_before == Counter(language for language, _ in kept)
     assert predicted.kept_after == Counter(k for k, p in kept if p >= (0.9 if k == "zh" else 0.6))
     assert sum(predicted.kept_after.values()) < sum(predicted.kept_before.values())
-    types = outcome(output, ["steps.web_type.min=0"])
+    anything = outcome(output, ["steps.type_and_quality.min=0", "steps.quality.min=0.2"])
     candidates = [d for d in from_table(rows(output)) if d.drop_step != "semantic_dedup"]
     again = [d for d in candidates if of_classifier(d, "quality")["good"] >= 0.2]
-    assert types.kept_after == Counter(d.language for d in again)
-    assert sum(types.kept_after.values()) > len(kept)
+    assert anything.kept_after == Counter(d.language for d in again)
+    assert sum(anything.kept_after.values()) > len(kept)
 
 
 def test_the_report_on_rules_is_of_its_own_stage(chain: Path) -> None:
@@ -327,6 +327,7 @@ def test_the_report_on_rules_is_of_its_own_stage(chain: Path) -> None:
         "clutter",
         "web_type",
         "quality",
+        "type_and_quality",
         "category",
         "semantic_dedup",
     ]
