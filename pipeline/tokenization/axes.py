@@ -7,7 +7,8 @@
 
 The combinations of values that occur are counted on the driver, so their number is bounded: classes and bands are closed lists;
 of an axis with named weights or shares all values without a name are one, `(other)`; and of domains, which have no
-bound, the named ones alone are told apart. Languages are the few that the identification model knows, sources are names from
+bound, the named ones alone are told apart. A class, or a group, that a weight acts on is `(unsure)` where its stored probability is
+low: a weight does not multiply by labels more than they can be trusted. Languages are the few that the identification model knows, sources are names from
 configs.
 """
 
@@ -18,6 +19,7 @@ import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,7 +32,12 @@ AXES = ("category", "group", "balance", "language", "source", "domain", "quality
 REPORTED = ("category", "group", "language")
 """Counted whether they are steered or not."""
 
+CLASSES = ("category", "group", "balance")
+"""The axes of classes, which the category classifier gives."""
+
 OTHER = "(other)"
+UNSURE = "(unsure)"
+"""Value of an axis of classes of a document whose class, or group of classes, has too low a probability."""
 
 _COLUMN = {"group": "category", "balance": "category", "quality_band": "scores"}
 _CLASSES: Mapping[str, Mapping[str, str]] = {
@@ -41,13 +48,20 @@ _CLASSES: Mapping[str, Mapping[str, str]] = {
 
 
 def axis_columns(
-    rows: pa.Table, axes: Sequence[str], named: Mapping[str, Collection[str]], quality_bands: Sequence[float]
+    rows: pa.Table,
+    axes: Sequence[str],
+    named: Mapping[str, Collection[str]],
+    quality_bands: Sequence[float],
+    min_probability: Mapping[str, float] | None = None,
 ) -> pa.Table:
     """The axes of documents, one string column an axis, n rows; null where a document has no value.
 
-    :param rows: n documents with the columns `columns_of(axes)`.
+    :param rows: n documents with the columns `columns_of(axes, min_probability)`.
     :param named: of axes whose other values are one, the values that are not.
+    :param min_probability: of axes of classes, the stored probability below which a value is UNSURE. A document whose class comes
+        without scores is taken at its word.
     """
+    bounds = min_probability or {}
     out = {}
     for axis in axes:
         column = rows[_COLUMN.get(axis, axis)]
@@ -56,12 +70,16 @@ def axis_columns(
             out[axis] = _bands(column, quality_bands)
         else:
             out[axis] = _mapped(column, _meaning(axis, named.get(axis)))
+        if bounds.get(axis):
+            sure = _probabilities(rows, out[axis], axis) >= bounds[axis]
+            out[axis] = pc.if_else(pc.or_(pa.array(sure), pc.is_null(out[axis])), out[axis], UNSURE)
     return pa.table(out, schema=pa.schema([pa.field(a, pa.string()) for a in axes]))
 
 
-def columns_of(axes: Sequence[str]) -> list[str]:
+def columns_of(axes: Sequence[str], min_probability: Mapping[str, float] | None = None) -> list[str]:
     """The document columns that `axis_columns` reads."""
-    return list(dict.fromkeys(_COLUMN.get(a, a) for a in axes))
+    judged = ["scores"] if any((min_probability or {}).get(axis) for axis in axes) else []
+    return list(dict.fromkeys([*(_COLUMN.get(a, a) for a in axes), *judged]))
 
 
 def band_names(bounds: Sequence[float]) -> list[str]:
@@ -120,6 +138,22 @@ def _mapped(column: pa.Array, meaning: Callable[[str], str]) -> pa.Array:
     encoded = column.cast(pa.string()).dictionary_encode()
     meanings = pa.array([meaning(v) for v in encoded.dictionary.to_pylist()], pa.string())
     return meanings.take(encoded.indices)
+
+
+def _probabilities(rows: pa.Table, values: pa.Array, axis: str) -> npt.NDArray[np.float64]:
+    """Stored probability of each document's value on an axis of classes, the sum over its classes; 1 without scores."""
+    column = rows["scores"]
+    scores = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    flat, parents = pc.list_flatten(scores), pc.list_parent_indices(scores)
+    own = pc.equal(pc.struct_field(flat, "classifier"), "category")
+    flat, parents = flat.filter(own), parents.filter(own)
+    of_class = _mapped(pc.struct_field(flat, "label"), _meaning(axis, None))
+    same = pc.fill_null(pc.equal(of_class, values.take(parents)), False)
+    p, places = np.ones(len(rows)), parents.to_numpy(zero_copy_only=False)
+    p[places] = 0.0
+    weights = pc.struct_field(flat, "score").to_numpy(zero_copy_only=False) * same.to_numpy(zero_copy_only=False)
+    np.add.at(p, places, weights / SCALE)
+    return p
 
 
 def _bands(scores: pa.Array, bounds: Sequence[float]) -> pa.Array:

@@ -30,6 +30,7 @@ from pipeline import storage
 from pipeline.strict import Strict, read_yaml
 from pipeline.tokenization.axes import (
     AXES,
+    CLASSES,
     REPORTED,
     axis_columns,
     check_axis,
@@ -84,6 +85,13 @@ class Mixture(Strict):
     temperature: dict[str, float] = Field(
         default_factory=dict,
         description="per axis an exponent t: shares become share^t, normalised; 0: all equal; a number alone: of category",
+    )
+    min_probability: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="weights of classes and groups act where the document's class, or its group in sum, has this stored "
+        "probability at least; the others are `(unsure)`, with weight 1; 0: on all",
     )
     quality_bands: list[float] = Field(
         [0.5, 0.8],
@@ -164,7 +172,12 @@ class Mixture(Strict):
     @property
     def columns(self) -> list[str]:
         """The document columns that `table` reads."""
-        return columns_of(self.axes)
+        return columns_of(self.axes, self._bounds)
+
+    @property
+    def _bounds(self) -> dict[str, float]:
+        """Least probability of each axis of classes that weights act on."""
+        return {a: self.min_probability for a in CLASSES if a in self.weights and a not in self.temperature}
 
     def table(self, rows: pa.Table) -> pa.Table:
         """The axes of documents: a string column for each of `axes`, n rows. See `pipeline/tokenization/axes.py`."""
@@ -173,7 +186,7 @@ class Mixture(Strict):
             for a in self.axes
             if unbounded(a) or (a in self.steered and a not in self.temperature and not closed(a))
         }
-        return axis_columns(rows, self.axes, named, self.quality_bands)
+        return axis_columns(rows, self.axes, named, self.quality_bands, self._bounds)
 
     def taxonomy(self) -> list[tuple[str, str, str]]:
         """Classes with their groups, as far as the plan depends on them: empty if it does not."""

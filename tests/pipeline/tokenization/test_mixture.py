@@ -17,7 +17,7 @@ from classifiers.category.labels import BALANCE_OF, GROUP_OF, GROUPS, LABELS
 from pipeline.config import dump, load, parse
 from pipeline.outputs import difference
 from pipeline.schema import Document, to_table
-from pipeline.tokenization.axes import OTHER
+from pipeline.tokenization.axes import OTHER, UNSURE
 from pipeline.tokenization.mixture import PRESETS, Mixture
 from pipeline.tokenization.plan import Cell, Count, Plan, copies, copy_hash, kth_least
 from pipeline.tokenization.solver import solve
@@ -512,6 +512,29 @@ def scored(score: float) -> list[dict[str, Any]]:
         {"classifier": "quality", "label": "poor", "score": 65_535 - stored},
         {"classifier": "quality", "label": "good", "score": stored},
     ]
+
+
+def classes(**scores: float) -> list[dict[str, Any]]:
+    return [{"classifier": "category", "label": name, "score": round(p * 65_535)} for name, p in scores.items()]
+
+
+def test_weights_act_where_the_class_or_its_group_is_likely() -> None:
+    rows = documents(
+        {"category": "recipe", "scores": [*scored(0.9), *classes(recipe=0.6, statute=0.2)]},
+        {"category": "recipe", "scores": classes(recipe=0.3, food_knowledge=0.25, statute=0.2)},  # the group is likely
+        {"category": "recipe", "scores": classes(recipe=0.3, statute=0.2, retired_class=0.3)},
+        {"category": "recipe", "scores": scored(0.9)},  # no scores of the class: taken at its word
+        {"category": None, "scores": None},
+    )
+    weights = {"category": {"recipe": 2.0}, "group": {"food": 2.0}}
+    axes = Mixture(weights=weights).table(rows).to_pydict()
+    assert axes["category"] == ["recipe", UNSURE, UNSURE, "recipe", None]
+    assert axes["group"] == ["food", "food", UNSURE, "food", None]
+    at_all = Mixture(weights=weights, min_probability=0).table(rows).to_pydict()
+    assert at_all["category"] == ["recipe"] * 4 + [None]
+    # What no weight acts on is told by its class, as before.
+    assert Mixture(weights={"group": {"food": 2.0}}).table(rows).to_pydict()["category"] == ["recipe"] * 4 + [None]
+    assert "scores" not in Mixture().columns
 
 
 def test_axes_of_documents() -> None:
