@@ -7,9 +7,9 @@
 
 The combinations of values that occur are counted on the driver, so their number is bounded: classes and bands are closed lists;
 of an axis with named weights or shares all values without a name are one, `(other)`; and of domains, which have no
-bound, the named ones alone are told apart. A class, or a group, that a weight acts on is `(unsure)` where its stored probability is
-low: a weight does not multiply by labels more than they can be trusted. Languages are the few that the identification model knows, sources are names from
-configs.
+bound, the named ones alone are told apart. Languages are the few that the identification model knows, sources are names from
+configs. A class, or a group, that a weight acts on is `(unsure)` where its stored probability is low: a weight does not
+multiply by labels more than they can be trusted.
 """
 
 from __future__ import annotations
