@@ -56,7 +56,7 @@ class TypeAndQuality(Rule):
     needs: ClassVar[tuple[str, ...]] = ("web_type", "quality")
 
     alternatives: dict[str, list[Alternative]] = Field(
-        {"default": _alternatives((0.5, 0.1), (0.1, 0.4)), "zh": _alternatives((0.6, 0.3), (0.9, 0.9))},
+        {"default": _alternatives((0.5, 0.1), (0.1, 0.4)), "zh": _alternatives((0.6, 0.3), (0.1, 0.7))},
         description="ways to stay, by language; `default` is for all others",
     )
     min: Limits | None = Field({"default": 1.0}, description="1: all bounds as they are; 0.8: each a fifth lower")
