@@ -4,8 +4,8 @@ r"""Fetch the annotated pages that stand as saved files in public repositories: 
 
 `annotations/saved_pages.jsonl` names each page by repository, commit and path, with the licence as found there. This writes
 them to DATA/html/saved-pages.warc.gz, where training and evaluation look for them. Each repository is fetched at its commit,
-without history and without other files; git directories under a local folder (`owner+name/.../`) are read where they are. A page that
-cannot be had is told and left out; what is there already is not fetched again.
+without history and without other files; git directories under a local folder (`owner+name/.../`) are read where they are. A
+page that cannot be had is told and left out; what is there already is not fetched again.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python scripts/category_pages.py --data DATA
 
-What is said of a page is said by a model of the evaluation's five folds by site that has not seen the page's site. Twenty English
-and twenty Chinese pages, drawn by a hash of seed and record id.
+The pages are of the final fold, and the model is trained without it: it has seen no page of their sources. Twenty English and
+twenty Chinese pages, drawn by a hash of seed and record id.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from classifiers.category.evaluate import cross_validated, labelled
+from classifiers.category.evaluate import by_others, labelled
 from classifiers.category.labels import GROUP_OF, LABELS
 from classifiers.category.model import WordModel
-from classifiers.category.train import WEIGHTS, read_vectors
+from classifiers.category.train import WEIGHTS, extras, read_vectors
 from classifiers.labelled import LabelledPage
+from classifiers.training import SEED as TRAINING_SEED
 
 SEED, NUMBER, SHOWN, EXCERPT = 6, 20, 3, 170
 OUT = Path(__file__).resolve().parent.parent / "docs" / "categories.md"
@@ -27,9 +28,9 @@ UNSHOWN = ("gambling_adult", "seo_spam")
 HEAD = """# Forty pages and their categories
 
 What the category classifier says of forty annotated pages, and what the annotation says: twenty English and twenty Chinese
-ones, drawn by a hash with a fixed seed. Each was judged by a model of the evaluation's folds that has not seen the page's
-site (`python scripts/category_pages.py --data DATA`). Right (✓), of the right group (≈) and wrong (✗) ones, as they fall,
-with the three likeliest classes and their probabilities.
+ones of the final fold, drawn by a hash with a fixed seed. The model was trained without the final fold, so it has seen no page
+of their sources (`python scripts/category_pages.py --data DATA`). Right (✓), of the right group (≈) and wrong (✗) ones, as
+they fall, with the three likeliest classes and their probabilities.
 """
 
 
@@ -56,8 +57,10 @@ def main() -> None:
         "--data", type=Path, default=Path("../shared/data"), help="folder that holds html/, warc/ and labels/"
     )
     options = parser.parse_args()
-    pages = labelled(options.data)
-    p = cross_validated(pages, read_vectors(WEIGHTS / WordModel.FILE), options.data)[0]
+    everything, vectors = labelled(options.data), read_vectors(WEIGHTS / WordModel.FILE)
+    pages = [page for page in everything if page.is_final]
+    others = [page for page in everything if not page.is_final]
+    p = by_others(others, pages, vectors, extras(options.data, vectors, TRAINING_SEED))[0]
     parts, summary = [HEAD], []
     for name, code in (("English", "en"), ("Chinese", "zh")):
         blocks, marks = [], ""

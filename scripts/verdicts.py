@@ -2,8 +2,8 @@
 
     python scripts/verdicts.py --data DATA
 
-The pages are of one fold of sites; the models are trained on the others, as in the evaluation, so that none of these sites taught
-them. Twenty English and twenty Chinese ones, drawn by a hash of seed and record id.
+The pages are of the final fold, and the models are trained without it: they have seen no page of their sources. Twenty English
+and twenty Chinese ones, drawn by a hash of seed and record id.
 """
 
 from __future__ import annotations
@@ -12,23 +12,25 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
-from classifiers.evaluation import outer_folds
+from classifiers.evaluation import development, final_fold
 from classifiers.labelled import LabelledPage, batch_of, load_pages
 from classifiers.quality import train as quality
 from classifiers.quality.labels import DIMENSIONS, is_good
-from classifiers.safety.train import examples, fit
-from classifiers.small import taken
-from classifiers.training import train, views_of
+from classifiers.safety import train as safety
+from classifiers.training import views_of
 from classifiers.web_type import train as web_type
-from classifiers.web_type.labels import DETAIL
+from classifiers.web_type.labels import DETAIL, LABELS
+from extraction.result import SCALE
+from pipeline.model_based.type_and_quality import TypeAndQuality
+from pipeline.schema import Document, Drop
 
-FOLD = 0
 SEED = 5
 NUMBER = 20
-KEEP, GOOD, UNSAFE = 0.5, 0.2, 0.5
-"""The shipped bounds (configs/model_based.yaml)."""
+UNSAFE = 0.5
+"""The shipped bound of a flagged page (configs/model_based.yaml)."""
 
 EXCERPT = 170
 OUT = Path(__file__).resolve().parent.parent / "docs" / "verdicts.md"
@@ -36,28 +38,25 @@ OUT = Path(__file__).resolve().parent.parent / "docs" / "verdicts.md"
 HEAD = f"""# Forty pages and their verdicts
 
 What the page classifiers say of forty annotated pages, and what the annotation says: twenty English and twenty Chinese
-ones, drawn by a hash with a fixed seed from one fold of sites. No page of these sites was among those that these models
-were trained on (`python scripts/verdicts.py --data DATA`). Right and wrong as they fall.
+ones of the final fold, drawn by a hash with a fixed seed. The models were trained without the final fold, so they have seen no
+page of their sources (`python scripts/verdicts.py --data DATA`). Right and wrong as they fall.
 
-- **type**: the likeliest of the twelve and its probability; *kept* if article, documentation and encyclopedia together
-  have {KEEP}.
-- **quality**: probability to be good; the stage drops below {GOOD}. Annotated: {", ".join(DIMENSIONS)}, 0 to 3 each.
+- **type**: the likeliest of the twelve and its probability.
+- **quality**: probability to be good. Annotated: {", ".join(DIMENSIONS)}, 0 to 3 each.
+- **decision**: of the step `type_and_quality` with its shipped bounds. By the annotation, a page is worth keeping if it is
+  good, safe, and an article, documentation, an encyclopaedia entry or a thread.
 - **unsafe**: probability of adult, gambling or spam; a page is flagged from {UNSAFE}.
 
-✗ marks a verdict that the annotation contradicts: the wrong side of the type's bound, a poor page over {GOOD} or a good
-one below it, a flag on a safe page or none on an unsafe one. The bound of quality is meant to be loose: poor pages over
-it are the price of good ones that stay.
+✗ marks an answer that the annotation contradicts; of quality one on the other side of 0.5.
 """
 
 
-def drawn(pages: list[LabelledPage]) -> list[LabelledPage]:
-    parts = outer_folds(pages)
-    in_fold = [p for p, part in zip(pages, parts, strict=True) if part == FOLD and p.annotation]
+def drawn(pages: list[LabelledPage], rows: list[int]) -> list[int]:
+    """Rows of the pages that are shown."""
     out = []
     for language in ("en", "zh"):
-        of = [p for p in in_fold if p.language == language and p.extraction.text.strip()]
-        of.sort(key=lambda p: xxhash.xxh3_64_intdigest(f"{SEED} {p.record_id}".encode()))
-        out += of[:NUMBER]
+        of = [i for i in rows if pages[i].language == language and pages[i].extraction.text.strip()]
+        out += sorted(of, key=lambda i: xxhash.xxh3_64_intdigest(f"{SEED} {pages[i].record_id}".encode()))[:NUMBER]
     return out
 
 
@@ -72,54 +71,60 @@ def excerpt(page: LabelledPage) -> str:
     return short.replace("|", "\\|").replace("`", "'").replace("<", "&lt;")
 
 
+def decision(page: LabelledPage, kinds: npt.NDArray[np.float64], good: float) -> str:
+    """What the step type_and_quality says, as told: `kept`, or the reason."""
+    scores = [
+        {"classifier": "web_type", "label": n, "score": round(p * SCALE)} for n, p in zip(LABELS, kinds, strict=True)
+    ]
+    scores.append({"classifier": "quality", "label": "good", "score": round(good * SCALE)})
+    doc = Document(doc_id=page.record_id, source_file=page.source, text="x", language=page.language, scores=scores)
+    verdict = TypeAndQuality()(doc)
+    return f"dropped: {verdict.reason}" if isinstance(verdict, Drop) else "kept"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds html/ and warc/")
     options = parser.parse_args()
     pages = load_pages(options.data)
-    parts = outer_folds(pages)
     views = views_of(pages)
-    models = {}
+    probabilities = {}
     for trainer in (web_type, quality):
-        rows = [i for i in trainer.chosen(pages) if parts[i] != FOLD]
-        models[trainer.NAME] = train(trainer, [pages[i] for i in rows], taken(views, rows))
-    annotated = [p for p, part in zip(pages, parts, strict=True) if p.annotation and part != FOLD]
-    shown = drawn(pages)
-    batch = batch_of(shown)
-    kinds, good_text = models["web_type"].predict_proba(batch), models["quality"].predict_proba(batch)
-    unsafe = fit(*examples(annotated)).predict_proba(batch)
-    labels = models["web_type"].labels
-    detail = [i for i, label in enumerate(labels) if label in DETAIL]
-    word = {True: "kept", False: "dropped"}
-    blocks, wrong, same = [], {"type": 0, "quality": 0, "unsafe": 0}, 0
-    for n, page in enumerate(shown):
+        judged, p = final_fold(trainer, pages, views)
+        probabilities[trainer.NAME] = dict(zip(judged, p[0], strict=True))
+    rows = drawn(pages, [i for i in probabilities["web_type"] if i in probabilities["quality"]])
+    shown = [pages[i] for i in rows]
+    lexicon = safety.fit(*safety.examples([pages[i] for i in development(pages, safety.chosen(pages))]))
+    unsafe = 1 - lexicon.predict_proba(batch_of(shown))[:, 0]
+    blocks, wrong = [], {"type": 0, "quality": 0, "decision": 0, "unsafe": 0}
+    for n, (i, page) in enumerate(zip(rows, shown, strict=True)):
         row = page.annotation
         assert row is not None
-        kept, good = bool(kinds[n, detail].sum() >= KEEP), bool(good_text[n, 1] >= GOOD)
-        flagged = 1 - unsafe[n, 0] >= UNSAFE
+        kinds, good = probabilities["web_type"][i], float(probabilities["quality"][i][1])
+        verdict, said = decision(page, kinds, good), LABELS[int(np.argmax(kinds))]
+        worth = is_good(row["quality"]) and row["web_type"] in (*DETAIL, "forum") and row["safety"] == "safe"
         bad = {
-            "type": kept != (row["web_type"] in DETAIL),
-            "quality": good != is_good(row["quality"]),
-            "unsafe": flagged != (row["safety"] != "safe"),
+            "type": said != row["web_type"],
+            "quality": (good >= 0.5) != is_good(row["quality"]),
+            "decision": (verdict == "kept") != worth,
+            "unsafe": (unsafe[n] >= UNSAFE) != (row["safety"] != "safe"),
         }
         for key, value in bad.items():
             wrong[key] += bool(value)
-        best = int(np.argmax(kinds[n]))
-        same += labels[best] == row["web_type"]
         mark = {key: " ✗" if value else "" for key, value in bad.items()}
         blocks.append(
             f"**{n + 1}.** {(page.url or page.source)[:100]} · {(page.extraction.title or '(no title)')[:80].strip()}\n\n"
             f"> {excerpt(page)}\n\n"
             f"| | said | annotated |\n|---|---|---|\n"
-            f"| type{mark['type']} | {labels[best]} {kinds[n, best]:.2f}; {word[kept]}: {kinds[n, detail].sum():.2f} "
-            f"| {row['web_type']} |\n"
-            f"| quality{mark['quality']} | {good_text[n, 1]:.2f}; {word[good]} "
+            f"| type{mark['type']} | {said} {kinds.max():.2f} | {row['web_type']} |\n"
+            f"| quality{mark['quality']} | {good:.2f} "
             f"| {' '.join(map(str, row['quality']))}, {'good' if is_good(row['quality']) else 'poor'} |\n"
-            f"| unsafe{mark['unsafe']} | {1 - unsafe[n, 0]:.2f} | {row['safety']} |\n"
+            f"| decision{mark['decision']} | {verdict} | {'worth keeping' if worth else 'not worth keeping'} |\n"
+            f"| unsafe{mark['unsafe']} | {unsafe[n]:.2f} | {row['safety']} |\n"
         )
     summary = (
-        f"Of {len(shown)} pages: the type is the annotated one on {same}; wrongly kept or dropped by type {wrong['type']}, "
-        f"by quality {wrong['quality']}; wrongly flagged or not {wrong['unsafe']}.\n"
+        f"Of {len(shown)} pages: the type is another than the annotated one on {wrong['type']}, quality is on the wrong side on "
+        f"{wrong['quality']}; wrongly kept or dropped {wrong['decision']}; wrongly flagged or not {wrong['unsafe']}.\n"
     )
     text = "\n".join([HEAD, summary, "## English\n", *blocks[:NUMBER], "## Chinese\n", *blocks[NUMBER:]])
     OUT.write_text(text, encoding="utf-8")

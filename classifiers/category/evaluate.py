@@ -49,14 +49,14 @@ def cross_validated(pages: Sequence[LabelledPage], vectors: WordVectors, data: P
     out = np.zeros((len(INPUTS), len(pages), len(LABELS)))
     for fold in range(FOLDS):
         trained, judged = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
-        out[:, judged] = _by_others(
+        out[:, judged] = by_others(
             [pages[int(i)] for i in trained], [pages[int(i)] for i in judged], vectors, extra, seed
         )
         print(f"category: fold {fold + 1} of {FOLDS}", file=sys.stderr, flush=True)
     return out
 
 
-def _by_others(
+def by_others(
     others: Sequence[LabelledPage],
     judged: Sequence[LabelledPage],
     vectors: WordVectors,
@@ -162,7 +162,7 @@ def evaluate(pages: Sequence[LabelledPage], vectors: WordVectors, data: Path) ->
     """Compute all figures of the card, and the probabilities that they are made of."""
     final = [page for page in pages if page.is_final]
     pages = [page for page in pages if not page.is_final]
-    of_final = by_input(final, _by_others(pages, final, vectors, extras(data, vectors, SEED)))
+    of_final = by_input(final, by_others(pages, final, vectors, extras(data, vectors, SEED)))
     views = cross_validated(pages, vectors, data)
     p = views[0]
     peers = {

@@ -1,8 +1,8 @@
 """Evaluate the safety model: `python -m classifiers.safety.evaluate --data DATA`.
 
-First, the pages of the last round of annotation, which neither the lexicon nor its coefficients come from. Then five folds by site
-of the pages before: the lexicon was written without looking for what they say, but by one who had seen them, so recall on them is
-an upper bound.
+First, the pages of the last round of annotation, which neither the lexicon nor its coefficients come from. Then five folds by
+site of the pages before: the lexicon was written without looking for what they say, but by one who had seen them, so recall on
+them is an upper bound.
 """
 
 from __future__ import annotations
