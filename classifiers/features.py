@@ -109,7 +109,7 @@ def _per_line(batch: Batch, counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[
         own_links = shares[i] if shares is not None else None
         own_links = own_links[:n] if own_links is not None and len(own_links) >= n else [0.0] * n
         own_kinds = [_KIND.get(tag, 0) for tag in own_tags[:n]] if own_tags is not None and len(own_tags) >= n else []
-        kinds += own_kinds if any(own_kinds) or any(own_links) else [-1] * n
+        kinds += own_kinds if own_kinds and (any(own_kinds) or any(own_links)) else [-1] * n
         links += own_links
     return np.array(kinds, np.int8), np.array(links, np.float32)
 

@@ -79,9 +79,9 @@ def test_neither_verdict_is_rare(language: str, first: list[Row]) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_site_is_more_than_a_tenth(language: str, first: list[Row]) -> None:
-    """By registered domain; of pages without an address by package."""
+    """By registered domain; of pages without an address by package or repository."""
     sites = Counter(
-        registered_domain(row["url"]) or row["url"] if row["url"] else row["source"]
+        registered_domain(row["url"]) or row["url"] if row["url"] else row.get("repository") or row["source"]
         for row in first
         if row["language"] == language
     )
@@ -93,7 +93,7 @@ def test_pages_without_an_address_are_kept_beside_the_annotations(first: list[Ro
     with gzip.open(ANNOTATIONS / "packages.jsonl.gz", "rt", encoding="utf-8") as file:
         kept = {key(row): row["html"] for row in map(json.loads, file)}
     wanted = {key(row) for row in first if not row["source"].endswith((".warc.gz", ".warc"))}
-    assert wanted == {key(row) for row in first if row["url"] is None}
+    assert wanted == {key(row) for row in first if row["url"] is None and "repository" not in row}
     assert wanted <= set(kept)
     assert all(kept[page].strip() for page in wanted)
 
