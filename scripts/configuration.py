@@ -100,6 +100,8 @@ def _plain(value: Any) -> Any:
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
+    if isinstance(value, BaseModel):
+        return _plain(value.model_dump(mode="json"))
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -194,7 +196,7 @@ def step_section(name: str, step: type[Step], shipped: bool) -> list[str]:
     if issubclass(step, DuplicateStep):
         facts.append(f"drops `{step.reason}`")
     if step.needs:
-        facts.append(f"needs `{step.needs}` before it")
+        facts.append(f"needs {' and '.join(f'`{name}`' for name in step.needs)} before it")
     if not shipped:
         facts.append("not in the shipped config")
     first = " ".join((step.__doc__ or "").split("\n\n")[0].split())

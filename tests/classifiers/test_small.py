@@ -141,7 +141,9 @@ def test_shares_of_several_labels_are_learned() -> None:
     model = fit([features], Target(rows[labels], np.ones(N, np.float32), groups), tuple(OWN), more, 1)
     mean = model.from_features(features)[labels == 0].mean(0)
     assert mean[0] > mean[1] > 2 * mean[2]
-    sole = fit([features], target_of(labels, 3, groups), tuple(OWN), more, 1).from_features(features)[labels == 0].mean(0)
+    sole = (
+        fit([features], target_of(labels, 3, groups), tuple(OWN), more, 1).from_features(features)[labels == 0].mean(0)
+    )
     assert sole[0] > mean[0]
     assert sole[1] < mean[1]
 
