@@ -101,7 +101,9 @@ def test_numbers_of_a_stage_are_those_of_its_rows(chain: Path, stages: list[Stag
     assert {k: n for (k, verdict), n in data.categories.items() if verdict == "kept"} == Counter(kept)
     quality = next(h for h in data.histograms if h.label == "quality")
     assert sum(int(c.sum()) for c in quality.counts.values()) == quality.documents
-    assert [label for _, label in quality.bounds] == ["≥ 0.2"]
+    assert not quality.bounds  # it only scores; the decision is the next step's
+    decision = next(h for h in data.histograms if h.label == "type_and_quality")
+    assert [label for _, label in decision.bounds] == ["≥ 1"]
     sizes = data.cluster_sizes["semantic_dedup"]
     lost = sum(step == "semantic_dedup" for step in table["drop_step"].to_pylist())
     assert sum((size - 1) * n for size, n in sizes.items()) == lost > 0
