@@ -311,7 +311,7 @@ def _base_path(base: Any, path: Path) -> Path:
     names = {name: file for name, file in names.items() if (shipped / file).is_file()}
     if str(base) not in names:
         hint = f"{near(str(base), names)}; shipped are {', '.join(names)}, and a path ends in .yaml"
-        raise UserError(f"config {str(path)!r}: there is no base {base!r}{hint}")
+        raise UserError(f"config {str(path)!r}: there is no base {base!r:.200}{hint}")
     return shipped / names[str(base)]
 
 
