@@ -20,9 +20,8 @@ import numpy.typing as npt
 
 from classifiers.base import INPUTS
 from classifiers.evaluation import LANGUAGES, cross_validated, development, final_fold
-from classifiers.labelled import LabelledPage, load_pages
+from classifiers.labelled import LabelledPage, is_worth_keeping, load_pages
 from classifiers.quality import train as quality
-from classifiers.quality.labels import is_good
 from classifiers.small import taken
 from classifiers.training import views_of
 from classifiers.web_type import train as web_type
@@ -33,18 +32,16 @@ DETAILS, FORUM = [LABELS.index(label) for label in DETAIL], LABELS.index("forum"
 TYPE_BOUND, QUALITY_BOUND = 0.5, 0.2
 """Bounds of the steps web_type and quality."""
 
-Scores = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]
-"""Probability to be a detail page, a thread, good; each (views, n)."""
-
-
-def is_worth(page: LabelledPage) -> bool:
-    """Tell whether an annotated page is worth keeping."""
-    row = page.annotation or {}
-    return is_good(row["quality"]) and row["web_type"] in (*DETAIL, "forum") and row["safety"] == "safe"
+Scores = npt.NDArray[np.float64]
+"""Probability to be a detail page, a thread, good, (3, n) for one kind of input, (3, views, n) for all."""
 
 
 def by_rule(scores: Scores, bounds: Sequence[float]) -> npt.NDArray[np.bool_]:
-    """Tell which pages stay. :param bounds: type and quality of detail pages, type and quality of threads."""
+    """Tell which pages stay.
+
+    :param scores: (3, n).
+    :param bounds: type and quality of detail pages, type and quality of threads.
+    """
     detail, forum, good = scores
     a, b, c, d = bounds
     out: npt.NDArray[np.bool_] = ((detail >= a) & (good >= b)) | ((forum >= c) & (good >= d))
@@ -73,7 +70,8 @@ def joined(
     rows = [(k, row) for k, row in enumerate(types[0]) if row in place and pages[row].language == language]
     p = types[1][:, [k for k, _ in rows]]
     q = good[1][:, [place[row] for _, row in rows], 1]
-    return (p[:, :, DETAILS].sum(2), p[:, :, FORUM], q), np.array([is_worth(pages[row]) for _, row in rows])
+    scores = np.stack([p[:, :, DETAILS].sum(2), p[:, :, FORUM], q])
+    return scores, np.array([is_worth_keeping(pages[row].annotation or {}) for _, row in rows])
 
 
 def main() -> None:
@@ -88,15 +86,14 @@ def main() -> None:
     result: dict[str, Any] = {}
     for name, code in LANGUAGES.items():
         scores, worth = joined(pages, *folds, code)
-        first: Scores = tuple(s[0] for s in scores)  # type: ignore[assignment]
-        chosen = max(itertools.product(GRID, repeat=4), key=lambda bounds: f1(by_rule(first, bounds), worth))
+        chosen = max(itertools.product(GRID, repeat=4), key=lambda bounds: f1(by_rule(scores[:, 0], bounds), worth))
         report = (TYPE_BOUND, QUALITY_BOUND, 2.0, 2.0)
         result[name] = {"chosen": list(chosen), "pages": {}}
         for part, (own, right) in {"folds": (scores, worth), "final": joined(pages, *final, code)}.items():
             result[name]["pages"][part] = {"pages": len(right), "worth": int(right.sum())} | {
                 kind: {
-                    "report": figures(by_rule(tuple(s[view] for s in own), report), right),  # type: ignore[arg-type]
-                    "chosen": figures(by_rule(tuple(s[view] for s in own), chosen), right),  # type: ignore[arg-type]
+                    "report": figures(by_rule(own[:, view], report), right),
+                    "chosen": figures(by_rule(own[:, view], chosen), right),
                 }
                 for view, kind in enumerate(INPUTS)
             }

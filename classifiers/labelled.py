@@ -17,6 +17,8 @@ from typing import Any
 
 from classifiers.base import Batch
 from classifiers.clutter.pages import group_of, read_bytes, read_rows
+from classifiers.quality.labels import is_good
+from classifiers.web_type.labels import DETAIL
 from extraction import Extraction, extract
 from extraction.domains import registered_domain
 
@@ -59,6 +61,12 @@ class LabelledPage:
     def is_final(self) -> bool:
         """Tell whether the page is of the final fold: of a repository owner that no setting was chosen on."""
         return bool(self.annotation and self.annotation.get("final"))
+
+
+def is_worth_keeping(annotation: dict[str, Any]) -> bool:
+    """Tell whether an annotated page belongs in a corpus: good, safe, and a detail page or a thread."""
+    kinds = (*DETAIL, "forum")
+    return is_good(annotation["quality"]) and annotation["web_type"] in kinds and annotation["safety"] == "safe"
 
 
 def batch_of(pages: Sequence[LabelledPage]) -> Batch:

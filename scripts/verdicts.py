@@ -16,13 +16,13 @@ import numpy.typing as npt
 import xxhash
 
 from classifiers.evaluation import development, final_fold
-from classifiers.labelled import LabelledPage, batch_of, load_pages
+from classifiers.labelled import LabelledPage, batch_of, is_worth_keeping, load_pages
 from classifiers.quality import train as quality
 from classifiers.quality.labels import DIMENSIONS, is_good
 from classifiers.safety import train as safety
 from classifiers.training import views_of
 from classifiers.web_type import train as web_type
-from classifiers.web_type.labels import DETAIL, LABELS
+from classifiers.web_type.labels import LABELS
 from extraction.result import SCALE
 from pipeline.model_based.type_and_quality import TypeAndQuality
 from pipeline.schema import Document, Drop
@@ -102,7 +102,7 @@ def main() -> None:
         assert row is not None
         kinds, good = probabilities["web_type"][i], float(probabilities["quality"][i][1])
         verdict, said = decision(page, kinds, good), LABELS[int(np.argmax(kinds))]
-        worth = is_good(row["quality"]) and row["web_type"] in (*DETAIL, "forum") and row["safety"] == "safe"
+        worth = is_worth_keeping(row)
         bad = {
             "type": said != row["web_type"],
             "quality": (good >= 0.5) != is_good(row["quality"]),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from classifiers.web_type.labels import DETAIL, LABELS
 from pipeline.model_based.scoring import of_classifier
+from pipeline.model_based.web_type import Types
 from pipeline.schema import Document, Drop
 from pipeline.steps import Limits, Rule
 from pipeline.strict import Strict
@@ -16,19 +17,9 @@ from pipeline.strict import Strict
 class Alternative(Strict):
     """One way to stay: the page is of these types with a probability of at least `type`, and good with one of `quality`."""
 
-    types: tuple[str, ...] = Field(description=f"types whose probabilities are added, of: {', '.join(LABELS)}")
+    types: Types = Field(description=f"types whose probabilities are added, of: {', '.join(LABELS)}")
     type: float = Field(gt=0, le=1, description="probability to be of one of them, at least")
     quality: float = Field(gt=0, le=1, description="probability to be good, at least")
-
-    @field_validator("types")
-    @classmethod
-    def _are_labels(cls, types: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [label for label in types if label not in LABELS]
-        if unknown or not types:
-            raise ValueError(
-                f"unknown web types {', '.join(unknown) or '(none given)'}; the types are: {', '.join(LABELS)}"
-            )
-        return types
 
 
 def _alternatives(detail: tuple[float, float], forum: tuple[float, float]) -> list[Alternative]:

@@ -3,13 +3,26 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from classifiers.web_type.labels import LABELS
 from pipeline.model_based.scoring import Scored
 from pipeline.steps import Limits
+
+
+def _known(types: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [label for label in types if label not in LABELS]
+    if unknown or not types:
+        raise ValueError(
+            f"unknown web types {', '.join(unknown) or '(none given)'}; the types are: {', '.join(LABELS)}"
+        )
+    return types
+
+
+Types = Annotated[tuple[str, ...], AfterValidator(_known)]
+"""Names of web types, one or more."""
 
 
 class WebType(Scored):
@@ -21,7 +34,7 @@ class WebType(Scored):
     source: ClassVar[str] = "dots.llm1 C.3 (web-type classifier); bound measured (classifiers/web_type/CARD.md)"
     below: ClassVar[str] = "web_type"
 
-    keep: tuple[str, ...] = Field(
+    keep: Types = Field(
         ("article", "documentation", "encyclopedia"), description=f"types that stay, of: {', '.join(LABELS)}"
     )
     min: Limits | None = Field(
@@ -29,16 +42,6 @@ class WebType(Scored):
         description="probability that the page is of a kept type, at least; for all languages or by language; null: scores are "
         "stored, and type_and_quality decides",
     )
-
-    @field_validator("keep")
-    @classmethod
-    def _are_labels(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [label for label in keep if label not in LABELS]
-        if unknown or not keep:
-            raise ValueError(
-                f"unknown web types {', '.join(unknown) or '(none given)'}; the types are: {', '.join(LABELS)}"
-            )
-        return keep
 
     def number(self, scores: dict[str, float]) -> float:
         return sum(score for label, score in scores.items() if label in self.keep)

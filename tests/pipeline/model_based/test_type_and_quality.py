@@ -54,19 +54,21 @@ def test_a_document_stays_if_one_alternative_holds(doc: Document, reason: str | 
         assert verdict.reason == reason
         assert verdict.value == pytest.approx(value, abs=1e-3)
         assert STEP.measure(doc) == verdict.value
-        assert TypeAndQuality(alternatives=STEP.alternatives, min=verdict.value)(doc) is doc  # type: ignore[arg-type]
+        at_bound = TypeAndQuality.model_validate({"alternatives": STEP.alternatives, "min": verdict.value})
+        assert at_bound(doc) is doc
 
 
 def test_it_needs_the_steps_that_store_the_scores() -> None:
+    steps = [{"step": "web_type"}, {"step": "type_and_quality"}]
     config = {
         "stage": "model_based",
         "input": {"paths": ["a"]},
         "output": {"path": "b"},
-        "steps": [{"step": "web_type"}, {"step": "type_and_quality"}],
+        "steps": steps,
     }
     with pytest.raises(UserError, match="needs the step 'quality' before it"):
         parse(config)
-    config["steps"].insert(1, {"step": "quality"})  # type: ignore[attr-defined]
+    steps.insert(1, {"step": "quality"})
     assert parse(config).steps[2] == TypeAndQuality()
 
 
